@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A backend: a store of bytes behind one contract. It knows nothing of SCSI: results are 0 or -errno. Filters are backends that wrap another. The contract
+ * is asserted in one place, backend_submit() and its completion, not in each backend.
+ *
+ * The contract:
+ *  - open and close run on the main thread (before reactors take I/O / after the last I/O ended) and may block.
+ *  - submit runs on any reactor, several at once; done is called on the submitting reactor, never from within backend_submit()
+ *    (so callers need not be re-entrant), exactly once.
+ *  - off and len are multiples of caps.align at least; inside [0, caps.size); READ and WRITE have 0 < len <= IO_UNIT_MAX; buf is aligned to
+ *    caps.align and belongs to the backend until done.
+ *  - IO_FLUSH covers every write completed before it was submitted, from whichever reactor.
+ *  - IO_DISCARD and IO_ZERO: the whole range reads back zeroes afterwards, also its edges that are not aligned to the granularity.
+ *  - A lock that makes this daemon the only one is held from open to close on the very descriptor used for I/O.
+ */
+#ifndef BACKENDS_BACKEND_H
+#define BACKENDS_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "scsi/io.h"
+#include "target/reactor.h"
+
+struct backend;
+
+/* One unit of work and its buffer. Owned by the submitter before submit and after done. */
+struct io_req {
+	enum io_op op;
+	uint32_t flags;			/* IO_F_* */
+	uint64_t off, len;		/* bytes */
+	void *buf;			/* READ, WRITE */
+	int result;			/* 0 or -errno, whole length */
+	union io_answer answer;
+	void (*done)(struct io_req *io);
+	/* Private to the backend chain; a filter saves what it changes in its own copy. */
+	struct backend *be;
+	struct rio rio;			/* for the backend at the bottom */
+	struct io_req *next;
+	uint32_t step;
+	bool pending;			/* asserted by backend_submit() */
+};
+
+/* What the configuration says about one store. Strings belong to the caller for the call only. */
+struct backend_options {
+	const char *type;		/* "file" (also block devices), "memory", "null" */
+	const char *path;		/* file */
+	uint64_t size;			/* bytes; 0: as found */
+	uint32_t block_size;
+	enum rio_engine engine;
+	bool direct;
+	bool readonly;
+	bool preallocate;		/* witness: every block allocated at creation */
+	const char *filters;		/* e.g. "log", "delay:ms=50", "fault:read=5,err=EIO", outermost first, separated by '|'; NULL: none */
+	const char *name;		/* for the log */
+};
+
+struct backend_ops {
+	const char *type;
+	/* Opens; fills be->caps; be->priv is the backend's. 0 or -errno, with *err a sentence for the administrator (static or be->errbuf). */
+	int (*open)(struct backend *be, const struct backend_options *o);
+	void (*close)(struct backend *be);
+	void (*submit)(struct backend *be, struct io_req *io);
+};
+
+struct backend {
+	const struct backend_ops *ops;
+	struct backend *next;		/* filters: the wrapped one */
+	struct io_caps caps;
+	void *priv;
+	char errbuf[256];		/* why open failed, for people */
+	char about[128];		/* what open chose, for the log: "engine=io_uring direct=no" */
+	bool busy;			/* open said -EWOULDBLOCK: someone else holds the lock; backend_retry() may succeed later */
+};
+
+/*
+ * Opens a store and its filters. *out is set on success, and also for -EWOULDBLOCK (the lock is held by a dying daemon: the LU answers NOT READY and the shell calls backend_retry()).
+ * err (size errlen) gets a sentence on failure. Main thread.
+ */
+int backend_open(const struct backend_options *o, struct backend **out, char *err, size_t errlen);
+int backend_retry(struct backend *be);		/* 0 when the lock is ours now, -EWOULDBLOCK still not. Main thread or a worker */
+void backend_close(struct backend *be);
+void backend_submit(struct backend *be, struct io_req *io);
+const struct io_caps *backend_caps(const struct backend *be);
+
+#endif

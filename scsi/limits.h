@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Named limits, in one place, each with its reason. Everything a peer can make grow has one here. */
+#ifndef SCSI_LIMITS_H
+#define SCSI_LIMITS_H
+
+enum {
+	/* RFC 3720 3.2.6.1 / RFC 7143 4.2.7: an iSCSI name has at most 223 bytes. */
+	ISCSI_NAME_MAX = 223,
+	/* One flat-addressed LUN per byte pair; Windows reaches 0..255 without help (CLUSTERS). */
+	LUN_MAX = 4095,
+	/* The longest CDB any row of the command table has. */
+	SCSI_CDB_MAX = 32,
+	/* 64 nodes with 4 paths, and as many stale ones again, twice over. */
+	PR_REGISTRANTS_MAX = 1024,
+	/* One READ or WRITE: what VPD B0h says as MAXIMUM TRANSFER LENGTH (bytes). */
+	SCSI_XFER_MAX = 4 << 20,
+	/* Largest parameter list taken from an initiator (PR OUT with SPEC_I_PT is the longest). */
+	SCSI_PARAM_MAX = 64 << 10,
+	/* Units handed to a backend: a drain on a healthy device is then milliseconds. */
+	IO_UNIT_MAX = 1 << 20,
+	/* Descriptors in one UNMAP (VPD B0h). */
+	UNMAP_DESCRIPTORS_MAX = 256,
+	/* COMPARE AND WRITE: VPD B0h MAXIMUM COMPARE AND WRITE LENGTH is one byte. */
+	CAW_BLOCKS_MAX = 255,
+	/* Sense data we build: 18 bytes fixed, descriptors up to this. */
+	SENSE_MAX = 64,
+	/* IEEE Registered Extended NAA designator. */
+	LU_NAA_LEN = 16,
+	/* VPD 80h serial: 32 hex digits. */
+	LU_SERIAL_MAX = 36,
+	LU_NAME_MAX = 64,
+};
+
+#endif
