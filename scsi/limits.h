@@ -20,6 +20,19 @@ enum {
 	IO_UNIT_MAX = 1 << 20,
 	/* Descriptors in one UNMAP (VPD B0h). */
 	UNMAP_DESCRIPTORS_MAX = 256,
+	/*
+	 * WRITE SAME: VPD B0h MAXIMUM WRITE SAME LENGTH (blocks); 64 MiB or 512 MiB are zeroed in milliseconds, and a pattern is
+	 * written in time. VPD B0h reports WSNZ=0: NUMBER OF LOGICAL BLOCKS zero means "to the end of the LU" and is refused only
+	 * when that is more than this (SBC-3 5.44).
+	 */
+	WRITE_SAME_BLOCKS_MAX = 128 << 10,
+	/* A WRITE SAME pattern that is not zero is multiplied to this many bytes, then written unit by unit. */
+	WRITE_SAME_UNIT_MAX = 256 << 10,
+	/* Deallocating and zeroing touch metadata only, on what we serve: larger units, still milliseconds (bytes). */
+	IO_DISCARD_UNIT_MAX = 256 << 20,
+	IO_ZERO_UNIT_MAX = 16 << 20,
+	/* PRE-FETCH is a hint: no more than this is read ahead for one command (bytes). */
+	PREFETCH_MAX = 16 << 20,
 	/* COMPARE AND WRITE: VPD B0h MAXIMUM COMPARE AND WRITE LENGTH is one byte. */
 	CAW_BLOCKS_MAX = 255,
 	/* Sense data we build: 18 bytes fixed, descriptors up to this. */
