@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* INQUIRY (SPC-4 6.6): the standard data; the VPD pages are in vpd.c. */
+#include "scsi/inquiry.h"
+
+#include <string.h>
+
+#include "scsi/plans.h"
+
+#ifndef HOLDFAST_VERSION
+#define HOLDFAST_VERSION "0.1"
+#endif
+
+enum {
+	INQUIRY_VERSION_SPC4 = 0x06,
+	INQUIRY_HISUP = 0x10,		/* REPORT LUNS uses the hierarchical LUN format */
+	INQUIRY_FORMAT = 0x02,
+	INQUIRY_TPGS_IMPLICIT = 0x10,
+	INQUIRY_MULTIP = 0x10,
+	INQUIRY_CMDQUE = 0x02,
+	INQUIRY_LEN = 96,		/* up to the end of the reserved bytes, SPC-4 table 159 */
+	INQUIRY_EVPD = 0x01,
+	INQUIRY_CMDDT = 0x02,		/* obsolete since SPC-3 */
+};
+
+/* SPC-4 table 163; none claims a revision, as none was certified. */
+static const uint16_t version_descriptors[] = {
+	0x00a0,		/* SAM-5 */
+	0x0960,		/* iSCSI */
+	0x0460,		/* SPC-4 */
+	0x04c0,		/* SBC-3 */
+};
+
+void inquiry_ascii(struct wcur *w, const char *s, unsigned width)
+{
+	size_t len = strnlen(s, width);
+
+	wcur_put(w, s, len);
+	for (; len < width; len++)
+		wcur_u8(w, ' ');
+}
+
+static void inquiry_standard(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
+{
+	bool witness = v && v->id->witness;
+	bool multip = v && c->target && c->target->ntpgts > 1;
+
+	wcur_u8(w, v ? INQUIRY_DISK : INQUIRY_NO_LU);
+	wcur_u8(w, 0);					/* RMB */
+	wcur_u8(w, INQUIRY_VERSION_SPC4);
+	wcur_u8(w, INQUIRY_HISUP | INQUIRY_FORMAT);
+	wcur_u8(w, INQUIRY_LEN - 5);			/* ADDITIONAL LENGTH */
+	wcur_u8(w, v ? INQUIRY_TPGS_IMPLICIT : 0);	/* SCCS, ACC, TPGS, 3PC, PROTECT */
+	wcur_u8(w, multip ? INQUIRY_MULTIP : 0);
+	wcur_u8(w, INQUIRY_CMDQUE);
+	inquiry_ascii(w, INQUIRY_VENDOR, 8);
+	inquiry_ascii(w, witness ? "WITNESS" : "VIRTUAL-DISK", 16);
+	inquiry_ascii(w, HOLDFAST_VERSION, 4);
+	wcur_zero(w, 58 - 36);				/* vendor specific, SPI bits */
+	for (unsigned i = 0; i < sizeof(version_descriptors) / sizeof(version_descriptors[0]); i++)
+		wcur_be16(w, version_descriptors[i]);
+	wcur_zero(w, INQUIRY_LEN - w->len);
+}
+
+enum scsi_next plan_inquiry(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
+{
+	bool evpd = c->cdb[1] & INQUIRY_EVPD;
+	uint16_t alloc = get_be16(c->cdb + 3);
+
+	if (c->cdb[1] & INQUIRY_CMDDT)
+		return scsi_bad_cdb(c, 1, 1);
+	/* SPC-4 6.6.1: a page code without EVPD, and a page that does not exist, are both errors in byte 2. */
+	if (evpd ? !vpd_supported(v, c->cdb[2]) : c->cdb[2] != 0)
+		return scsi_bad_cdb(c, 2, -1);
+	return plan_answer(c, v, ev, alloc, evpd ? vpd_build : inquiry_standard);
+}
