@@ -59,15 +59,12 @@ static uint32_t name_seek(const struct pr_state *s, const char *name, bool *hit)
 
 int pr_find(const struct pr_state *s, const struct nexus *who)
 {
-	bool hit;
-	uint32_t name = name_seek(s, who->initiator, &hit);
-
-	if (!hit)
-		return -1;
+	/* The short fields first: hardly a name is ever compared in vain. */
 	for (unsigned i = 0; i < s->nregs; i++) {
 		const struct pr_reg *r = &s->regs[i];
 
-		if (r->name == name && r->tpgt == who->tpgt && !memcmp(r->isid, who->isid, sizeof(r->isid)))
+		if (r->tpgt == who->tpgt && !memcmp(r->isid, who->isid, sizeof(r->isid)) &&
+		    !strcmp(pr_name(s, r), who->initiator))
 			return (int)i;
 	}
 	return -1;
