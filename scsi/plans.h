@@ -49,6 +49,7 @@ scsi_plan_fn plan_change;
 /* --- the control commands (one file per noun) --- */
 scsi_plan_fn plan_inquiry;
 scsi_plan_fn plan_report_luns;
+/* scsi_step() has put the unit attention that REQUEST SENSE reports, and clears, into c->sense: all zero if there is none. */
 scsi_plan_fn plan_request_sense;
 scsi_plan_fn plan_test_unit_ready;
 scsi_plan_fn plan_mode_sense;		/* MODE SENSE(6) and (10), by c->cdb[0] */
