@@ -9,11 +9,12 @@ enum { PH_START, PH_READING, PH_WRITING, PH_FLUSHING };
 
 enum { CDB_FUA = 0x0a };	/* FUA, or FUA_NV of earlier drafts */
 
-_Static_assert((uint64_t)CAW_BLOCKS_MAX * 4096 <= IO_UNIT_MAX, "COMPARE AND WRITE reads and writes in one unit");
+_Static_assert((uint64_t)CAW_BLOCKS_MAX * 4096 <= IO_UNIT_MAX, "COMPARE AND WRITE is one unit");
 
 /*
- * COMPARE AND WRITE (SBC-3 5.2): NUMBER OF LOGICAL BLOCKS blocks to compare with, then as many to write, in data-out. All of data-out is here before
- * the range is held; reading, comparing and writing happen under the hold.
+ * COMPARE AND WRITE (SBC-3 5.2): NUMBER OF LOGICAL BLOCKS blocks to compare with, then as many to
+ * write, in data-out. All of data-out is here before the range is held; reading, comparing and
+ * writing happen under the hold.
  */
 enum scsi_next plan_compare_write(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {

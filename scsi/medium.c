@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by the medium commands, and the small ones: SYNCHRONIZE CACHE, PRE-FETCH, REASSIGN BLOCKS. */
+/*
+ * Shared by the medium commands, and the small ones: SYNCHRONIZE CACHE, PRE-FETCH, REASSIGN BLOCKS.
+ */
 #include "scsi/medium.h"
 
 #include <assert.h>
@@ -7,7 +9,11 @@
 #include "scsi/cursor.h"
 #include "scsi/plans.h"
 
-enum { OPCODE_WRITE_ATOMIC_16 = 0x9c, OPCODE_COMPARE_AND_WRITE = 0x89, OPCODE_GET_LBA_STATUS = 0x9e };
+enum {
+	OPCODE_COMPARE_AND_WRITE = 0x89,
+	OPCODE_WRITE_ATOMIC_16 = 0x9c,
+	OPCODE_GET_LBA_STATUS = 0x9e,
+};
 
 unsigned medium_length_byte(const struct scsi_cmd *c)
 {
@@ -56,7 +62,7 @@ bool medium_span(struct scsi_cmd *c, const struct lu_value *v)
 		else if (cdb[0] == OPCODE_WRITE_ATOMIC_16)
 			c->nblocks = get_be16(&cdb[at]);
 		else if (cdb[0] == OPCODE_GET_LBA_STATUS)
-			c->nblocks = 1;			/* the LBA itself must exist; the field is an ALLOCATION LENGTH */
+			c->nblocks = 1;		/* the LBA must exist; there is no length */
 		else
 			c->nblocks = get_be32(&cdb[at]);
 	}
@@ -77,8 +83,9 @@ bool medium_take(struct scsi_cmd *c, const struct lu_value *v, uint64_t want)
 
 	c->want = want;
 	/*
-	 * Half a block cannot be written, and data in the wrong direction would leave the residual count saying that all was. FCP-4
-	 * 9.4.2 b) for a length that cuts: no data is transferred, INVALID FIELD IN COMMAND INFORMATION UNIT.
+	 * Half a block cannot be written, and data in the wrong direction would leave the residual
+	 * count saying that all was. FCP-4 9.4.2 b) for a length that cuts: no data is transferred,
+	 * INVALID FIELD IN COMMAND INFORMATION UNIT.
 	 */
 	if (want && ((edtl < want && edtl % v->block_size) || (!c->dir_out && c->edtl))) {
 		scsi_fail(c, sense_of(SENSE_INVALID_FIELD_CIU));
@@ -99,8 +106,8 @@ bool medium_take_exact(struct scsi_cmd *c, uint64_t want)
 	return true;
 }
 
-enum scsi_next medium_io(struct scsi_cmd *c, const struct lu_value *v, enum io_op op, enum scsi_area area,
-			 uint64_t area_off, uint64_t total, uint64_t unit)
+enum scsi_next medium_io(struct scsi_cmd *c, const struct lu_value *v, enum io_op op,
+			 enum scsi_area area, uint64_t area_off, uint64_t total, uint64_t unit)
 {
 	uint64_t off = c->lba * v->block_size + c->pos, left = total - c->pos;
 	uint64_t len = left < unit ? left : unit;
@@ -109,7 +116,9 @@ enum scsi_next medium_io(struct scsi_cmd *c, const struct lu_value *v, enum io_o
 	/* The LU may have shrunk since ARRIVED. */
 	if (off > v->caps.size || len > v->caps.size - off)
 		return scsi_fail(c, sense_of(SENSE_LBA_OUT_OF_RANGE));
-	c->io = (struct scsi_io){ .op = op, .off = off, .len = len, .area = area, .area_off = (uint32_t)area_off };
+	c->io = (struct scsi_io){
+		.op = op, .off = off, .len = len, .area = area, .area_off = (uint32_t)area_off,
+	};
 	return SCSI_IO;
 }
 
@@ -158,8 +167,9 @@ uint64_t medium_differ(const uint8_t *a, const uint8_t *b, uint64_t len)
 }
 
 /*
- * SYNCHRONIZE CACHE (SBC-3 5.20). All of the cache is synchronized, whatever the range: a store has no smaller flush worth having. With
- * IMMED status may be given early; it need not be, and an error then needs no deferred sense.
+ * SYNCHRONIZE CACHE (SBC-3 5.20). All of the cache is synchronized, whatever the range: a store has
+ * no smaller flush worth having. With IMMED status may be given early; it need not be, and an error
+ * then needs no deferred sense.
  */
 enum scsi_next plan_sync_cache(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
@@ -174,8 +184,9 @@ enum scsi_next plan_sync_cache(struct scsi_cmd *c, const struct lu_value *v, enu
 }
 
 /*
- * PRE-FETCH (SBC-3 5.8). CONDITION MET promises that all the blocks are in the cache and GOOD that some may not be. The cache is the store's own
- * and drops what it likes, so the promise is never made. The store takes it as a hint, of which a failure is no news: a READ will tell.
+ * PRE-FETCH (SBC-3 5.8). CONDITION MET promises that all the blocks are in the cache and GOOD that
+ * some may not be. The cache is the store's own and drops what it likes, so the promise is never
+ * made. The store takes it as a hint, of which a failure is no news: a READ will tell.
  */
 enum scsi_next plan_prefetch(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
@@ -219,8 +230,8 @@ static enum scsi_next reassign_check(struct scsi_cmd *c, const struct lu_value *
 }
 
 /*
- * REASSIGN BLOCKS (SBC-3 5.19): accepted, and nothing is moved, since replacing bad blocks is the business of the store's own devices.
- * The CDB has no length: EDTL says how much there is.
+ * REASSIGN BLOCKS (SBC-3 5.19): accepted, and nothing is moved, since replacing bad blocks is the
+ * business of the store's own devices. The CDB has no length: EDTL says how much there is.
  */
 enum scsi_next plan_reassign(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {

@@ -18,15 +18,19 @@ static bool transfer_fits(struct scsi_cmd *c, const struct lu_value *v, uint64_t
 	return false;
 }
 
-/* FUA, and FUA_NV of drafts of SBC-3, which FUA's effect satisfies. The 6-byte commands have neither. */
+/*
+ * FUA, and FUA_NV of drafts of SBC-3, which FUA's effect satisfies. The 6-byte commands have
+ * neither.
+ */
 static bool cdb_fua(const struct scsi_cmd *c)
 {
 	return c->op->len > 6 && c->cdb[1] & (CDB_FUA | CDB_FUA_NV);
 }
 
 /*
- * READ (SBC-3 5.10 to 5.13). FUA asks for data from the medium; there is one coherent cache over it and every path goes through that, so what
- * it holds is what the medium will hold: reading through the cache shows nothing else. It does not ask for anything to be written.
+ * READ (SBC-3 5.10 to 5.13). FUA asks for data from the medium; there is one coherent cache over it
+ * and every path goes through that, so what it holds is what the medium will hold: reading through
+ * the cache shows nothing else. It does not ask for anything to be written.
  */
 enum scsi_next plan_read(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
@@ -59,7 +63,8 @@ enum scsi_next plan_write(struct scsi_cmd *c, const struct lu_value *v, enum scs
 	switch (ev) {
 	case SCSI_EV_ARRIVED:
 		c->fua = cdb_fua(c);
-		if (!transfer_fits(c, v, SCSI_XFER_MAX) || !medium_take(c, v, c->nblocks * v->block_size))
+		if (!transfer_fits(c, v, SCSI_XFER_MAX) ||
+		    !medium_take(c, v, c->nblocks * v->block_size))
 			return SCSI_COMPLETE;
 		return c->need_out ? SCSI_GATHER : scsi_good(c);
 	case SCSI_EV_IO:
@@ -77,8 +82,8 @@ enum scsi_next plan_write(struct scsi_cmd *c, const struct lu_value *v, enum scs
 }
 
 /*
- * WRITE ATOMIC(16) (SBC-4 5.48): one unit, all or nothing over power loss (the store's promise) and for whoever looks at the same blocks
- * (the hold). Never a part of it.
+ * WRITE ATOMIC(16) (SBC-4 5.48): one unit, all or nothing over power loss (the store's promise) and
+ * for whoever looks at the same blocks (the hold). Never a part of it.
  */
 enum scsi_next plan_write_atomic(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
@@ -92,7 +97,9 @@ enum scsi_next plan_write_atomic(struct scsi_cmd *c, const struct lu_value *v, e
 			return SCSI_COMPLETE;
 		if (!c->nblocks)
 			return scsi_good(c);
-		return medium_take_exact(c, c->nblocks * v->block_size) ? SCSI_GATHER : SCSI_COMPLETE;
+		if (!medium_take_exact(c, c->nblocks * v->block_size))
+			return SCSI_COMPLETE;
+		return SCSI_GATHER;
 	case SCSI_EV_READY:
 		c->hold_off = c->lba * v->block_size;
 		c->hold_len = c->need_out;
@@ -119,15 +126,16 @@ static void orwrite_merge(struct scsi_cmd *c)
 }
 
 /*
- * ORWRITE(16) (SBC-3 5.6), bitmask operation. The range is held, so that reading, merging and writing back unit by unit is one
- * operation for everybody else.
+ * ORWRITE(16) (SBC-3 5.6), bitmask operation. The range is held, so that reading, merging and
+ * writing back unit by unit is one operation for everybody else.
  */
 enum scsi_next plan_orwrite(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
 	switch (ev) {
 	case SCSI_EV_ARRIVED:
 		c->fua = cdb_fua(c);
-		if (!transfer_fits(c, v, SCSI_XFER_MAX) || !medium_take(c, v, c->nblocks * v->block_size))
+		if (!transfer_fits(c, v, SCSI_XFER_MAX) ||
+		    !medium_take(c, v, c->nblocks * v->block_size))
 			return SCSI_COMPLETE;
 		c->need_scratch = c->need_out < IO_UNIT_MAX ? c->need_out : IO_UNIT_MAX;
 		return c->need_out ? SCSI_GATHER : scsi_good(c);

@@ -32,7 +32,10 @@ struct sense sense_info(uint32_t code, uint64_t info)
 	return s;
 }
 
-/* What an errno means for commands that read (or ask) and for those that write, zero, deallocate or flush. */
+/*
+ * What an errno means for commands that read (or ask) and for those that write, zero, deallocate or
+ * flush.
+ */
 static const struct {
 	int err;
 	uint32_t reading, writing;
@@ -70,7 +73,8 @@ struct sense sense_from_errno(enum io_op op, int err)
 	assert(err < 0);
 	for (size_t i = 0; i < sizeof(sense_errnos) / sizeof(sense_errnos[0]); i++)
 		if (sense_errnos[i].err == err)
-			return sense_of(writing ? sense_errnos[i].writing : sense_errnos[i].reading);
+			return sense_of(writing ? sense_errnos[i].writing :
+					sense_errnos[i].reading);
 	return sense_of(writing ? SENSE_WRITE_ERROR : SENSE_READ_ERROR);
 }
 

@@ -26,7 +26,10 @@ enum scsi_next scsi_status(struct scsi_cmd *c, uint8_t status)
 	assert(status != SAM_CHECK_CONDITION);
 	c->status = status;
 	c->in_len = 0;
-	/* No data-in goes with it: the whole of EDTL is residual. Data-out was asked for all the same. */
+	/*
+	 * No data-in goes with it: the whole of EDTL is residual. Data-out was asked for all the
+	 * same.
+	 */
 	if (c->op && c->op->dir == OP_DIR_IN)
 		c->want = 0;
 	return SCSI_COMPLETE;
@@ -71,8 +74,9 @@ const struct scsi_op *scsi_op_find(const uint8_t *cdb, const struct lu_value *v,
 }
 
 /*
- * The class a command has with its CDB. START STOP UNIT with START=1 and POWER CONDITION=0 and PREVENT ALLOW with PREVENT=0 never conflict (SBC-3 table 13;
- * SPC-2 tables 9 and B.1); all else is in the row.
+ * The class a command has with its CDB. START STOP UNIT with START=1 and POWER CONDITION=0 and
+ * PREVENT ALLOW with PREVENT=0 never conflict (SBC-3 table 13; SPC-2 tables 9 and B.1); all else is
+ * in the row.
  */
 static unsigned cmd_class(const struct scsi_cmd *c)
 {
@@ -104,9 +108,9 @@ static uint32_t ua_take(struct gate *g)
 }
 
 /*
- * Unit attentions (SAM-5 5.14): true if one is reported instead of executing the command. REQUEST SENSE gets it in c->sense, as parameter data (SPC-4 6.39);
- * REPORT LUNS answers what REPORTED LUNS DATA HAS CHANGED would have announced and clears it (SPC-4 6.33); INQUIRY leaves all
- * alone.
+ * Unit attentions (SAM-5 5.14): true if one is reported instead of executing the command. REQUEST
+ * SENSE gets it in c->sense, as parameter data (SPC-4 6.39); REPORT LUNS answers what REPORTED LUNS
+ * DATA HAS CHANGED would have announced and clears it (SPC-4 6.33); INQUIRY leaves all alone.
  */
 static bool cmd_attention(struct scsi_cmd *c, struct gate *g)
 {
@@ -126,8 +130,9 @@ static bool cmd_attention(struct scsi_cmd *c, struct gate *g)
 }
 
 /*
- * Checks the CDB against the usage mask: a bit that is not evaluated must be zero. The field pointer names the first one's byte and its highest such
- * bit, which for the three protection bits is the field's left-most, 7.
+ * Checks the CDB against the usage mask: a bit that is not evaluated must be zero. The field
+ * pointer names the first one's byte and its highest such bit, which for the three protection bits
+ * is the field's left-most, 7.
  */
 static bool cmd_valid(struct scsi_cmd *c)
 {
@@ -179,7 +184,8 @@ static enum scsi_next cmd_arrived(struct scsi_cmd *c, const struct lu_value *v, 
 	if (!v && !(c->op && c->op->flags & OP_NO_LU))
 		return scsi_fail(c, sense_of(SENSE_LUN_NOT_SUPPORTED));	/* SPC-4 5.9 */
 	if (!c->op)
-		return bad_sa ? scsi_bad_cdb(c, 1, 4) : scsi_fail(c, sense_of(SENSE_INVALID_OPCODE));
+		return bad_sa ? scsi_bad_cdb(c, 1, 4) :
+			scsi_fail(c, sense_of(SENSE_INVALID_OPCODE));
 	if (cmd_attention(c, g))
 		return SCSI_COMPLETE;
 	if (v && !scsi_recheck(c, g))
@@ -189,7 +195,8 @@ static enum scsi_next cmd_arrived(struct scsi_cmd *c, const struct lu_value *v, 
 	return c->op->plan(c, v, SCSI_EV_ARRIVED);
 }
 
-enum scsi_next scsi_step(struct scsi_cmd *c, const struct lu_value *v, struct gate *g, enum scsi_event ev)
+enum scsi_next scsi_step(struct scsi_cmd *c, const struct lu_value *v, struct gate *g,
+			 enum scsi_event ev)
 {
 	bool failed_io;
 
@@ -198,7 +205,10 @@ enum scsi_next scsi_step(struct scsi_cmd *c, const struct lu_value *v, struct ga
 	assert(c->op);
 	if (!v && !(c->op->flags & OP_NO_LU))	/* the LU was removed meanwhile */
 		return scsi_fail(c, sense_of(SENSE_LUN_NOT_SUPPORTED));
-	/* A flush failed meanwhile: no write goes on, or is reported good. What failed itself is for the plan to tell. */
+	/*
+	 * A flush failed meanwhile: no write goes on, or is reported good. What failed itself is
+	 * for the plan to tell.
+	 */
 	failed_io = ev == SCSI_EV_IO && c->io.result < 0;
 	if (v && v->failed && c->op->flags & OP_WRITE && !failed_io)
 		return scsi_fail(c, sense_of(SENSE_WRITE_ERROR));
@@ -212,7 +222,7 @@ static uint32_t change_list_length(const uint8_t *cdb)
 	case 0x15:	return cdb[4];			/* MODE SELECT(6) */
 	case 0x55:	return get_be16(&cdb[7]);	/* MODE SELECT(10) */
 	case 0x5f:	return get_be32(&cdb[5]);	/* PERSISTENT RESERVE OUT */
-	default:	return 0;			/* RESERVE, RELEASE: no third party, no extents */
+	default:	return 0;		/* RESERVE, RELEASE: no third party, no extents */
 	}
 }
 
@@ -223,7 +233,10 @@ enum scsi_next plan_change(struct scsi_cmd *c, const struct lu_value *v, enum sc
 	switch (ev) {
 	case SCSI_EV_ARRIVED:
 		len = change_list_length(c->cdb);
-		/* Longer than anything we know, or truncated (SPC-4 4.2.5.5): nothing can be changed by a part of it. */
+		/*
+		 * Longer than anything we know, or truncated (SPC-4 4.2.5.5): nothing can be
+		 * changed by a part of it.
+		 */
 		if (len > SCSI_PARAM_MAX || len > medium_edtl(c, OP_DIR_OUT))
 			return scsi_fail(c, sense_of(SENSE_PARAM_LIST_LENGTH));
 		c->want = c->need_out = len;
@@ -236,8 +249,8 @@ enum scsi_next plan_change(struct scsi_cmd *c, const struct lu_value *v, enum sc
 	}
 }
 
-enum scsi_next plan_answer(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev, uint32_t alloc_len,
-			   plan_build_fn *build)
+enum scsi_next plan_answer(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev,
+			   uint32_t alloc_len, plan_build_fn *build)
 {
 	uint32_t cap = alloc_len < SCSI_PARAM_MAX ? alloc_len : SCSI_PARAM_MAX;
 	struct wcur w;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command table: data only. Sources: CDBs from SPC-4 clause 6, SBC-3 clause 5 (WRITE ATOMIC: SBC-4); reservation classes from SPC-4 table 65
- * and SBC-3 table 13, for RESERVE(6/10) SPC-2 tables 9 and B.1. MODE SENSE and the REPORT SUPPORTED commands are refused to
- * unregistered nexuses under an exclusive access reservation and allowed under a write exclusive one, as reads are. What depends on
- * a bit of the CDB (START STOP UNIT, PREVENT ALLOW MEDIUM REMOVAL) has the stricter class here and is eased in step.c.
+ * The command table: data only. Sources: CDBs from SPC-4 clause 6, SBC-3 clause 5 (WRITE ATOMIC:
+ * SBC-4); reservation classes from SPC-4 table 65 and SBC-3 table 13, for RESERVE(6/10) SPC-2
+ * tables 9 and B.1. MODE SENSE and the REPORT SUPPORTED commands are refused to unregistered
+ * nexuses under an exclusive access reservation and allowed under a write exclusive one, as reads
+ * are. What depends on a bit of the CDB (START STOP UNIT, PREVENT ALLOW MEDIUM REMOVAL) has the
+ * stricter class here and is eased in step.c.
  *
- * Usage data: the CONTROL byte is zero, since neither NACA (NORMACA is 0) nor the vendor bits are evaluated. Protection fields are not evaluated: there
- * is no protection information, so they must be zero (SBC-3 4.22). GROUP NUMBER, DPO and (where drafts had them) FUA_NV and SYNC_NV
- * are accepted; they change nothing, or less than we do anyway.
+ * Usage data: the CONTROL byte is zero, since neither NACA (NORMACA is 0) nor the vendor bits are
+ * evaluated. Protection fields are not evaluated: there is no protection information, so they must
+ * be zero (SBC-3 4.22). GROUP NUMBER, DPO and (where drafts had them) FUA_NV and SYNC_NV are
+ * accepted; they change nothing, or less than we do anyway.
  */
 #include "scsi/table.h"
 
@@ -107,11 +110,14 @@ const struct scsi_op scsi_ops[] = {
 	  NULL, plan_change, { 0x5f, 0x03, 0xff, 0, 0, FF4, 0 } },
 	{ "PERSISTENT RESERVE OUT, PREEMPT", 0x5f, 0x04, 10, OP_DIR_OUT, PRC_PR_OUT, OP_HOME,
 	  NULL, plan_change, { 0x5f, 0x04, 0xff, 0, 0, FF4, 0 } },
-	{ "PERSISTENT RESERVE OUT, PREEMPT AND ABORT", 0x5f, 0x05, 10, OP_DIR_OUT, PRC_PR_OUT, OP_HOME,
+	{ "PERSISTENT RESERVE OUT, PREEMPT AND ABORT",
+	  0x5f, 0x05, 10, OP_DIR_OUT, PRC_PR_OUT, OP_HOME,
 	  NULL, plan_change, { 0x5f, 0x05, 0xff, 0, 0, FF4, 0 } },
-	{ "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY", 0x5f, 0x06, 10, OP_DIR_OUT, PRC_PR_OUT, OP_HOME,
+	{ "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY",
+	  0x5f, 0x06, 10, OP_DIR_OUT, PRC_PR_OUT, OP_HOME,
 	  NULL, plan_change, { 0x5f, 0x06, 0xff, 0, 0, FF4, 0 } },
-	{ "PERSISTENT RESERVE OUT, REGISTER AND MOVE", 0x5f, 0x07, 10, OP_DIR_OUT, PRC_PR_OUT, OP_HOME,
+	{ "PERSISTENT RESERVE OUT, REGISTER AND MOVE",
+	  0x5f, 0x07, 10, OP_DIR_OUT, PRC_PR_OUT, OP_HOME,
 	  NULL, plan_change, { 0x5f, 0x07, 0xff, 0, 0, FF4, 0 } },
 	{ "READ(16)", 0x88, -1, 16, OP_DIR_IN, PRC_READ, OP_BLOCK,
 	  NULL, plan_read, { 0x88, 0x1a, FF8, FF4, 0x3f, 0 } },
@@ -143,7 +149,8 @@ const struct scsi_op scsi_ops[] = {
 	  NULL, plan_rtpg, { 0xa3, 0xea, 0, 0, 0, 0, FF4, 0, 0 } },
 	{ "REPORT SUPPORTED OPERATION CODES", 0xa3, 0x0c, 12, OP_DIR_IN, PRC_READ, OP_NOT_READY,
 	  NULL, plan_report_opcodes, { 0xa3, 0x0c, 0x87, FF4, FF2, 0xff, 0, 0 } },
-	{ "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", 0xa3, 0x0d, 12, OP_DIR_IN, PRC_READ, OP_NOT_READY,
+	{ "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
+	  0xa3, 0x0d, 12, OP_DIR_IN, PRC_READ, OP_NOT_READY,
 	  NULL, plan_report_tmfs, { 0xa3, 0x0d, 0x80, 0, 0, 0, FF4, 0, 0 } },
 	{ "READ(12)", 0xa8, -1, 12, OP_DIR_IN, PRC_READ, OP_BLOCK,
 	  NULL, plan_read, { 0xa8, 0x1a, FF8, 0x3f, 0 } },

@@ -27,13 +27,14 @@ static void unmap_load(struct scsi_cmd *c)
 }
 
 /*
- * Checks the whole parameter list (SBC-3 5.28.2) before anything is deallocated. A last descriptor that is cut short by UNMAP BLOCK DESCRIPTOR DATA
- * LENGTH is ignored; zero is no error.
+ * Checks the whole parameter list (SBC-3 5.28.2) before anything is deallocated. A last descriptor
+ * that is cut short by UNMAP BLOCK DESCRIPTOR DATA LENGTH is ignored; zero is no error.
  */
 static bool unmap_valid(struct scsi_cmd *c, const struct lu_value *v)
 {
 	struct rcur r = rcur_of(c->out, c->need_out);
-	uint32_t data_len = rcur_be16(&r), desc_len = rcur_be16(&r), n = desc_len / UNMAP_DESCRIPTOR;
+	uint32_t data_len = rcur_be16(&r), desc_len = rcur_be16(&r);
+	uint32_t n = desc_len / UNMAP_DESCRIPTOR;
 
 	rcur_be32(&r);					/* reserved */
 	if (r.bad || data_len + 2 > c->need_out || desc_len > r.left) {
@@ -65,7 +66,10 @@ static bool unmap_valid(struct scsi_cmd *c, const struct lu_value *v)
 static enum scsi_next unmap_next(struct scsi_cmd *c, const struct lu_value *v)
 {
 	while (c->index < unmap_count(c)) {
-		/* The ends may be ragged: IO_DISCARD makes the whole range read zeroes (LBPRZ) and deallocates what it can. */
+		/*
+		 * The ends may be ragged: IO_DISCARD makes the whole range read zeroes (LBPRZ) and
+		 * deallocates what it can.
+		 */
 		if (c->pos < c->nblocks * v->block_size)
 			return medium_io(c, v, IO_DISCARD, AREA_NONE, 0, c->nblocks * v->block_size,
 					 IO_DISCARD_UNIT_MAX);
@@ -83,7 +87,7 @@ enum scsi_next plan_unmap(struct scsi_cmd *c, const struct lu_value *v, enum scs
 	case SCSI_EV_ARRIVED:
 		c->want = get_be16(&c->cdb[7]);
 		if (!c->want)
-			return scsi_good(c);		/* PARAMETER LIST LENGTH zero: nothing to do, no error */
+			return scsi_good(c);	/* PARAMETER LIST LENGTH zero is no error */
 		if (c->want < UNMAP_HEADER || medium_edtl(c, OP_DIR_OUT) < c->want)
 			return scsi_fail(c, sense_of(SENSE_PARAM_LIST_LENGTH));
 		c->need_out = (uint32_t)c->want;
@@ -103,7 +107,8 @@ enum scsi_next plan_unmap(struct scsi_cmd *c, const struct lu_value *v, enum scs
 	}
 }
 
-enum { GLS_HEADER = 8, GLS_DESCRIPTOR = 16, GLS_MAPPED = 0, GLS_DEALLOCATED = 1 };
+enum { GLS_HEADER = 8, GLS_DESCRIPTOR = 16, GLS_MIN = GLS_HEADER + GLS_DESCRIPTOR };
+enum { GLS_MAPPED = 0, GLS_DEALLOCATED = 1 };	/* PROVISIONING STATUS */
 
 /* Descriptors there is room for: at least one, though the shell may have to cut it. */
 static uint32_t gls_room(const struct scsi_cmd *c)
@@ -112,8 +117,8 @@ static uint32_t gls_room(const struct scsi_cmd *c)
 }
 
 /*
- * Adds blocks to the answer: to its last descriptor if that has the same status. False when there is no room for a further one. lba + pos is where
- * they start; index counts descriptors.
+ * Adds blocks to the answer: to its last descriptor if that has the same status. False when there
+ * is no room for a further one. lba + pos is where they start; index counts descriptors.
  */
 static bool gls_add(struct scsi_cmd *c, uint64_t lba, uint64_t blocks, uint8_t status)
 {
@@ -167,7 +172,8 @@ static enum scsi_next gls_next(struct scsi_cmd *c, const struct lu_value *v)
 }
 
 /*
- * Takes the answer for the extent at pos. A block is deallocated only if all of it is: mapped bytes count up to whole blocks, holes down.
+ * Takes the answer for the extent at pos. A block is deallocated only if all of it is: mapped bytes
+ * count up to whole blocks, holes down.
  */
 static enum scsi_next gls_take(struct scsi_cmd *c, const struct lu_value *v)
 {
@@ -189,8 +195,8 @@ static enum scsi_next gls_take(struct scsi_cmd *c, const struct lu_value *v)
 }
 
 /*
- * GET LBA STATUS (SBC-3 5.4): from the starting LBA on, as many descriptors as the allocation length holds or until the LU ends. A store that cannot
- * tell has everything mapped.
+ * GET LBA STATUS (SBC-3 5.4): from the starting LBA on, as many descriptors as the allocation
+ * length holds or until the LU ends. A store that cannot tell has everything mapped.
  */
 enum scsi_next plan_get_lba_status(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
@@ -202,7 +208,7 @@ enum scsi_next plan_get_lba_status(struct scsi_cmd *c, const struct lu_value *v,
 			return scsi_good(c);
 		if (alloc > SCSI_PARAM_MAX)
 			alloc = SCSI_PARAM_MAX;
-		c->need_in = alloc < GLS_HEADER + GLS_DESCRIPTOR ? GLS_HEADER + GLS_DESCRIPTOR : alloc;
+		c->need_in = alloc < GLS_MIN ? GLS_MIN : alloc;
 		return SCSI_BUFFERS;
 	case SCSI_EV_READY:
 		if (v->caps.extents)

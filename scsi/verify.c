@@ -27,7 +27,8 @@ static bool transfer_fits(struct scsi_cmd *c, const struct lu_value *v)
 }
 
 /*
- * The unit just read is in scratch, pos has advanced past it. Gives the offset in data-out of the first byte that differs, or -1.
+ * The unit just read is in scratch, pos has advanced past it. Gives the offset in data-out of the
+ * first byte that differs, or -1.
  */
 static int64_t unit_differs(const struct scsi_cmd *c, const struct lu_value *v, unsigned bytchk)
 {
@@ -55,10 +56,11 @@ static enum scsi_next verify_next(struct scsi_cmd *c, const struct lu_value *v, 
 }
 
 /*
- * After SCSI_EV_IO of a unit read: compares and goes on. A miscompare reports in INFORMATION where in data-out the first byte differs
- * (SBC-3 4.18.6 for COMPARE AND WRITE; the same serves here).
+ * After SCSI_EV_IO of a unit read: compares and goes on. A miscompare reports in INFORMATION where
+ * in data-out the first byte differs (SBC-3 4.18.6 for COMPARE AND WRITE; the same serves here).
  */
-static enum scsi_next verify_went_on(struct scsi_cmd *c, const struct lu_value *v, unsigned bytchk, uint64_t total)
+static enum scsi_next verify_went_on(struct scsi_cmd *c, const struct lu_value *v, unsigned bytchk,
+				     uint64_t total)
 {
 	int64_t at = unit_differs(c, v, bytchk);
 
@@ -85,8 +87,9 @@ static enum scsi_next verify_start(struct scsi_cmd *c, const struct lu_value *v,
 	if (bytchk == 2)
 		return scsi_bad_cdb(c, 1, 2);
 	/*
-	 * Where data moves per block MAXIMUM TRANSFER LENGTH holds. Where it does not, the length costs no memory, every unit passes the gate
-	 * again and the command can be aborted between two of them.
+	 * Where data moves per block MAXIMUM TRANSFER LENGTH holds. Where it does not, the length
+	 * costs no memory, every unit passes the gate again and the command can be aborted between
+	 * two of them.
 	 */
 	if (bytchk == BYTCHK_EACH && !transfer_fits(c, v))
 		return SCSI_COMPLETE;
@@ -100,7 +103,8 @@ static enum scsi_next verify_start(struct scsi_cmd *c, const struct lu_value *v,
 }
 
 /*
- * VERIFY (SBC-3 5.29 to 5.31). Verification length zero is no error. With BYTCHK zero no data-out is taken, whatever EDTL says.
+ * VERIFY (SBC-3 5.29 to 5.31). Verification length zero is no error. With BYTCHK zero no data-out
+ * is taken, whatever EDTL says.
  */
 enum scsi_next plan_verify(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
@@ -120,8 +124,8 @@ enum scsi_next plan_verify(struct scsi_cmd *c, const struct lu_value *v, enum sc
 }
 
 /*
- * WRITE AND VERIFY (SBC-3 5.36 to 5.38): writes, flushes, since what is verified is the medium, then reads back; with BYTCHK 01b what was read
- * is compared with data-out.
+ * WRITE AND VERIFY (SBC-3 5.36 to 5.38): writes, flushes, since what is verified is the medium,
+ * then reads back; with BYTCHK 01b what was read is compared with data-out.
  */
 enum scsi_next plan_write_verify(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {

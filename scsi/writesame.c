@@ -33,7 +33,7 @@ static enum scsi_next write_same_start(struct scsi_cmd *c, const struct lu_value
 	/* LBPWS and LBPWS10 in VPD B2h are zero where the LU is not thin. */
 	if (c->cdb[1] & CDB_UNMAP && !lu_thin(v))
 		return scsi_bad_cdb(c, 1, 3);
-	if (!c->nblocks)				/* WSNZ=0: to the end of the LU (SBC-3 5.44) */
+	if (!c->nblocks)			/* WSNZ=0: to the end of the LU (SBC-3 5.44) */
 		c->nblocks = lu_blocks(v) - c->lba;
 	if (c->nblocks > WRITE_SAME_BLOCKS_MAX)
 		return scsi_bad_cdb(c, medium_length_byte(c), -1);
@@ -65,8 +65,9 @@ static enum scsi_next write_same_next(struct scsi_cmd *c, const struct lu_value 
 }
 
 /*
- * WRITE SAME(10) and (16) (SBC-3 5.43, 5.44). Zeroes are zeroed, and may be deallocated if UNMAP is set: LBPRZ is one, so that reads back the same. UNMAP
- * with a pattern that is not zero could not be read back and is written (SBC-3 4.7.3.4.4). NDOB: as if zeroes had been sent.
+ * WRITE SAME(10) and (16) (SBC-3 5.43, 5.44). Zeroes are zeroed, and may be deallocated if UNMAP is
+ * set: LBPRZ is one, so that reads back the same. UNMAP with a pattern that is not zero could not
+ * be read back and is written (SBC-3 4.7.3.4.4). NDOB: as if zeroes had been sent.
  */
 enum scsi_next plan_write_same(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
