@@ -36,7 +36,12 @@ struct io_req {
 	void (*done)(struct io_req *io);
 	/* Private to the backend chain; a filter saves what it changes in its own copy. */
 	struct backend *be;
-	struct rio rio;			/* for the backend at the bottom */
+	union {				/* for the backend at the bottom, one after the other */
+		struct rio rio;
+		struct work work;
+		struct msg msg;
+	};
+	struct reactor *from;		/* who submitted it: where done() runs */
 	struct io_req *next;
 	uint32_t step;
 	bool pending;			/* asserted by backend_submit() */
@@ -62,6 +67,8 @@ struct backend_ops {
 	int (*open)(struct backend *be, const struct backend_options *o);
 	void (*close)(struct backend *be);
 	void (*submit)(struct backend *be, struct io_req *io);
+	/* After -EWOULDBLOCK from open: tries the lock again. 0, -EWOULDBLOCK or another -errno with be->errbuf set. NULL where open never says so. */
+	int (*retry)(struct backend *be);
 };
 
 struct backend {

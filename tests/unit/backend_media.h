@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Places for the backends' tests to keep files: tmpfs, ext4 and XFS in loop files, and loop devices themselves. */
+#ifndef TESTS_BACKEND_MEDIA_H
+#define TESTS_BACKEND_MEDIA_H
+
+#include <ftw.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+struct medium {
+	const char *name;
+	const char *make;		/* shell: $F is its image, $D its folder; prints the path to use. NULL: tmpfs */
+	const char *remove;		/* shell: $P is what make printed */
+	bool device;
+	char path[128];
+	char why[160];			/* why it is not there; empty: it is */
+};
+
+static struct medium media[] = {
+	{ .name = "tmpfs" },
+	{ .name = "ext4", .make = "truncate -s 300M $F && mkfs.ext4 -q -F $F && mount -o loop $F $D && echo $D",
+	  .remove = "umount $P" },
+	{ .name = "xfs", .make = "truncate -s 400M $F && mkfs.xfs -q -f $F && mount -o loop $F $D && echo $D",
+	  .remove = "umount $P" },
+	{ .name = "loop512", .make = "truncate -s 64M $F && losetup -f --show $F", .remove = "losetup -d $P",
+	  .device = true },
+	{ .name = "loop4096", .make = "truncate -s 64M $F && losetup -f --show -b 4096 --direct-io=on $F",
+	  .remove = "losetup -d $P", .device = true },
+};
+#define MEDIA (sizeof(media) / sizeof(media[0]))
+
+static char media_top[64];
+
+static inline void medium_make(struct medium *m)
+{
+	char cmd[512];
+	FILE *out;
+
+	m->why[0] = 0;
+	if (!m->make) {
+		snprintf(m->path, sizeof(m->path), "/dev/shm/holdfast-%d", (int)getpid());
+		if (mkdir(m->path, 0700))
+			snprintf(m->why, sizeof(m->why), "no /dev/shm");
+		return;
+	}
+	if (geteuid()) {
+		snprintf(m->why, sizeof(m->why), "needs root");
+		return;
+	}
+	snprintf(cmd, sizeof(cmd), "export PATH=$PATH:/sbin:/usr/sbin; F=%s/%s.img; D=%s/%s; mkdir -p $D; "
+		 "{ %s; } 2>>%s/log", media_top, m->name, media_top, m->name, m->make, media_top);
+	out = popen(cmd, "r");
+	if (!out || !fgets(m->path, sizeof(m->path), out))
+		snprintf(m->why, sizeof(m->why), "could not be made (no loop devices, or no mkfs)");
+	m->path[strcspn(m->path, "\n")] = 0;
+	if (out && pclose(out) && !m->why[0])
+		snprintf(m->why, sizeof(m->why), "could not be made");
+}
+
+static inline void media_make(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(media_top, sizeof(media_top), "%s/holdfast-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+	if (!mkdtemp(media_top))
+		abort();
+	for (unsigned i = 0; i < MEDIA; i++)
+		medium_make(&media[i]);
+}
+
+static inline void media_remove(void)
+{
+	char cmd[512];
+
+	for (unsigned i = 0; i < MEDIA; i++) {
+		if (media[i].why[0] || !media[i].remove)
+			continue;
+		snprintf(cmd, sizeof(cmd), "export PATH=$PATH:/sbin:/usr/sbin; P=%s; %s", media[i].path,
+			 media[i].remove);
+		if (system(cmd))
+			fprintf(stderr, "left behind: %s\n", media[i].path);
+	}
+	snprintf(cmd, sizeof(cmd), "rm -rf --one-file-system %s /dev/shm/holdfast-%d", media_top, (int)getpid());
+	if (system(cmd))
+		fprintf(stderr, "left behind: %s\n", media_top);
+}
+
+static inline const struct medium *media_find(const char *name)
+{
+	for (unsigned i = 0; i < MEDIA; i++)
+		if (!strcmp(media[i].name, name))
+			return &media[i];
+	abort();
+}
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the backends' tests share: a backend driven from the test's own thread, and the contract suite that every one must
+ * pass. The reactors run; each I/O is carried to one, submitted there, and waited for.
+ */
+#ifndef TESTS_BACKEND_SUITE_H
+#define TESTS_BACKEND_SUITE_H
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/backend.h"
+#include "scsi/limits.h"
+#include "tests/unit/unit.h"
+
+struct suite_io {
+	struct io_req io;
+	struct msg msg;
+	struct backend *be;
+	unsigned depth;			/* > 0: backend_submit() is on the stack */
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool ended;
+};
+
+static inline void suite_done(struct io_req *io)
+{
+	struct suite_io *s = (struct suite_io *)((char *)io - offsetof(struct suite_io, io));
+
+	assert(!s->depth && io->from == reactor_self());
+	pthread_mutex_lock(&s->lock);
+	assert(!s->ended);
+	s->ended = true;
+	pthread_cond_signal(&s->cond);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static inline void suite_submit(struct msg *m)
+{
+	struct suite_io *s = (struct suite_io *)((char *)m - offsetof(struct suite_io, msg));
+
+	s->depth++;
+	backend_submit(s->be, &s->io);
+	s->depth--;
+}
+
+/* Starts op on reactor number `on` (modulo their count). */
+static inline void suite_start(struct suite_io *s, unsigned on, struct backend *be, enum io_op op, uint32_t flags,
+			       uint64_t off, uint64_t len, void *buf)
+{
+	memset(s, 0, sizeof(*s));
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->cond, NULL);
+	s->be = be;
+	s->io = (struct io_req){ .op = op, .flags = flags, .off = off, .len = len, .buf = buf, .done = suite_done };
+	s->msg.fn = suite_submit;
+	reactor_send(reactor_at(on % reactor_count()), &s->msg);
+}
+
+/* Waits at most ms milliseconds for what was started; false: not ended yet. */
+static inline bool suite_wait(struct suite_io *s, unsigned ms)
+{
+	struct timespec until;
+	bool ended;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&s->lock);
+	while (!s->ended && pthread_cond_timedwait(&s->cond, &s->lock, &until) != ETIMEDOUT)
+		;
+	ended = s->ended;
+	pthread_mutex_unlock(&s->lock);
+	return ended;
+}
+
+/* One I/O from start to end; its result. *answer, when not NULL, gets its answer. */
+static inline int suite_io_answer(struct backend *be, enum io_op op, uint32_t flags, uint64_t off, uint64_t len,
+				  void *buf, union io_answer *answer)
+{
+	static unsigned turn;
+	struct suite_io s;
+
+	suite_start(&s, turn++, be, op, flags, off, len, buf);
+	if (!suite_wait(&s, 60000)) {
+		fprintf(stderr, "an I/O (op %d) did not end in 60 s\n", op);
+		abort();
+	}
+	if (answer)
+		*answer = s.io.answer;
+	return s.io.result;
+}
+
+static inline int suite_io(struct backend *be, enum io_op op, uint64_t off, uint64_t len, void *buf)
+{
+	return suite_io_answer(be, op, 0, off, len, buf, NULL);
+}
+
+/* Bytes that tell their place and age: what is at `off` of generation `gen`. */
+static inline void suite_fill(void *buf, uint64_t off, uint64_t len, unsigned gen)
+{
+	unsigned char *p = buf;
+
+	for (uint64_t i = 0; i < len; i++) {
+		uint64_t x = (off + i) / 8 * 0x9e3779b97f4a7c15ull + gen * 0x100000001b3ull;
+
+		p[i] = (unsigned char)((x >> (8 * ((off + i) % 8))) | 1);
+	}
+}
+
+static inline bool suite_is(const void *buf, uint64_t off, uint64_t len, unsigned gen)
+{
+	unsigned char *want = malloc(len);
+	bool same;
+
+	if (!want)
+		abort();
+	suite_fill(want, off, len, gen);
+	same = !memcmp(buf, want, len);
+	free(want);
+	return same;
+}
+
+static inline bool suite_is_zero(const void *buf, uint64_t len)
+{
+	const char *p = buf;
+
+	return !len || (!p[0] && !memcmp(p, p + 1, len - 1));
+}
+
+#endif
