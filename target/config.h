@@ -23,12 +23,18 @@ struct config_portal {
 
 enum lun_type { LUN_DATA, LUN_WITNESS };
 
+/*
+ * What becomes of registrations and reservations that were made without APTPL when the daemon starts again: kept always, or as
+ * SPC-4 has it after a power loss, where APTPL decides (a new boot of the host counts as one).
+ */
+enum config_pr_retain { CONFIG_PR_RETAIN_ALWAYS, CONFIG_PR_RETAIN_STANDARD };
+
 struct config_lun {
 	uint16_t lun;
 	char *name;			/* unique in the file; default "TARGETSUFFIX-lunN" is not made up: required */
 	enum lun_type type;
 	char *backend;			/* "file" (default when path is given), "memory", "null" */
-	char *path;			/* absolute, or relative to the config file's data_dir */
+	char *path;			/* ready for open(2): a relative one has data_dir in front; NULL unless "file" */
 	uint64_t size;			/* bytes; 0: as found */
 	enum rio_engine engine;
 	bool direct, write_cache, readonly;
@@ -36,6 +42,8 @@ struct config_lun {
 	uint8_t uuid[16];		/* given, or derived from the name (SHA-256 of target name and LUN name, version bits set) */
 	bool uuid_given;
 	bool reserve6;			/* default: on for data, off for a witness */
+	bool preallocate;		/* every block allocated at creation; default: off for data, on for a witness */
+	enum config_pr_retain pr_retain;	/* default: the file's pr_retain */
 	char *filters;			/* for tests: "delay:..|fault:..", NULL none */
 	unsigned line;			/* in the file, for messages */
 };
@@ -61,6 +69,7 @@ struct config {
 	unsigned reactors, workers;
 	enum reactor_driver driver;
 	unsigned log_level;		/* enum log_level */
+	enum config_pr_retain pr_retain;	/* for LUNs that do not say otherwise */
 	struct iscsi_offer offer;	/* section `iscsi:` */
 	struct login_auth discovery_auth;
 	/* section `limits:`, each with a default and a range */
@@ -85,7 +94,10 @@ struct config {
  * a line "FILE:LINE: KEY: what is wrong (expected ...)" on `errors`. Main thread.
  */
 struct config *config_load(const char *file, FILE *errors);
-/* The same from memory (tests, fuzzers): no file is looked at, `file` is only its name in messages. */
+/*
+ * The same from memory (tests, fuzzers): no file is looked at, `file` is only its name in messages. Secrets that are in
+ * files of their own stay empty, so such a value is not for serving with.
+ */
 struct config *config_parse(const char *file, const void *text, size_t len, FILE *errors);
 void config_free(struct config *c);
 
