@@ -40,6 +40,9 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
 #define log_info(...) log_at(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
+/* The same, written directly whatever the state of the logger, waiting 100 ms at most: for the line before abort(). */
+void log_last_words(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /*
  * A value fit for key=value: s as it is when it is not empty and has only printable characters other than blank, '=',
  * '"' and '\'; else in double quotes, with \" \\ \n \t \xHH. Cut off to fit size bytes (size >= 4). NULL gives

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "target/log.h"
+#include "target/mailbox.h"
+
+enum {
+	LOG_SLOTS = 1024,	/* lines on their way to the logger */
+	LOG_BATCH = 4096,	/* bytes per write(2): PIPE_BUF, so lines of several processes do not mix */
+	LOG_STOP_MS = 1000,	/* how long log_thread_stop() waits for a reader that does not read */
+};
+
+static const char *const level_names[] = { "error", "warn", "info", "debug" };
+
+static int log_level = LOG_LEVEL_INFO;	/* atomic */
+static int log_fd = 2;
+
+/*
+ * The ring is made once and kept: a thread that is not ours may log until the very end. `logger_on` says whether somebody
+ * reads it.
+ */
+static struct slots ring;
+static bool logger_on;			/* atomic */
+static bool logger_stop;		/* atomic */
+static pthread_t logger;
+
+void log_init(enum log_level level)
+{
+	__atomic_store_n(&log_level, (int)level, __ATOMIC_RELAXED);
+}
+
+bool log_enabled(enum log_level level)
+{
+	return (int)level <= __atomic_load_n(&log_level, __ATOMIC_RELAXED);
+}
+
+int log_level_parse(const char *s)
+{
+	for (int i = 0; i <= LOG_LEVEL_DEBUG; i++)
+		if (!strcmp(s, level_names[i]))
+			return i;
+	return -1;
+}
+
+const char *log_level_name(enum log_level level)
+{
+	assert((unsigned)level <= LOG_LEVEL_DEBUG);
+	return level_names[level];
+}
+
+void log_set_fd(int fd)
+{
+	assert(!__atomic_load_n(&logger_on, __ATOMIC_RELAXED));
+	log_fd = fd;
+}
+
+/* ---- one line -------------------------------------------------------------------------------------------- */
+
+/*
+ * "2026-11-21T23:04:57" of a second in UTC. gmtime_r() takes the lock of the time zone; this is called on reactors.
+ * Days are counted in years that begin in March, so that the leap day is their last.
+ */
+static void log_date(char out[20], int64_t seconds)
+{
+	int64_t days = seconds / 86400 + 719468;	/* since 0000-03-01 */
+	unsigned second = (unsigned)(seconds % 86400);
+	int64_t era = days / 146097;			/* 400 years */
+	unsigned day = (unsigned)(days % 146097);
+	unsigned year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+	unsigned of_year = day - (365 * year + year / 4 - year / 100);
+	unsigned month = (5 * of_year + 2) / 153;	/* 0: March */
+	unsigned of_month = of_year - (153 * month + 2) / 5 + 1;
+
+	year += (unsigned)(era * 400) + (month >= 10);
+	month = month >= 10 ? month - 9 : month + 3;
+	snprintf(out, 20, "%04u-%02u-%02uT%02u:%02u:%02u", year % 10000, month % 100, of_month % 100,
+		 second / 3600 % 100, second / 60 % 60, second % 60);
+}
+
+static const char *log_stamp(unsigned *ms)
+{
+	static __thread int64_t stamp_second = -1;
+	static __thread char stamp[20];
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (now.tv_sec < 0)
+		now.tv_sec = 0;
+	if (now.tv_sec != stamp_second) {
+		stamp_second = now.tv_sec;
+		log_date(stamp, now.tv_sec);
+	}
+	*ms = (unsigned)(now.tv_nsec / 1000000);
+	return stamp;
+}
+
+/* A whole line, with its newline, into buf of LOG_LINE_MAX bytes. Its length. */
+static uint32_t log_vformat(char *buf, enum log_level level, const char *fmt, va_list args)
+{
+	unsigned ms;
+	const char *stamp = log_stamp(&ms);
+	size_t n = (size_t)snprintf(buf, LOG_LINE_MAX, "ts=%s.%03uZ level=%s ", stamp, ms % 1000,
+				    log_level_name(level));
+	int more = vsnprintf(buf + n, LOG_LINE_MAX - n, fmt, args);
+	size_t end = n + (more > 0 ? (size_t)more : 0);
+
+	if (end > LOG_LINE_MAX - 1) {
+		end = LOG_LINE_MAX - 1;
+		memcpy(buf + end - 3, "...", 3);
+	}
+	for (size_t i = n; i < end; i++)
+		if ((unsigned char)buf[i] < 0x20 || buf[i] == 0x7f)
+			buf[i] = '?';
+	buf[end] = '\n';
+	return (uint32_t)end + 1;
+}
+
+__attribute__((format(printf, 3, 4)))
+static uint32_t log_format(char *buf, enum log_level level, const char *fmt, ...)
+{
+	va_list args;
+	uint32_t n;
+
+	va_start(args, fmt);
+	n = log_vformat(buf, level, fmt, args);
+	va_end(args);
+	return n;
+}
+
+/* All of it, unless the reader goes away, or does not read while the logger is to stop. */
+static void log_write(const char *buf, size_t len)
+{
+	int waited = 0;
+
+	while (len) {
+		struct pollfd p = { .fd = log_fd, .events = POLLOUT };
+		ssize_t n;
+
+		if (poll(&p, 1, 100) == 0) {
+			waited += 100;
+			if (__atomic_load_n(&logger_stop, __ATOMIC_RELAXED) && waited >= LOG_STOP_MS)
+				return;
+			continue;
+		}
+		n = write(log_fd, buf, len);
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return;
+		if (n > 0) {
+			buf += n;
+			len -= (size_t)n;
+		}
+	}
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	int saved = errno;
+	va_list args;
+
+	if (!log_enabled(level))
+		return;
+	va_start(args, fmt);
+	if (__atomic_load_n(&logger_on, __ATOMIC_ACQUIRE)) {
+		struct slot *slot = slots_claim(&ring);
+
+		if (slot) {
+			slot->len = log_vformat(slot->data, level, fmt, args);
+			slots_commit(&ring, slot);
+		}
+	} else {
+		char buf[LOG_LINE_MAX];
+
+		log_write(buf, log_vformat(buf, level, fmt, args));
+	}
+	va_end(args);
+	errno = saved;
+}
+
+void log_last_words(const char *fmt, ...)
+{
+	char buf[LOG_LINE_MAX];
+	struct pollfd p = { .fd = log_fd, .events = POLLOUT };
+	va_list args;
+	uint32_t n;
+
+	va_start(args, fmt);
+	n = log_vformat(buf, LOG_LEVEL_ERROR, fmt, args);
+	va_end(args);
+	if (poll(&p, 1, 100) > 0 && write(log_fd, buf, n) < 0)
+		return;
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------- */
+
+static bool log_plain(unsigned char c)
+{
+	return c > 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '=';
+}
+
+/* One character, escaped, into out (4 bytes at most). */
+static unsigned log_escape(char out[4], unsigned char c)
+{
+	static const char hex[] = "0123456789abcdef";
+	char letter = 0;
+
+	if (c == '"' || c == '\\')
+		letter = (char)c;
+	else if (c == '\n')
+		letter = 'n';
+	else if (c == '\t')
+		letter = 't';
+	else if (c >= 0x20 && c < 0x7f) {
+		out[0] = (char)c;
+		return 1;
+	}
+	out[0] = '\\';
+	out[1] = letter ? letter : 'x';
+	if (letter)
+		return 2;
+	out[2] = hex[c >> 4];
+	out[3] = hex[c & 15];
+	return 4;
+}
+
+const char *log_quote_n(char *buf, size_t size, const void *s, size_t n)
+{
+	const unsigned char *p = s;
+	bool plain = n > 0;
+	size_t at = 0;
+
+	assert(size >= 4);
+	for (size_t i = 0; plain && i < n; i++)
+		plain = log_plain(p[i]);
+	if (plain) {
+		if (n > size - 1)
+			n = size - 1;
+		memcpy(buf, p, n);
+		buf[n] = '\0';
+		return buf;
+	}
+	buf[at++] = '"';
+	for (size_t i = 0; i < n; i++) {
+		char esc[4];
+		unsigned len = log_escape(esc, p[i]);
+
+		if (at + len + 2 > size)	/* the closing quote and NUL */
+			break;
+		memcpy(buf + at, esc, len);
+		at += len;
+	}
+	buf[at++] = '"';
+	buf[at] = '\0';
+	return buf;
+}
+
+const char *log_quote(char *buf, size_t size, const char *s)
+{
+	return log_quote_n(buf, size, s ? s : "", s ? strlen(s) : 0);
+}
+
+bool log_limit_ok(struct log_limit *l, uint64_t now_ns)
+{
+	uint64_t every = (l->every_ms ? l->every_ms : 1000) * UINT64_C(1000000);
+	uint64_t burst = l->burst ? l->burst : 10;
+	uint64_t full = l->full_at_ns > now_ns ? l->full_at_ns : now_ns;
+
+	if (full - now_ns > (burst - 1) * every) {
+		l->suppressed++;
+		return false;
+	}
+	l->full_at_ns = full + every;
+	return true;
+}
+
+unsigned long long log_limit_taken(struct log_limit *l)
+{
+	unsigned long long n = l->suppressed;
+
+	l->suppressed = 0;
+	return n;
+}
+
+uint64_t log_dropped(void)
+{
+	return slots_dropped(&ring);
+}
+
+/* ---- the logger -------------------------------------------------------------------------------------------- */
+
+/* What is in the ring, up to a batch. The bytes. */
+static size_t logger_collect(char *batch)
+{
+	struct slot *slot;
+	size_t n = 0;
+
+	while (n + LOG_LINE_MAX <= LOG_BATCH && (slot = slots_peek(&ring))) {
+		memcpy(batch + n, slot->data, slot->len);
+		n += slot->len;
+		slots_release(&ring, slot);
+	}
+	return n;
+}
+
+static void *logger_main(void *arg)
+{
+	static uint64_t told;		/* of the dropped; there is one logger at a time */
+	char batch[LOG_BATCH];
+	size_t n;
+
+	for (;;) {
+		n = logger_collect(batch);
+		if (n) {
+			log_write(batch, n);
+			continue;
+		}
+		if (log_dropped() != told) {
+			uint64_t dropped = log_dropped();
+
+			n = log_format(batch, LOG_LEVEL_WARN, "event=log_dropped lines=%llu",
+				       (unsigned long long)(dropped - told));
+			told = dropped;
+			log_write(batch, n);
+			continue;
+		}
+		if (__atomic_load_n(&logger_stop, __ATOMIC_ACQUIRE))
+			return NULL;
+		doorbell_doze(&ring.bell);
+		if (slots_peek(&ring) || __atomic_load_n(&logger_stop, __ATOMIC_ACQUIRE))
+			doorbell_awake(&ring.bell);
+		else
+			doorbell_sleep(&ring.bell);
+	}
+}
+
+int log_thread_start(void)
+{
+	int err;
+
+	assert(!__atomic_load_n(&logger_on, __ATOMIC_RELAXED));
+	if (!ring.mem) {
+		err = slots_init(&ring, LOG_SLOTS, LOG_LINE_MAX);
+		if (err)
+			return err;
+	}
+	__atomic_store_n(&logger_stop, false, __ATOMIC_RELAXED);
+	err = pthread_create(&logger, NULL, logger_main, NULL);
+	if (err)
+		return -err;
+	pthread_setname_np(logger, "hf-log");
+	__atomic_store_n(&logger_on, true, __ATOMIC_RELEASE);
+	return 0;
+}
+
+void log_thread_stop(void)
+{
+	if (!__atomic_load_n(&logger_on, __ATOMIC_RELAXED))
+		return;
+	__atomic_store_n(&logger_on, false, __ATOMIC_RELEASE);
+	__atomic_store_n(&logger_stop, true, __ATOMIC_RELEASE);
+	doorbell_ring(&ring.bell);
+	pthread_join(logger, NULL);
+	__atomic_store_n(&logger_stop, false, __ATOMIC_RELAXED);
+}

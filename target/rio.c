@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* File I/O: which engine, and what is the same in all of them: short transfers, end of file, interrupted calls. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "target/driver.h"
+
+enum { PRIV_RETRIES };	/* rio.priv[0]: how often the kernel said EAGAIN, in a row. The others are the engines' */
+
+/*
+ * A direct read that stopped inside the last block of a file cannot be continued: the rest of it begins at an unaligned
+ * offset, and the kernel says EINVAL instead of 0.
+ */
+static bool rio_past_end(const struct rio *r)
+{
+	struct stat st;
+
+	return !fstat(r->fd, &st) && S_ISREG(st.st_mode) &&
+	       r->off + r->pos >= (uint64_t)st.st_size;
+}
+
+static bool rio_end(struct rio *r, int result)
+{
+	r->result = result;
+	return true;
+}
+
+static bool rio_end_of_file(struct rio *r)
+{
+	memset((char *)r->buf + r->pos, 0, r->len - r->pos);
+	return rio_end(r, 0);
+}
+
+static bool rio_step_error(struct rio *r, int err)
+{
+	if (err == -EINTR)
+		return false;
+	if (err == -EAGAIN && r->priv[PRIV_RETRIES] < UINT64_MAX) {
+		r->priv[PRIV_RETRIES]++;
+		return false;
+	}
+	if (err == -EINVAL && r->op == RIO_READ && r->pos && rio_past_end(r))
+		return rio_end_of_file(r);
+	return rio_end(r, err);
+}
+
+bool rio_step(struct rio *r, int64_t res)
+{
+	if (res < 0)
+		return rio_step_error(r, (int)res);
+	r->priv[PRIV_RETRIES] = 0;
+	switch (r->op) {
+	case RIO_READ:
+		if (!res)
+			return rio_end_of_file(r);
+		r->pos += (uint64_t)res;
+		break;
+	case RIO_WRITE:
+		if (!res)		/* nothing written and no reason: trying again would go on for ever */
+			return rio_end(r, -EIO);
+		r->pos += (uint64_t)res;
+		break;
+	case RIO_FADVISE:
+		r->pos += rio_chunk(r);
+		break;
+	case RIO_FDATASYNC:
+	case RIO_FALLOCATE:
+		return rio_end(r, 0);
+	}
+	assert(r->pos <= r->len);
+	return r->pos == r->len ? rio_end(r, 0) : false;
+}
+
+bool rio_tired(const struct rio *r)
+{
+	return r->priv[PRIV_RETRIES] > RIO_RETRIES;
+}
+
+static int64_t rio_call(struct rio *r)
+{
+	char *buf = (char *)r->buf + r->pos;
+	off_t at = (off_t)(r->off + r->pos);
+	int64_t res = 0;
+
+	switch (r->op) {
+	case RIO_READ:
+		res = pread(r->fd, buf, rio_chunk(r), at);
+		break;
+	case RIO_WRITE:
+		res = pwrite(r->fd, buf, rio_chunk(r), at);
+		break;
+	case RIO_FDATASYNC:
+		res = fdatasync(r->fd);
+		break;
+	case RIO_FALLOCATE:
+		res = fallocate(r->fd, r->mode, (off_t)r->off, (off_t)r->len);
+		break;
+	case RIO_FADVISE:
+		return -posix_fadvise(r->fd, at, rio_chunk(r), rio_advice(r));
+	}
+	return res < 0 ? -errno : res;
+}
+
+void rio_block(struct rio *r)
+{
+	while (!rio_step(r, rio_call(r))) {
+		/* Out of some resource of the kernel's: wait here, it is what workers are for; but not for ever. */
+		if (r->priv[PRIV_RETRIES] > 1000)
+			r->priv[PRIV_RETRIES] = UINT64_MAX;
+		else if (r->priv[PRIV_RETRIES])
+			poll(NULL, 0, 1);
+	}
+}
+
+void rio_finish(struct rio *r)
+{
+	reactor_count_rio();
+	r->done(r);
+}
+
+static void rio_finish_msg(struct msg *m)
+{
+	rio_finish((struct rio *)(void *)((char *)m - offsetof(struct rio, msg)));
+}
+
+void rio_finish_later(struct rio *r, int result)
+{
+	r->result = result;
+	r->msg.fn = rio_finish_msg;
+	reactor_send(reactor_self(), &r->msg);
+}
+
+void rio_submit(struct rio *r)
+{
+	struct driver *d = reactor_driver();
+
+	assert(d && r->done);
+	r->result = 0;
+	r->pos = 0;
+	r->next = NULL;
+	memset(r->priv, 0, sizeof(r->priv));
+	if (r->op != RIO_FDATASYNC && !r->len) {
+		rio_finish_later(r, 0);
+		return;
+	}
+	assert(r->op == RIO_FDATASYNC || (r->off <= INT64_MAX && r->len <= INT64_MAX - r->off));
+	switch (r->engine) {
+	case RIO_URING:
+		assert(d->ops->rio);
+		d->ops->rio(d, r);
+		return;
+	case RIO_AIO:
+		/* The rest of the operations libaio does not have, or does synchronously. */
+		if (r->direct && (r->op == RIO_READ || r->op == RIO_WRITE))
+			aio_submit(r);
+		else
+			workers_rio(r);
+		return;
+	case RIO_WORKERS:
+		workers_rio(r);
+		return;
+	case RIO_AUTO:
+		break;
+	}
+	assert(!"rio.engine must come from rio_engine()");
+}
+
+static int engine_is(enum rio_engine e, const char *sentence, enum rio_engine *got, const char **why)
+{
+	*got = e;
+	*why = sentence;
+	return 0;
+}
+
+int rio_engine(enum rio_engine asked, bool direct, enum rio_engine *got, const char **why)
+{
+	bool uring = reactor_driver_ops()->rio;
+	const char *not_aio;
+
+	switch (asked) {
+	case RIO_AUTO:
+		if (uring)
+			return engine_is(RIO_URING, "the reactors run on io_uring", got, why);
+		if (!direct)
+			return engine_is(RIO_WORKERS, "no io_uring here, and libaio would block on a buffered file",
+					 got, why);
+		if (aio_probe(&not_aio))
+			return engine_is(RIO_WORKERS, not_aio, got, why);
+		return engine_is(RIO_AIO, "no io_uring here, and the file is opened O_DIRECT", got, why);
+	case RIO_URING:
+		if (uring)
+			return engine_is(RIO_URING, "as configured", got, why);
+		*why = "io_uring was asked for, but the reactors run on epoll";
+		return -ENOTSUP;
+	case RIO_AIO:
+		if (!direct)
+			return engine_is(RIO_WORKERS, "libaio would block on a buffered file", got, why);
+		if (!aio_probe(why))
+			return engine_is(RIO_AIO, "as configured", got, why);
+		return -ENOTSUP;
+	case RIO_WORKERS:
+		return engine_is(RIO_WORKERS, "as configured", got, why);
+	}
+	*why = "unknown engine";
+	return -ENOTSUP;
+}
