@@ -79,6 +79,23 @@ struct login_env {
 	void (*random)(void *buf, size_t len);	/* cryptographic randomness */
 };
 
+/* Status class and detail of a login response as one number (RFC 7143 11.13.5). Redirection (class 1) is never used. */
+enum login_status {
+	LOGIN_ST_OK = 0x0000,
+	LOGIN_ST_INITIATOR_ERROR = 0x0200, LOGIN_ST_AUTH_FAILED = 0x0201, LOGIN_ST_NOT_AUTHORIZED = 0x0202,
+	LOGIN_ST_NOT_FOUND = 0x0203, LOGIN_ST_REMOVED = 0x0204, LOGIN_ST_VERSION = 0x0205, LOGIN_ST_TOO_MANY_CONNS = 0x0206,
+	LOGIN_ST_MISSING_PARAM = 0x0207, LOGIN_ST_CANT_INCLUDE = 0x0208, LOGIN_ST_SESSION_TYPE = 0x0209,
+	LOGIN_ST_NO_SESSION = 0x020a, LOGIN_ST_INVALID_REQUEST = 0x020b,
+	LOGIN_ST_TARGET_ERROR = 0x0300, LOGIN_ST_UNAVAILABLE = 0x0301, LOGIN_ST_NO_RESOURCES = 0x0302,
+};
+
+/* One CHAP exchange (RFC 7143 12.1.3); chap.c's. */
+struct chap {
+	uint8_t state, alg, id;
+	uint8_t challenge_len;
+	uint8_t challenge[64];
+};
+
 enum login_phase { LOGIN_GOING, LOGIN_DONE, LOGIN_FAILED };
 
 struct login {
@@ -98,17 +115,16 @@ struct login {
 	uint8_t status_class, status_detail;	/* with LOGIN_FAILED */
 	const char *why;			/* LOGIN_FAILED: a static sentence for the log */
 	/* The machine's own state. */
-	uint8_t stage;
+	uint8_t stage;				/* where the next request must say it is */
 	uint8_t requests;
-	bool first, text_open, auth_done, declared, tpgt_sent;
+	bool begun;				/* a first request came: ISID, TSIH, CID and stage are known */
+	bool identified;			/* its whole text was seen: names and session type are final */
+	bool auth_done, declared;
 	bool pending_text;			/* our answer did not fit one PDU: more to send on the next empty request */
-	uint32_t seen[2];			/* keys seen: a key twice is an error (RFC 7143 6.2) */
-	struct {
-		uint8_t state, alg, id;
-		uint8_t challenge_len;
-		uint8_t challenge[64];
-		bool mutual_done;
-	} chap;
+	uint64_t seen;				/* keys the initiator sent (bit: enum key_id): twice is an error (RFC 7143 6.3) */
+	uint64_t negotiated;			/* keys with a result */
+	uint64_t sent;				/* keys we declared */
+	struct chap chap;
 	uint32_t in_len, out_len, out_pos;
 	char in[LOGIN_TEXT_MAX];		/* text gathered over C-bit continuation */
 	char out[LOGIN_TEXT_MAX];		/* text to send */
@@ -135,6 +151,11 @@ struct text {
 	char in[LOGIN_TEXT_MAX];
 	char *out;				/* the caller's buffer for the answer (SendTargets can be long) */
 	uint32_t out_cap;
+	/* text.c's own state */
+	uint32_t next_ttt;
+	uint32_t max_recv_dsl;			/* declared in this exchange, in force when it ends; 0: nothing declared */
+	uint64_t seen;				/* keys of this exchange */
+	bool pending;				/* of out there is more to send */
 };
 
 enum text_next { TEXT_ANSWER, TEXT_REJECT };
