@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The small control commands: TEST UNIT READY, REQUEST SENSE, START STOP UNIT, PREVENT ALLOW MEDIUM REMOVAL, PERSISTENT RESERVE IN. */
-#include <assert.h>
-
 #include "pr/pr.h"
 #include "scsi/plans.h"
 
 enum {
 	REQUEST_SENSE_DESC = 0x01,
 	START_STOP_START = 0x01,
-	START_STOP_LOEJ = 0x02,
 	START_STOP_NO_FLUSH = 0x04,
 	PREVENT_MASK = 0x03,
 };
@@ -75,21 +72,13 @@ static bool start_stop_flushes(const struct scsi_cmd *c)
  */
 enum scsi_next plan_start_stop(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
-	if (ev == SCSI_EV_IO) {
-		if (!c->io.result)
+	if (ev == SCSI_EV_ARRIVED) {
+		if (!power_condition_known(c->cdb[4] >> 4))
+			return scsi_bad_cdb(c, 4, 7);
+		if (!start_stop_flushes(c))
 			return scsi_good(c);
-		c->flush_failed = true;
-		return scsi_fail(c, sense_from_errno(IO_FLUSH, c->io.result));
 	}
-	assert(ev == SCSI_EV_ARRIVED);
-	if (!power_condition_known(c->cdb[4] >> 4))
-		return scsi_bad_cdb(c, 4, 7);
-	if (!start_stop_flushes(c))
-		return scsi_good(c);
-	if (v->failed)
-		return scsi_fail(c, sense_of(SENSE_WRITE_ERROR));
-	c->io = (struct scsi_io){ .op = IO_FLUSH, .len = v->caps.size, .area = AREA_NONE };
-	return SCSI_IO;
+	return plan_sync_cache(c, v, ev);
 }
 
 /* SBC-3 5.8 / SPC-3: the medium cannot be removed, so preventing that is always in force. PREVENT 10b and 11b are obsolete. */

@@ -39,6 +39,21 @@ void inquiry_ascii(struct wcur *w, const char *s, unsigned width)
 		wcur_u8(w, ' ');
 }
 
+/* PRODUCT REVISION LEVEL has room for major and minor of the version only. */
+static void inquiry_revision(struct wcur *w)
+{
+	char rev[5] = "";
+	unsigned dots = 0;
+
+	for (unsigned i = 0; i < 4 && HOLDFAST_VERSION[i]; i++) {
+		dots += HOLDFAST_VERSION[i] == '.';
+		if (dots > 1)
+			break;
+		rev[i] = HOLDFAST_VERSION[i];
+	}
+	inquiry_ascii(w, rev, 4);
+}
+
 static void inquiry_standard(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
 {
 	bool witness = v && v->id->witness;
@@ -54,7 +69,7 @@ static void inquiry_standard(const struct scsi_cmd *c, const struct lu_value *v,
 	wcur_u8(w, INQUIRY_CMDQUE);
 	inquiry_ascii(w, INQUIRY_VENDOR, 8);
 	inquiry_ascii(w, witness ? "WITNESS" : "VIRTUAL-DISK", 16);
-	inquiry_ascii(w, HOLDFAST_VERSION, 4);
+	inquiry_revision(w);
 	wcur_zero(w, 58 - 36);				/* vendor specific, SPI bits */
 	for (unsigned i = 0; i < sizeof(version_descriptors) / sizeof(version_descriptors[0]); i++)
 		wcur_be16(w, version_descriptors[i]);

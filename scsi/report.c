@@ -24,13 +24,25 @@ static void lun_put(struct wcur *w, uint16_t lun)
 
 static void report_luns_build(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
 {
-	unsigned n = c->target && c->cdb[2] != LUNS_WELL_KNOWN ? c->target->nluns : 0;
+	static const uint16_t lun0[] = { 0 };
+	const uint16_t *luns = c->target ? c->target->luns : NULL;
+	unsigned n = c->target ? c->target->nluns : 0;
 
+	if (c->cdb[2] == LUNS_WELL_KNOWN) {
+		n = 0;
+	} else if (c->cdb[2] == LUNS_ALL && !n) {
+		luns = lun0;	/* an empty inventory is given as LUN 0, which always answers INQUIRY */
+		n = 1;
+	}
 	wcur_be32(w, n * 8);
 	wcur_be32(w, 0);
 	for (unsigned i = 0; i < n; i++)
-		lun_put(w, c->target->luns[i]);
+		lun_put(w, luns[i]);
 }
+
+/*
+ * An allocation length below 16 is refused, as SPC demanded; since then the standard only says it should be at least 16.
+ */
 
 enum scsi_next plan_report_luns(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {

@@ -120,7 +120,7 @@ static uint32_t unmap_granularity(const struct lu_value *v)
 static void vpd_b0_limits(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
 {
 	bool thin = lu_thin(v);
-	uint32_t atomic = blocks_of(v, v->caps.atomic_max);
+	uint32_t atomic = blocks_of(v, v->caps.atomic_max < IO_UNIT_MAX ? v->caps.atomic_max : IO_UNIT_MAX);
 
 	wcur_u8(w, 0);						/* WSNZ=0: see WRITE_SAME_BLOCKS_MAX */
 	wcur_u8(w, CAW_BLOCKS_MAX);
