@@ -12,11 +12,11 @@
 #include "tests/bench/proc.h"
 
 static struct {
-	double seconds, warmup;
+	double seconds, warmup, patience;
 	long pid;
 	bool json, fill;
 	const char *label;
-} run = { .seconds = 1, .warmup = 0.2, .label = "hf-bench" };
+} run = { .seconds = 1, .warmup = 0.2, .patience = 10, .label = "hf-bench" };
 
 static struct {
 	double seconds, target_us, gen_us, runs, fair;
@@ -44,6 +44,7 @@ static const char usage_text[] =
 "  --mrdsl N --burst N --first N --r2ts N --initial-r2t --no-immediate    what to offer at login\n"
 "  --discard          drop long Data-In in the kernel, uncopied\n"
 "  --poll             never sleep\n"
+"  --patience SECONDS how long to wait for the last answers (10)\n"
 "  --seed N  --initiator IQN  --label TEXT  --json\n";
 
 __attribute__((noreturn))
@@ -105,7 +106,8 @@ static void luns_arg(char *text)
 }
 
 enum { L_10 = 256, L_FLOOR, L_HDIGEST, L_DDIGEST, L_MRDSL, L_BURST, L_FIRST, L_R2TS, L_IR2T, L_NOIMM, L_DISCARD, L_POLL, L_SEED,
-       L_INITIATOR, L_LABEL, L_JSON };
+       L_INITIATOR, L_LABEL, L_JSON,
+       L_PATIENCE };
 
 static const struct option long_options[] = {
 	{ "10", no_argument, NULL, L_10 }, { "floor", no_argument, NULL, L_FLOOR },
@@ -116,6 +118,7 @@ static const struct option long_options[] = {
 	{ "discard", no_argument, NULL, L_DISCARD }, { "poll", no_argument, NULL, L_POLL },
 	{ "seed", required_argument, NULL, L_SEED }, { "initiator", required_argument, NULL, L_INITIATOR },
 	{ "label", required_argument, NULL, L_LABEL }, { "json", no_argument, NULL, L_JSON },
+	{ "patience", required_argument, NULL, L_PATIENCE },
 	{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 };
 
@@ -137,6 +140,7 @@ static void option_long(int o)
 	case L_SEED: g.rng = strtoull(optarg, NULL, 0) * 2 + 1; break;
 	case L_INITIATOR: g.offer.initiator = optarg; break;
 	case L_LABEL: run.label = optarg; break;
+	case L_PATIENCE: run.patience = atof(optarg); break;
 	case L_JSON: run.json = true; break;
 	default: usage("unknown option");
 	}
@@ -185,7 +189,7 @@ static void options(int argc, char **argv)
 		usage("-t: which target?");
 	if (!g.qd || g.qd > QD_MAX || !g.sessions || g.sessions > 100000 || g.read_pct > 100)
 		usage("-q 1 to 4096, -n 1 to 100000, -r 0 to 100");
-	if (run.seconds <= 0 || run.seconds > 3600 || run.warmup < 0 || run.warmup > 3600)
+	if (run.seconds <= 0 || run.seconds > 3600 || run.warmup < 0 || run.warmup > 3600 || run.patience < 0 || run.patience > 3600)
 		usage("-T and -w: seconds, to 3600");
 	if (!g.nluns)
 		luns_arg((char[]){ "0" });
@@ -306,6 +310,8 @@ static bool mark(struct marks *m)
 		fprintf(stderr, "hf-bench: no process %ld\n", run.pid);
 		return false;
 	}
+	if (!run.pid)
+		memset(&m->target, 0, sizeof(m->target));
 	m->cpu = own_cpu();
 	m->at = now_ns();
 	return true;
@@ -364,7 +370,7 @@ static int load_run(struct session *all)
 {
 	struct epoll_event ev[256];
 	uint64_t now = now_ns(), begin = now + (uint64_t)(run.warmup * 1e9);
-	uint64_t end = begin + (uint64_t)(run.seconds * 1e9), give_up = end + 10000000000u;
+	uint64_t end = begin + (uint64_t)(run.seconds * 1e9), give_up = end + (uint64_t)(run.patience * 1e9);
 	bool measuring = false;
 	struct marks m;
 

@@ -271,10 +271,11 @@ static inline int link_login(struct link *l, const struct offer *o, unsigned num
 		parsed.maxcmdsn = be32_at(bhs + O_MAXCMDSN);
 		if (bhs[O_FLAGS] & 0x80 && (bhs[O_FLAGS] & 3) == 3) {
 			parsed.cmdsn = 1;
-			if (parsed.hdigest != o->hdigest || parsed.ddigest != o->ddigest)
-				fprintf(stderr, "hf-bench: the target did not agree to the digests asked for\n");
 			*l = parsed;
-			return 0;
+			if (l->hdigest == o->hdigest && l->ddigest == o->ddigest)
+				return 0;
+			fprintf(stderr, "hf-bench: the target did not agree to the digests asked for\n");
+			return -1;
 		}
 		send = 0;
 	}

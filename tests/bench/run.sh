@@ -1,0 +1,314 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Holdfast beside the raw TCP floor and Debian's tgtd: the same load, one after the other, again and again, medians.
+# tests/bench/README.md says what the columns mean.
+#
+#	run.sh [bench]		the whole table (about 3 minutes); also written to $B/bench.json and $B/bench.svg
+#	run.sh check		smoke test for `make check` (about a minute): generator, floor and targets under verify, a short table;
+#				last line "N passed, N failed, N skipped"
+#	run.sh syscalls		system calls per I/O of each target, by strace
+#
+#	B=DIR (build)  BENCH_SECONDS=N (2; 1 means check)  BENCH_REPEAT=N (3)  BENCH_SIZE=1G  BENCH_DRIVERS="io_uring epoll"
+#	BENCH_TARGETS="floor holdfast tgtd"  BENCH_ROWS=PATTERN  BENCH_PORT=N (13270, and 9 more)  BENCH_HOLDFASTD=FILE
+#	BENCH_CONFIG="key: value" lines added to holdfastd's configuration  BENCH_EXTRA="hf-bench options" added to each row
+set -u
+top=$(cd "$(dirname "$0")/../.." && pwd)
+B=${B:-build}
+case $B in /*) ;; *) B=$top/$B ;; esac
+mode=${1:-bench}
+[ "${BENCH_SECONDS:-}" = 1 ] && [ $# = 0 ] && mode=check
+port=${BENCH_PORT:-13270}
+iqn=iqn.2026-11.com.example:bench
+tools=$B/tests/bench
+holdfastd=${BENCH_HOLDFASTD:-$B/holdfastd}
+case $mode in
+bench) seconds=${BENCH_SECONDS:-2} repeat=${BENCH_REPEAT:-3} size=${BENCH_SIZE:-1G} ;;
+check) seconds=${BENCH_SECONDS:-0.5} repeat=1 size=${BENCH_SIZE:-128M}
+	[ "$seconds" = 1 ] && seconds=0.5 ;;
+syscalls) seconds=10 repeat=1 size=${BENCH_SIZE:-128M} ;;
+*) echo "usage: run.sh [bench|check|syscalls]" >&2; exit 2 ;;
+esac
+
+# name | options | floor too?
+rows="read-qd1|-r100 -q1 -n1|yes
+read-qd32x1|-r100 -q32 -n1|yes
+read-qd32x8|-r100 -q32 -n8|yes
+write-qd1|-r0 -q1 -n1|yes
+write-qd32x1|-r0 -q32 -n1|yes
+write-qd32x8|-r0 -q32 -n8|yes
+read-256k-qd8|-r100 -q8 -n1 -b256K -s|yes
+write-256k-qd8|-r0 -q8 -n1 -b256K -s|yes"
+[ $mode = bench ] && rows="$rows
+mixed-qd32x8|-r70 -q32 -n8|yes
+read-qd1x64|-r100 -q1 -n64|yes
+read-256k-qd8-digest|-r100 -q8 -n1 -b256K -s --ddigest|no
+write-256k-qd8-digest|-r0 -q8 -n1 -b256K -s --ddigest|no"
+
+passed=0 failed=0 skipped=0
+pass() { passed=$((passed + 1)); }
+fail() { failed=$((failed + 1)); echo "bench: FAILED: $*"; }
+skip() { skipped=$((skipped + 1)); echo "bench: skipped: $*"; }
+
+work=$(mktemp -d /tmp/hf-bench.XXXXXX) || exit 2
+shm=$work
+[ -w /dev/shm ] && shm=$(mktemp -d /dev/shm/hf-bench.XXXXXX)
+chmod 700 "$work"
+pids=
+declare -A pid args luns2
+names=
+
+# tgtd ignores SIGTERM while it has targets, and nothing here is worth keeping.
+stop_all() {
+	local p
+	for p in $pids; do kill -9 "$p" 2>/dev/null; wait "$p" 2>/dev/null; done
+	rm -rf "$work" "$shm"
+}
+trap stop_all EXIT
+trap 'exit 130' INT TERM HUP
+
+pin_target= pin_generator=
+if [ "$(nproc)" -ge 2 ] && command -v taskset >/dev/null; then
+	pin_target="taskset -c 0" pin_generator="taskset -c 1"
+else
+	echo "bench: one core or no taskset: target and generator share what there is"
+fi
+
+# until_line FILE PATTERN PID: waits for a server's "I am ready"
+until_line() {
+	local i
+	for ((i = 0; i < 300; i++)); do
+		grep -q "$2" "$1" 2>/dev/null && return 0
+		kill -0 "$3" 2>/dev/null || return 1
+		sleep 0.05
+	done
+	return 1
+}
+
+megabytes() {
+	case $1 in *G) echo $((${1%G} * 1024)) ;; *M) echo "${1%M}" ;; *) echo $(($1 >> 20)) ;; esac
+}
+
+start_floor() {		# start_floor PORT OPTIONS...: sets p
+	local listen=$1
+	shift
+	$pin_target "$tools/floor" -p "$listen" -T 1800 "$@" >"$work/floor.$listen" 2>&1 &
+	p=$!
+	pids="$pids $p"
+	until_line "$work/floor.$listen" state=ready $p
+}
+
+floor_up() {
+	start_floor $port -m "$(megabytes $size)" || { cat "$work/floor.$port"; return 1; }
+	names="$names floor"
+	pid[floor]=$p
+	args[floor]="--floor -p $port -R $size"
+}
+
+holdfast_up() {		# holdfast_up DRIVER PORT
+	local name=holdfast-$1 dir=$work/$1
+	mkdir -p "$dir"
+	cat >"$dir/conf.yaml" <<-END
+		state_dir: $dir
+		control: $dir/control.sock
+		reactors: 1
+		driver: $1
+		portals:
+		  - {name: bench, listen: "127.0.0.1:$2", group: 1}
+		targets:
+		  - name: $iqn
+		    luns:
+		      - {lun: 0, name: bench-$1, backend: memory, size: $size}
+		      - {lun: 1, name: bench-$1-4k, backend: memory, size: 64M, block_size: 4096}
+		${BENCH_CONFIG:-}
+	END
+	$pin_target "$holdfastd" --config "$dir/conf.yaml" >"$dir/log" 2>&1 &
+	p=$!
+	pids="$pids $p"
+	if ! until_line "$dir/log" state=ready $p; then
+		fail "holdfastd ($1) does not start:"
+		tail -5 "$dir/log"
+		return 1
+	fi
+	names="$names $name"
+	pid[$name]=$p
+	args[$name]="-p $2 -t $iqn -l 0"
+	luns2[$name]=0,1
+}
+
+tgtd_up() {
+	local key adm="tgtadm -C $port --lld iscsi" i
+	mkdir -p /var/run/tgtd
+	truncate -s $size "$shm/tgt.img"
+	$pin_target tgtd -f -C $port --iscsi portal=127.0.0.1:$1 >"$work/tgtd" 2>&1 &
+	p=$!
+	pids="$pids $p"
+	for ((i = 0; i < 50; i++)); do
+		$adm --op new --mode target --tid 1 -T $iqn 2>/dev/null && break
+		sleep 0.1
+	done
+	$adm --op new --mode logicalunit --tid 1 --lun 1 -b "$shm/tgt.img" --bstype rdwr &&
+		$adm --op bind --mode target --tid 1 -I ALL || return 1
+	for key in MaxRecvDataSegmentLength=262144 MaxXmitDataSegmentLength=262144 MaxBurstLength=1048576 \
+		FirstBurstLength=262144 InitialR2T=No MaxOutstandingR2T=4; do
+		$adm --op update --mode target --tid 1 -n ${key%=*} -v ${key#*=} || return 1
+	done
+	names="$names tgtd"
+	pid[tgtd]=$p
+	args[tgtd]="-p $1 -t $iqn -l 1"
+}
+
+# Digests are on or off per target with tgtd: it will not choose.
+tgtd_digest() {
+	local key
+	for key in HeaderDigest DataDigest; do
+		tgtadm -C $port --lld iscsi --op update --mode target --tid 1 -n $key -v "$1"
+	done
+}
+
+targets_up() {
+	local t d n=1
+	for t in ${BENCH_TARGETS:-floor holdfast tgtd}; do
+		case $t in
+		floor)
+			floor_up || fail "the floor server does not start" ;;
+		holdfast)
+			if [ ! -x "$holdfastd" ]; then
+				skip "holdfast: no $holdfastd"
+				continue
+			fi
+			for d in ${BENCH_DRIVERS:-io_uring epoll}; do
+				holdfast_up "$d" $((port + n))
+				n=$((n + 1))
+			done ;;
+		tgtd)
+			if ! command -v tgtd >/dev/null || ! command -v tgtadm >/dev/null; then
+				skip "tgtd: not installed (Debian package tgt)"
+			elif [ "$(id -u)" != 0 ]; then
+				skip "tgtd: needs root"
+			elif ! tgtd_up $((port + 8)); then
+				skip "tgtd: does not start here: $(tail -1 "$work/tgtd")"
+			fi ;;
+		esac
+	done
+	# Real pages everywhere, written once: an unwritten LUN can answer from nothing.
+	for t in $names; do
+		[ $t = floor ] && continue
+		timeout 120 $pin_generator "$tools/hf-bench" ${args[$t]} -F -b 1M -q 8 -T 100 >/dev/null || fail "$t: fill"
+	done
+}
+
+# one ROW TARGET OPTIONS: a measured run, its line into $work/results
+one() {
+	local row=$1 t=$2 w=0.2
+	shift 2
+	case $* in *--ddigest*) [ $t = tgtd ] && tgtd_digest CRC32C ;; esac
+	timeout $((${seconds%.*} + 30)) $pin_generator "$tools/hf-bench" --label "$row/$t" ${args[$t]} -P ${pid[$t]} \
+		-T $seconds -w $w "$@" ${BENCH_EXTRA:-} >>"$work/results"
+	local rc=$?
+	case $* in *--ddigest*) [ $t = tgtd ] && tgtd_digest None ;; esac
+	return $rc
+}
+
+table() {
+	local i row opts floor t
+	: >"$work/results"
+	for ((i = 0; i < repeat; i++)); do
+		while IFS='|' read -r row opts floor; do
+			case $row in ${BENCH_ROWS:-*}) ;; *) continue ;; esac
+			for t in $names; do
+				[ $t = floor ] && [ $floor = no ] && continue
+				if one $row $t $opts; then pass; else fail "$row on $t"; fi
+			done
+		done <<<"$rows"
+	done
+	awk -v json="$1" -v svg="$2" -f "$top/tests/bench/table.awk" "$work/results"
+}
+
+# verify NAME TARGET OPTIONS
+verify() {
+	local what=$1 t=$2
+	shift 2
+	if timeout 40 $pin_generator "$tools/hf-bench" ${args[$t]} -V -w 0 -T $seconds "$@" >"$work/verify" 2>&1; then
+		pass
+	else
+		fail "verify, $what, on $t:"
+		tail -3 "$work/verify"
+	fi
+}
+
+# The generator must see every damage a target can do; and none where there is none.
+selftest() {
+	local fault p
+	start_floor $((port + 9)) -m 64 -s || { fail "floor -s does not start"; return; }
+	args[self]="--floor -p $((port + 9)) -R 64M"
+	verify "random lengths" self -r50 -q16 -n4 -b512-256K
+	kill $p
+	wait $p 2>/dev/null
+	for fault in data status itt short opcode twice lost; do
+		start_floor $((port + 9)) -m 64 -s -x $fault:500 || { fail "floor -x $fault does not start"; continue; }
+		timeout 20 $pin_generator "$tools/hf-bench" ${args[self]} -V -r70 -q16 -n4 -w 0 -T 0.3 --patience 0.5 >"$work/self" 2>&1
+		case $? in
+		1 | 3) pass ;;
+		*) fail "damaged answers ($fault) go unnoticed" ;;
+		esac
+		kill $p
+		wait $p 2>/dev/null
+	done
+}
+
+check() {
+	local t burst
+	selftest
+	for t in $names; do
+		[ $t = floor ] && continue
+		burst="--burst 16384"
+		[ $t = tgtd ] && burst=	# it sends Data-In sequences longer than MaxBurstLength
+		verify "random lengths" $t -r50 -q16 -n4 -b512-256K
+		verify "solicited data only" $t -r40 -q8 -n2 -b512-64K --no-immediate --initial-r2t --mrdsl 8192 --first 8192 --10 $burst
+		verify "unsolicited Data-Out" $t -r40 -q8 -n2 -b512-256K --no-immediate --first 65536 --r2ts 1
+		[ $t = tgtd ] && tgtd_digest CRC32C
+		verify "digests" $t -r40 -q8 -n2 -b512-1M --hdigest --ddigest
+		[ $t = tgtd ] && tgtd_digest None
+		[ -n "${luns2[$t]:-}" ] && verify "two LUNs" $t -r50 -q8 -n2 -b4K-64K -l ${luns2[$t]}
+	done
+	table "" ""
+}
+
+syscalls() {
+	local row opts floor t n s
+	command -v strace >/dev/null || { echo "bench: strace is needed"; return; }
+	printf '%-16s %-20s %10s  %s\n' row target calls/IO "each, per IO"
+	while IFS='|' read -r row opts floor; do
+		case $row in ${BENCH_ROWS:-*}) ;; *) continue ;; esac
+		for t in $names; do
+			[ $t = floor ] && [ $floor = no ] && continue
+			n=5000
+			case $row in *qd1) n=1000 ;; *256k*) n=1000 ;; esac
+			strace -f -c -o "$work/strace" -p ${pid[$t]} 2>/dev/null &
+			s=$!
+			sleep 0.5
+			$pin_generator "$tools/hf-bench" ${args[$t]} $opts -c $n -T 20 >/dev/null || fail "$row on $t"
+			kill -INT $s
+			wait $s 2>/dev/null
+			awk -v n=$n -v row=$row -v t=$t '
+				$1 + 0 > 0 || $1 == "0.00" { if ($NF == "total") next; calls[$NF] += $4; all += $4 }
+				END {
+					printf "%-16s %-20s %10.3f ", row, t, all / n
+					for (c in calls) if (calls[c] / n >= 0.001) printf " %s %.3f", c, calls[c] / n
+					print ""
+				}' "$work/strace"
+		done
+	done <<<"$rows"
+}
+
+for t in hf-bench floor; do
+	[ -x "$tools/$t" ] || { echo "bench: no $tools/$t (make bench-tools)"; exit 2; }
+done
+targets_up
+case $mode in
+bench) table "$B/bench.json" "$B/bench.svg" ;;
+check) check ;;
+syscalls) syscalls ;;
+esac
+[ $mode = check ] && echo "bench: $passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
