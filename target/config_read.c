@@ -356,7 +356,9 @@ static void reader_sections(struct reader *r, const struct schema_key *k, const 
 
 static void reader_value(struct reader *r, const struct schema_key *k, const yaml_node_t *n, void *section)
 {
-	const char *text = doc_is_null(n) ? NULL : doc_text(n);
+	/* `backend: null` means the backend of that name, whatever YAML thinks of the word. */
+	bool null = doc_is_null(n) && !(k->words && *doc_text(n));
+	const char *text = null ? NULL : doc_text(n);
 	char why[300] = "";
 
 	switch (k->type) {
