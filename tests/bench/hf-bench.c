@@ -14,7 +14,7 @@
 static struct {
 	double seconds, warmup, patience;
 	long pid;
-	bool json, fill;
+	bool json, fill, idle;
 	const char *label;
 } run = { .seconds = 1, .warmup = 0.2, .patience = 10, .label = "hf-bench" };
 
@@ -37,6 +37,8 @@ static const char usage_text[] =
 "  -c COUNT           end after so many commands instead (-T then is the bound)\n"
 "  -R SIZE            use only the first SIZE bytes of a LUN (all; with -V 32M)\n"
 "  -V                 verify: stamped writes, reads checked, all read back at the end\n"
+"  --rate N           N commands a second, timed from when they were due, spread over the sessions\n"
+"  --idle             only log in, wait -T seconds, say what that costs process -P\n"
 "  -F                 fill: write the range once in order, then end\n"
 "  -P PID             measure that process's CPU time\n"
 "  --10               READ(10) and WRITE(10); default (16)\n"
@@ -107,7 +109,7 @@ static void luns_arg(char *text)
 
 enum { L_10 = 256, L_FLOOR, L_HDIGEST, L_DDIGEST, L_MRDSL, L_BURST, L_FIRST, L_R2TS, L_IR2T, L_NOIMM, L_DISCARD, L_POLL, L_SEED,
        L_INITIATOR, L_LABEL, L_JSON,
-       L_PATIENCE };
+       L_PATIENCE, L_RATE, L_IDLE };
 
 static const struct option long_options[] = {
 	{ "10", no_argument, NULL, L_10 }, { "floor", no_argument, NULL, L_FLOOR },
@@ -119,6 +121,7 @@ static const struct option long_options[] = {
 	{ "seed", required_argument, NULL, L_SEED }, { "initiator", required_argument, NULL, L_INITIATOR },
 	{ "label", required_argument, NULL, L_LABEL }, { "json", no_argument, NULL, L_JSON },
 	{ "patience", required_argument, NULL, L_PATIENCE },
+	{ "rate", required_argument, NULL, L_RATE }, { "idle", no_argument, NULL, L_IDLE },
 	{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 };
 
@@ -140,6 +143,8 @@ static void option_long(int o)
 	case L_SEED: g.rng = strtoull(optarg, NULL, 0) * 2 + 1; break;
 	case L_INITIATOR: g.offer.initiator = optarg; break;
 	case L_LABEL: run.label = optarg; break;
+	case L_RATE: g.rate = atof(optarg); break;
+	case L_IDLE: run.idle = true; break;
 	case L_PATIENCE: run.patience = atof(optarg); break;
 	case L_JSON: run.json = true; break;
 	default: usage("unknown option");
@@ -189,6 +194,8 @@ static void options(int argc, char **argv)
 		usage("-t: which target?");
 	if (!g.qd || g.qd > QD_MAX || !g.sessions || g.sessions > 100000 || g.read_pct > 100)
 		usage("-q 1 to 4096, -n 1 to 100000, -r 0 to 100");
+	if (g.rate < 0 || g.rate > 1e8 || (run.idle && !run.pid))
+		usage("--rate: commands a second; --idle needs -P");
 	if (run.seconds <= 0 || run.seconds > 3600 || run.warmup < 0 || run.warmup > 3600 || run.patience < 0 || run.patience > 3600)
 		usage("-T and -w: seconds, to 3600");
 	if (!g.nluns)
@@ -271,6 +278,37 @@ static int all_fill(struct session *all, uint64_t now)
 		session_fill(&all[i], now);
 		if (session_flush(&all[i]))
 			return -1;
+	}
+	return 0;
+}
+
+/*
+ * What is due at the rate asked for, one session after the other. A command that finds no free tag is late, and its
+ * time says so.
+ */
+static int rate_fill(struct session *all, uint64_t now)
+{
+	static uint64_t begun, issued;
+	static unsigned next;
+	uint64_t due;
+
+	if (!begun)
+		begun = now;
+	for (unsigned tried = 0; tried < g.sessions;) {
+		struct session *s = &all[next % g.sessions];
+
+		due = begun + (uint64_t)((double)issued * 1e9 / g.rate);
+		if (due > now)
+			break;
+		if (session_issue(s, due)) {
+			issued++;
+			tried = 0;
+			if (session_flush(s))
+				return -1;
+		} else {
+			tried++;
+		}
+		next++;
 	}
 	return 0;
 }
@@ -377,13 +415,15 @@ static int load_run(struct session *all)
 	if (all_fill(all, now))
 		return 1;
 	for (;;) {
-		int n = epoll_wait(st.ep, ev, 256, g.poll ? 0 : 20);
+		int n = epoll_wait(st.ep, ev, 256, g.poll || g.rate > 0 ? 0 : 20);
 
 		if (n <= 0)
 			now = now_ns();
 		for (int i = 0; i < n; i++)
 			if (session_ready(ev[i].data.ptr, &now))
 				return 1;
+		if (g.rate > 0 && !st.readback && rate_fill(all, now))
+			return 1;
 		if (st.starved && all_fill(all, now))
 			return 1;
 		if (!measuring && now >= begin) {
@@ -413,6 +453,29 @@ static int load_run(struct session *all)
 	}
 }
 
+/* Logs in, waits, and says what idle sessions cost: resident memory and CPU time of process -P. */
+static int idle_run(void)
+{
+	uint64_t rss = proc_rss(run.pid), begin;
+	struct session *all = sessions_open();
+	struct proc_cpu a, b;
+
+	if (!all || !proc_cpu(run.pid, &a))
+		return 2;
+	begin = now_ns();
+	for (double left = run.seconds; left > 0; left -= 0.1)
+		usleep(100000);
+	if (!proc_cpu(run.pid, &b))
+		return 1;
+	printf("label=%s idle_sessions=%u kib_per_session=%.2f cpu_percent=%.3f\n", run.label, g.sessions,
+	       ((double)proc_rss(run.pid) - (double)rss) / 1024 / g.sessions,
+	       100.0 * (double)(b.ns - a.ns) / (double)(now_ns() - begin));
+	for (unsigned i = 0; i < g.sessions && !g.floor; i++)
+		if (link_logout(&all[i].l))
+			return 1;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct session *all;
@@ -421,6 +484,8 @@ int main(int argc, char **argv)
 	options(argc, argv);
 	for (unsigned i = 0; i < sizeof(st.pattern) / 8; i++)
 		((uint64_t *)(void *)st.pattern)[i] = i * 0x9e3779b97f4a7c15u;
+	if (run.idle)
+		return idle_run();
 	all = sessions_open();
 	if (!all)
 		return 2;

@@ -50,13 +50,16 @@ static inline void hist_add(struct hist *h, uint64_t ns)
 static inline double hist_us(const struct hist *h, double q)
 {
 	uint64_t want = (uint64_t)(q * (double)h->n), seen = 0;
+	double v;
 
 	if (want >= h->n && h->n)
 		want = h->n - 1;
 	for (unsigned i = 0; i < HIST_BUCKETS; i++) {
 		seen += h->bucket[i];
-		if (seen > want)
-			return hist_value(i) / 1000;
+		if (seen > want) {
+			v = hist_value(i);
+			return (v < (double)h->max ? v : (double)h->max) / 1000;
+		}
 	}
 	return 0;
 }

@@ -73,6 +73,7 @@ struct session {
 static struct {
 	struct offer offer;
 	bool floor, seq, verify, cdb10, discard, poll;
+	double rate;			/* commands per second, whatever the target does; 0: as fast as it answers */
 	unsigned sessions, qd, read_pct, nluns;
 	uint32_t len_min, len_max;
 	uint64_t range, count, rng;	/* count: commands still to issue, ~0 for as long as time allows */
@@ -346,32 +347,44 @@ static bool tag_choose(struct session *s, struct tag *t)
 	return false;
 }
 
+/* Starts one command, its time counted from `start`. False: none can be started on this session now. */
+static bool session_issue(struct session *s, uint64_t start)
+{
+	struct stamps *sp;
+	struct tag *t;
+
+	if (!s->nfree || !g.count || (st.stopping && !st.readback))
+		return false;
+	if (!g.floor && (int32_t)(s->l.maxcmdsn - s->l.cmdsn) < 0)
+		return false;			/* window closed (RFC 7143 4.2.2.1) */
+	t = &s->tags[s->free_tags[s->nfree - 1]];
+	if (!tag_choose(s, t))
+		return false;
+	if (g.verify) {
+		sp = &g.luns[t->lun].stamps;
+		stamps_take(sp, t->off / STAMP, t->len / STAMP, t->write);
+		if (t->write)
+			t->gen = stamps_write(sp, t->buf, t->off / STAMP, t->len / STAMP, g.luns[t->lun].number);
+	}
+	if (!st.readback && g.count != ~0ull)
+		g.count--;
+	s->nfree--;
+	s->busy++;
+	t->busy = true;
+	t->itt = (t->itt + QD_MAX) & 0x7fffffff;
+	t->got = t->burst = t->sn = 0;
+	t->start = start;
+	command_out(s, t);
+	return true;
+}
+
+/* As many as there are tags; at a fixed rate the clock starts them instead. */
 static void session_fill(struct session *s, uint64_t now)
 {
-	while (s->nfree && g.count && (!st.stopping || st.readback)) {
-		struct tag *t = &s->tags[s->free_tags[s->nfree - 1]];
-		struct stamps *sp;
-
-		if (!g.floor && (int32_t)(s->l.maxcmdsn - s->l.cmdsn) < 0)
-			return;			/* window closed (RFC 7143 4.2.2.1) */
-		if (!tag_choose(s, t))
-			return;
-		if (g.verify) {
-			sp = &g.luns[t->lun].stamps;
-			stamps_take(sp, t->off / STAMP, t->len / STAMP, t->write);
-			if (t->write)
-				t->gen = stamps_write(sp, t->buf, t->off / STAMP, t->len / STAMP, g.luns[t->lun].number);
-		}
-		if (!st.readback && g.count != ~0ull)
-			g.count--;
-		s->nfree--;
-		s->busy++;
-		t->busy = true;
-		t->itt = (t->itt + QD_MAX) & 0x7fffffff;
-		t->got = t->burst = t->sn = 0;
-		t->start = now;
-		command_out(s, t);
-	}
+	if (g.rate && !st.readback)
+		return;
+	while (session_issue(s, now))
+		;
 }
 
 /* ---- receiving ---- */

@@ -75,4 +75,21 @@ static inline bool proc_cpu(long pid, struct proc_cpu *c)
 	return any || proc_ticks(pid, c);
 }
 
+/* Resident bytes of a process, 0 when there is none. */
+static inline uint64_t proc_rss(long pid)
+{
+	char path[64];
+	uint64_t pages = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/statm", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%*u %" SCNu64, &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 #endif

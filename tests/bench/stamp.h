@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Verify mode's memory: what every 512 bytes of a LUN must hold. A write stamps each of its 512-byte pieces with place,
- * LUN and generation, and fills the rest from them; a read is compared word by word. Pieces under a write are kept from every other
- * command of this generator, so what a read must return is never in doubt.
+ * LUN and generation, and fills the rest from them; a read is compared word by word. Pieces under a write are kept from
+ * every other command of this generator, so what a read must return is never in doubt.
  */
 #ifndef BENCH_STAMP_H
 #define BENCH_STAMP_H
