@@ -76,7 +76,6 @@ static inline uint32_t pr_send(struct nexus who, uint8_t sa, uint8_t scope_type,
 
 	put_be32(rq.cdb + 5, len);
 	memcpy(before, pr_now, pr_state_size(pr_now));
-	memset(fx.ua, 0xee, fx.cap * sizeof(*fx.ua));
 	fx.pr_buf = pr_spare;
 	next = pr_out(pr_now, &pr_target, &rq, &fx);
 	/* The old value is never written to, and is the answer unless something changed. */
@@ -163,7 +162,7 @@ static inline size_t pr_read(uint8_t sa)
 {
 	struct wcur c = wcur_of(pr_in_buf, sizeof(pr_in_buf));
 
-	memset(pr_in_buf, 0xaa, sizeof(pr_in_buf));
+	memset(pr_in_buf, 0xaa, 1024);
 	if (!pr_in(pr_now, &pr_target, sa, &c) || c.len != pr_in_max(pr_now, sa) || c.len > sizeof(pr_in_buf))
 		abort();
 	return c.len;
