@@ -141,7 +141,8 @@ static void log_sense_build(const struct scsi_cmd *c, const struct lu_value *v, 
 
 	if (!pg)		/* the LU was thin on ARRIVED and is not any more */
 		return;
-	wcur_u8(w, (uint8_t)(LOG_DS | (pg->sub ? LOG_SPF : 0) | pg->code));
+	/* The pages that list pages have nothing that could be saved, and DS=0; for the others saving is disabled. */
+	wcur_u8(w, (uint8_t)((pg->code ? LOG_DS : 0) | (pg->sub ? LOG_SPF : 0) | pg->code));
 	wcur_u8(w, pg->sub);
 	wcur_be16(w, 0);
 	pg->body(c, v, w);
