@@ -300,4 +300,29 @@ static inline const char *world_run(struct step_world *w, const uint8_t *cdb, si
 	}
 }
 
+/* True when the trace is as wanted; else both are printed. */
+static inline bool world_trace_is(const char *got, const char *want, int line)
+{
+	if (!strcmp(got, want))
+		return true;
+	fprintf(stderr, "line %d:\n  want %s\n  got  %s\n", line, want, got);
+	return false;
+}
+
+/* Runs a CDB given as bytes and compares its trace. For use with CUnit. */
+#define TRACE(w, dir, edtl, out, want, ...) do {						\
+	static const uint8_t cdb_[] = { __VA_ARGS__ };						\
+	CU_ASSERT(world_trace_is(world_run((w), cdb_, sizeof(cdb_), (dir), (edtl), (out)),	\
+				 (want), __LINE__));						\
+} while (0)
+
+#define IN OP_DIR_IN
+#define OUT OP_DIR_OUT
+#define NONE OP_DIR_NONE
+
+/* Big-endian fields of a CDB. */
+#define B2(x) (uint8_t)((x) >> 8), (uint8_t)(x)
+#define B4(x) B2((uint32_t)(x) >> 16), B2((uint32_t)(x))
+#define B8(x) B4((uint64_t)(x) >> 32), B4((uint64_t)(x))
+
 #endif
