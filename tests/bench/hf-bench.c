@@ -207,6 +207,8 @@ static void options(int argc, char **argv)
 		g.sessions = 1;
 		run.warmup = 0;
 	}
+	if (g.floor)
+		g.cdb10 = false;		/* it knows one shape */
 	if (g.count != ~0ull)
 		run.warmup = 0;
 	if (!g.range)
@@ -245,9 +247,10 @@ static bool luns_prepare(void)
 
 static struct session *sessions_open(void)
 {
-	struct session *all = calloc(g.sessions, sizeof(*all));
+	static struct session *all;		/* lives until the process ends */
 	struct rlimit files;
 
+	all = calloc(g.sessions, sizeof(*all));
 	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < g.sessions + 64) {
 		files.rlim_cur = g.sessions + 64 < files.rlim_max ? g.sessions + 64 : files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
@@ -412,6 +415,11 @@ static int load_run(struct session *all)
 	bool measuring = false;
 	struct marks m;
 
+	if (run.warmup == 0) {			/* a counted run counts all of it */
+		measuring = true;
+		if (!measure_begin(all, &m))
+			return 1;
+	}
 	if (all_fill(all, now))
 		return 1;
 	for (;;) {
