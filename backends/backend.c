@@ -12,7 +12,9 @@
 #include "scsi/limits.h"
 
 static const struct backend_ops *const backend_types[] = { &file_ops, &memory_ops, &null_ops };
-static const struct backend_ops *const filter_types[] = { NULL };
+static const struct backend_ops *const filter_types[] = {
+	&fault_ops, &delay_ops, &iolog_ops, &volatile_ops, &check_ops,
+};
 
 /* How deep this thread is inside backend_submit(): nothing may complete there. */
 static _Thread_local unsigned submitting;
@@ -45,7 +47,7 @@ static const struct backend_ops *ops_find(const struct backend_ops *const *table
 					  const char *name, size_t len)
 {
 	for (size_t i = 0; i < n; i++)
-		if (table[i] && strlen(table[i]->type) == len && !memcmp(table[i]->type, name, len))
+		if (strlen(table[i]->type) == len && !memcmp(table[i]->type, name, len))
 			return table[i];
 	return NULL;
 }

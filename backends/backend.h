@@ -57,7 +57,7 @@ struct backend_options {
 	bool direct;
 	bool readonly;
 	bool preallocate;		/* witness: every block allocated at creation */
-	const char *filters;		/* e.g. "log", "delay:ms=50", "fault:read=5,err=EIO", outermost first, separated by '|'; NULL: none */
+	const char *filters;		/* "log|delay:ms=50|fault:op=write,err=EIO": outermost first (backends/filter.h); NULL: none */
 	const char *name;		/* for the log */
 };
 

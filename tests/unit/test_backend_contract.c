@@ -25,6 +25,14 @@ struct subject {
 static const struct subject subjects[] = {
 	{ "memory", NULL, 512, RIO_AUTO, false, false, NULL },
 	{ "memory", NULL, 4096, RIO_AUTO, false, false, NULL },
+	{ "memory", NULL, 512, RIO_AUTO, false, false, "log" },
+	{ "memory", NULL, 512, RIO_AUTO, false, false, "delay:max_us=20" },
+	{ "memory", NULL, 512, RIO_AUTO, false, false, "delay:max_us=20,after" },
+	{ "memory", NULL, 512, RIO_AUTO, false, false, "fault:first=1000000000" },
+	{ "memory", NULL, 512, RIO_AUTO, false, false, "check:verify" },
+	{ "memory", NULL, 512, RIO_AUTO, false, false, "volatile" },
+	{ "memory", NULL, 4096, RIO_AUTO, false, false, "check|volatile:limit=1M|check:verify" },
+	{ "memory", NULL, 512, RIO_AUTO, false, false, "log|check|volatile:limit=100K|delay:max_us=3|check:verify" },
 	{ "file", "tmpfs", 512, RIO_AUTO, false, false, NULL },
 	{ "file", "tmpfs", 4096, RIO_WORKERS, false, false, NULL },
 	{ "file", "tmpfs", 512, RIO_AUTO, false, true, NULL },
@@ -36,6 +44,8 @@ static const struct subject subjects[] = {
 	{ "file", "ext4", 512, RIO_WORKERS, false, false, NULL },
 	{ "file", "ext4", 512, RIO_URING, true, true, NULL },
 	{ "file", "xfs", 512, RIO_AUTO, false, false, NULL },
+	{ "file", "xfs", 512, RIO_AUTO, false, false, "check|volatile|check:verify" },
+	{ "file", "ext4", 4096, RIO_AUTO, true, false, "check|volatile|check:verify" },
 	{ "file", "xfs", 4096, RIO_AUTO, true, false, NULL },
 	{ "file", "xfs", 512, RIO_AIO, true, false, NULL },
 	{ "file", "xfs", 512, RIO_WORKERS, true, true, NULL },
@@ -196,7 +206,7 @@ static void contract_thin(struct backend *be)
 		check(written.space.used >= before.space.used + len, "writing used no space");
 		check(!suite_io_answer(be, IO_EXTENT, 0, 0, len, NULL, &hole) && hole.extent.mapped &&
 		      hole.extent.len == len, "written is not mapped");
-		check(!suite_io(be, IO_DISCARD, 0, len, NULL), "discard");
+		check(!suite_io(be, IO_DISCARD, 0, len, NULL) && !suite_io(be, IO_FLUSH, 0, 0, NULL), "discard");
 		check(!suite_io_answer(be, IO_SPACE, 0, 0, 0, NULL, &after), "space");
 		check(after.space.used + len <= written.space.used, "discard gave no space back");
 		check(!suite_io_answer(be, IO_EXTENT, 0, 0, len, NULL, &hole) && !hole.extent.mapped &&
