@@ -19,8 +19,9 @@ static uint64_t capacity_last(const struct lu_value *v)
 }
 
 /*
- * PMI and the LBA field are obsolete in SBC-3; older initiators send them by SBC-2's rules: an LBA without PMI is an error, with PMI
- * the answer is the last block before a substantial delay, which is the last of all.
+ * PMI and the LBA field are obsolete in SBC-3; older initiators send them by SBC-2's rules: an LBA
+ * without PMI is an error, with PMI the answer is the last block before a substantial delay, which
+ * is the last of all.
  */
 static bool capacity_lba_ok(uint64_t lba, uint8_t pmi, const struct lu_value *v)
 {
@@ -35,7 +36,8 @@ static void capacity10_build(const struct scsi_cmd *c, const struct lu_value *v,
 	wcur_be32(w, v->block_size);
 }
 
-enum scsi_next plan_read_capacity10(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
+enum scsi_next plan_read_capacity10(struct scsi_cmd *c, const struct lu_value *v,
+				    enum scsi_event ev)
 {
 	if (!capacity_lba_ok(get_be32(c->cdb + 2), c->cdb[8], v))
 		return scsi_bad_cdb(c, 2, -1);
@@ -54,7 +56,8 @@ static void capacity16_build(const struct scsi_cmd *c, const struct lu_value *v,
 	wcur_zero(w, CAPACITY16_LEN - w->len);
 }
 
-enum scsi_next plan_read_capacity16(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
+enum scsi_next plan_read_capacity16(struct scsi_cmd *c, const struct lu_value *v,
+				    enum scsi_event ev)
 {
 	if (!capacity_lba_ok(get_be64(c->cdb + 2), c->cdb[14], v))
 		return scsi_bad_cdb(c, 2, -1);

@@ -9,8 +9,8 @@
 #include "scsi/mode.h"
 #include "scsi/table.h"
 
-typedef void change_fn(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
-		       struct lu_fx *fx);
+typedef void change_fn(const struct lu_value *old, const struct lu_request *rq,
+		       struct lu_value *next, struct lu_fx *fx);
 
 /* An event for every nexus on the LU but `origin` (NULL: for every nexus). */
 static void event_set(struct lu_value *next, enum ua ua, uint64_t seq, const struct nexus *origin)
@@ -21,17 +21,20 @@ static void event_set(struct lu_value *next, enum ua ua, uint64_t seq, const str
 		next->events[ua].origin = *origin;
 }
 
-static void change_mode_select(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
-			       struct lu_fx *fx)
+static void change_mode_select(const struct lu_value *old, const struct lu_request *rq,
+			       struct lu_value *next, struct lu_fx *fx)
 {
 	mode_select(old, rq, next, fx);
-	/* Only who did not ask is told (SPC-4 6.11). Values that were only saved change nothing for anyone yet. */
+	/*
+	 * Only who did not ask is told (SPC-4 6.11). Values that were only saved change nothing for
+	 * anyone yet.
+	 */
 	if (memcmp(&old->modes, &next->modes, sizeof(old->modes)))
 		event_set(next, UA_MODE_CHANGED, rq->seq, &rq->nexus);
 }
 
-static void change_pr_out(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
-			  struct lu_fx *fx)
+static void change_pr_out(const struct lu_value *old, const struct lu_request *rq,
+			  struct lu_value *next, struct lu_fx *fx)
 {
 	next->pr = pr_out(old->pr, old->target, rq, fx);
 }
@@ -58,11 +61,11 @@ static change_fn *change_cmd_find(uint8_t opcode)
 }
 
 /*
- * A command waited in the LU's queue, and what stood before it may have closed the LU to its nexus: the reservation is checked once
- * more, against the value the command is evaluated on.
+ * A command waited in the LU's queue, and what stood before it may have closed the LU to its nexus:
+ * the reservation is checked once more, against the value the command is evaluated on.
  */
-static void change_cmd(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
-		       struct lu_fx *fx)
+static void change_cmd(const struct lu_value *old, const struct lu_request *rq,
+		       struct lu_value *next, struct lu_fx *fx)
 {
 	change_fn *fn = change_cmd_find(rq->cdb[0]);
 	bool bad_sa = false;
@@ -83,8 +86,9 @@ static void change_cmd(const struct lu_value *old, const struct lu_request *rq, 
 }
 
 /*
- * SAM-5 6.3.3: a reset of the LU aborts everything, releases RESERVE(6/10), puts the saved mode values in force and leaves
- * persistent reservations alone (SPC-4 5.13.1). Everyone is told, also who asked: SAM has no exception for it.
+ * SAM-5 6.3.3: a reset of the LU aborts everything, releases RESERVE(6/10), puts the saved mode
+ * values in force and leaves persistent reservations alone (SPC-4 5.13.1). Everyone is told, also
+ * who asked: SAM has no exception for it.
  */
 static void reset_with(struct lu_value *next, struct lu_fx *fx, enum ua ua, uint64_t seq)
 {
@@ -96,22 +100,22 @@ static void reset_with(struct lu_value *next, struct lu_fx *fx, enum ua ua, uint
 	fx->changed = true;
 }
 
-static void change_reset(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
-			 struct lu_fx *fx)
+static void change_reset(const struct lu_value *old, const struct lu_request *rq,
+			 struct lu_value *next, struct lu_fx *fx)
 {
 	reset_with(next, fx, UA_LU_RESET, rq->seq);
 	fx->flush = old->modes.wce && !next->modes.wce;
 }
 
-static void change_target_reset(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
-				struct lu_fx *fx)
+static void change_target_reset(const struct lu_value *old, const struct lu_request *rq,
+				struct lu_value *next, struct lu_fx *fx)
 {
 	reset_with(next, fx, UA_BUS_RESET, rq->seq);
 	fx->flush = old->modes.wce && !next->modes.wce;
 }
 
-static void change_nexus_lost(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
-			      struct lu_fx *fx)
+static void change_nexus_lost(const struct lu_value *old, const struct lu_request *rq,
+			      struct lu_value *next, struct lu_fx *fx)
 {
 	assert(rq->has_nexus);
 	if (!old->reserved6 || !nexus_eq(&old->reserved6_by, &rq->nexus))
@@ -121,15 +125,15 @@ static void change_nexus_lost(const struct lu_value *old, const struct lu_reques
 	fx->changed = true;
 }
 
-static void change_failed(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
-			  struct lu_fx *fx)
+static void change_failed(const struct lu_value *old, const struct lu_request *rq,
+			  struct lu_value *next, struct lu_fx *fx)
 {
 	next->failed = true;
 	fx->changed = !old->failed;
 }
 
-static void change_repaired(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
-			    struct lu_fx *fx)
+static void change_repaired(const struct lu_value *old, const struct lu_request *rq,
+			    struct lu_value *next, struct lu_fx *fx)
 {
 	next->failed = false;
 	fx->changed = old->failed;
@@ -139,24 +143,28 @@ static bool caps_eq(const struct io_caps *a, const struct io_caps *b)
 {
 	return a->size == b->size && a->discard_granularity == b->discard_granularity &&
 	       a->atomic_max == b->atomic_max && a->align == b->align && a->extents == b->extents &&
-	       a->readonly == b->readonly && a->rotational == b->rotational && a->durable == b->durable;
+	       a->readonly == b->readonly && a->rotational == b->rotational &&
+	       a->durable == b->durable;
 }
 
-static void change_caps(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
-			struct lu_fx *fx)
+static void change_caps(const struct lu_value *old, const struct lu_request *rq,
+			struct lu_value *next, struct lu_fx *fx)
 {
 	next->caps = rq->caps;
 	next->not_ready = rq->not_ready;
 	mode_limit(next);
-	/* SBC-3 4.10: CAPACITY DATA HAS CHANGED, also for what only READ CAPACITY(16) tells (thin or not). */
+	/*
+	 * SBC-3 4.10: CAPACITY DATA HAS CHANGED, also for what only READ CAPACITY(16) tells (thin
+	 * or not).
+	 */
 	if (old->caps.size != next->caps.size || lu_thin(old) != lu_thin(next))
 		event_set(next, UA_CAPACITY_CHANGED, rq->seq, NULL);
 	fx->changed = !caps_eq(&old->caps, &next->caps) || old->not_ready != next->not_ready;
 }
 
 /* SPC-4 6.33: REPORTED LUNS DATA HAS CHANGED. */
-static void change_luns(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
-			struct lu_fx *fx)
+static void change_luns(const struct lu_value *old, const struct lu_request *rq,
+			struct lu_value *next, struct lu_fx *fx)
 {
 	event_set(next, UA_LUNS_CHANGED, rq->seq, NULL);
 	fx->changed = true;
@@ -173,7 +181,8 @@ static change_fn *const change_kinds[] = {
 	[LU_CHANGE_LUNS]		= change_luns,
 };
 
-void lu_change(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next, struct lu_fx *fx)
+void lu_change(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
+	       struct lu_fx *fx)
 {
 	assert(old != next);
 	assert((unsigned)rq->kind < sizeof(change_kinds) / sizeof(change_kinds[0]));

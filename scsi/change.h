@@ -46,7 +46,7 @@ struct lu_fx {
 	struct sense sense;
 	bool changed;			/* next differs from old: publish */
 	bool persist;			/* the durable part differs: store before publishing */
-	bool flush;			/* the write cache was turned off: what it holds is on stable storage before the answer (SBC-3 6.5.5) */
+	bool flush;			/* WCE went off: the cache is flushed before the answer */
 	bool abort_all;			/* every command of every nexus on this LU is aborted and drained */
 	uint32_t nabort;
 	struct nexus *abort;		/* PREEMPT AND ABORT: commands of these are aborted and drained */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The small control commands: TEST UNIT READY, REQUEST SENSE, START STOP UNIT, PREVENT ALLOW MEDIUM REMOVAL, PERSISTENT RESERVE IN. */
+/*
+ * The small control commands: TEST UNIT READY, REQUEST SENSE, START STOP UNIT, PREVENT ALLOW MEDIUM
+ * REMOVAL, PERSISTENT RESERVE IN.
+ */
 #include "pr/pr.h"
 #include "scsi/plans.h"
 
@@ -11,14 +14,16 @@ enum {
 };
 
 /* SPC-4 6.47. Not ready, unit attentions and reservations were all seen to by the step. */
-enum scsi_next plan_test_unit_ready(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
+enum scsi_next plan_test_unit_ready(struct scsi_cmd *c, const struct lu_value *v,
+				    enum scsi_event ev)
 {
 	return scsi_good(c);
 }
 
 /*
- * SPC-4 6.39: sense data as parameter data, with status GOOD. What it reports, first match: no such LU; the unit attention that waited,
- * which the step took out of the gate and left in c->sense on ARRIVED (so it counts as reported); not ready; nothing.
+ * SPC-4 6.39: sense data as parameter data, with status GOOD. What it reports, first match: no such
+ * LU; the unit attention that waited, which the step took out of the gate and left in c->sense on
+ * ARRIVED (so it counts as reported); not ready; nothing.
  */
 static void request_sense_build(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
 {
@@ -39,7 +44,7 @@ enum scsi_next plan_request_sense(struct scsi_cmd *c, const struct lu_value *v, 
 	return plan_answer(c, v, ev, c->cdb[4], request_sense_build);
 }
 
-/* POWER CONDITION codes a block device may be asked for (SBC-3 table 106). */
+/* POWER CONDITION codes a block device may be asked for (SBC-3 5.20). */
 static bool power_condition_known(uint8_t condition)
 {
 	static const uint16_t known = 1 << 0x0 |	/* START_VALID */
@@ -53,7 +58,10 @@ static bool power_condition_known(uint8_t condition)
 	return known >> condition & 1;
 }
 
-/* Whether the request leads to a state in which the cache would be lost: stopped or standby (SBC-3 5.20, NO_FLUSH). */
+/*
+ * Whether the request leads to a state in which the cache would be lost: stopped or standby
+ * (SBC-3 5.20, NO_FLUSH).
+ */
 static bool start_stop_flushes(const struct scsi_cmd *c)
 {
 	uint8_t condition = c->cdb[4] >> 4;
@@ -66,9 +74,10 @@ static bool start_stop_flushes(const struct scsi_cmd *c)
 }
 
 /*
- * START STOP UNIT (SBC-3 5.20). The disk is shared, and no node may stop it for the others: power conditions are accepted and change
- * nothing. What a node relies on when it stops a disk holds all the same: the cache is on stable storage when the answer comes
- * (also with IMMED, which merely allows an earlier answer). There is nothing to load or eject, so LOEJ has no effect either.
+ * START STOP UNIT (SBC-3 5.20). The disk is shared, and no node may stop it for the others: power
+ * conditions are accepted and change nothing. What a node relies on when it stops a disk holds all
+ * the same: the cache is on stable storage when the answer comes (also with IMMED, which merely
+ * allows an earlier answer). There is nothing to load or eject, so LOEJ has no effect either.
  */
 enum scsi_next plan_start_stop(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
@@ -81,7 +90,10 @@ enum scsi_next plan_start_stop(struct scsi_cmd *c, const struct lu_value *v, enu
 	return plan_sync_cache(c, v, ev);
 }
 
-/* SBC-3 5.8 / SPC-3: the medium cannot be removed, so preventing that is always in force. PREVENT 10b and 11b are obsolete. */
+/*
+ * SBC-3 5.8 / SPC-3: the medium cannot be removed, so preventing that is always in force. PREVENT
+ * 10b and 11b are obsolete.
+ */
 enum scsi_next plan_prevent_allow(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
 	if ((c->cdb[4] & PREVENT_MASK) > 1)
@@ -94,7 +106,7 @@ static void pr_in_build(const struct scsi_cmd *c, const struct lu_value *v, stru
 	pr_in(v->pr, c->target, c->cdb[1] & 0x1f, w);
 }
 
-/* SPC-4 6.16: always from the last published value; never queues behind a change. */
+/* SPC-4 6.15: always from the last published value; never queues behind a change. */
 enum scsi_next plan_pr_in(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
 	return plan_answer(c, v, ev, get_be16(c->cdb + 7), pr_in_build);

@@ -14,8 +14,9 @@ enum { PRC_ALL = (1u << PRC_COUNT) - 1 };
 _Static_assert(UA_COUNT <= 32 && PRC_COUNT <= 32, "gate masks are 32 bits");
 
 /*
- * SPC-2 5.5.1 and table 9: while a RESERVE(6/10) is held, everybody else is refused all but what never conflicts. PERSISTENT
- * RESERVE IN and OUT are refused even to the holder, so that the two kinds of reservation never mix.
+ * SPC-2 5.5.1 and table 9: while a RESERVE(6/10) is held, everybody else is refused all but what
+ * never conflicts. PERSISTENT RESERVE IN and OUT are refused even to the holder, so that the two
+ * kinds of reservation never mix.
  */
 static uint32_t reserve6_access(const struct lu_value *v, const struct nexus *who)
 {

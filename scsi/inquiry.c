@@ -17,12 +17,12 @@ enum {
 	INQUIRY_TPGS_IMPLICIT = 0x10,
 	INQUIRY_MULTIP = 0x10,
 	INQUIRY_CMDQUE = 0x02,
-	INQUIRY_LEN = 96,		/* up to the end of the reserved bytes, SPC-4 table 159 */
+	INQUIRY_LEN = 96,		/* up to the end of the reserved bytes, SPC-4 6.6.2 */
 	INQUIRY_EVPD = 0x01,
 	INQUIRY_CMDDT = 0x02,		/* obsolete since SPC-3 */
 };
 
-/* SPC-4 table 163; none claims a revision, as none was certified. */
+/* SPC-4 6.6.2, annex E; none claims a revision, as none was certified. */
 static const uint16_t version_descriptors[] = {
 	0x00a0,		/* SAM-5 */
 	0x0960,		/* iSCSI */
@@ -83,7 +83,10 @@ enum scsi_next plan_inquiry(struct scsi_cmd *c, const struct lu_value *v, enum s
 
 	if (c->cdb[1] & INQUIRY_CMDDT)
 		return scsi_bad_cdb(c, 1, 1);
-	/* SPC-4 6.6.1: a page code without EVPD, and a page that does not exist, are both errors in byte 2. */
+	/*
+	 * SPC-4 6.6.1: a page code without EVPD, and a page that does not exist, are both errors in
+	 * byte 2.
+	 */
 	if (evpd ? !vpd_supported(v, c->cdb[2]) : c->cdb[2] != 0)
 		return scsi_bad_cdb(c, 2, -1);
 	return plan_answer(c, v, ev, alloc, evpd ? vpd_build : inquiry_standard);

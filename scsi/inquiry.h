@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What INQUIRY says: names used by the standard data, the VPD pages and the log page that shares their units. */
+/*
+ * What INQUIRY says: names used by the standard data, the VPD pages and the log page that shares
+ * their units.
+ */
 #ifndef SCSI_INQUIRY_H
 #define SCSI_INQUIRY_H
 
@@ -12,12 +15,18 @@
 #define INQUIRY_VENDOR "HOLDFAST"	/* T10 VENDOR IDENTIFICATION, exactly 8 characters */
 
 enum {
-	/* PERIPHERAL QUALIFIER and DEVICE TYPE: a direct access block device that is there, and no LU at all (SPC-4 table 160). */
+	/*
+	 * PERIPHERAL QUALIFIER and DEVICE TYPE: a direct access block device that is there, and no
+	 * LU at all (SPC-4 6.6.2).
+	 */
 	INQUIRY_DISK = 0x00,
 	INQUIRY_NO_LU = 0x7f,
 };
 
-/* ASCII left-aligned in a field of `width` bytes, filled with blanks, cut if too long (SPC-4 4.4.1). */
+/*
+ * ASCII left-aligned in a field of `width` bytes, filled with blanks, cut if too long
+ * (SPC-4 4.4.1).
+ */
 void inquiry_ascii(struct wcur *w, const char *s, unsigned width);
 
 /* Whether there is a VPD page `page`; without a LU (v NULL) only 00h is. */
@@ -27,7 +36,8 @@ bool vpd_supported(const struct lu_value *v, uint8_t page);
 void vpd_build(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w);
 
 /*
- * THRESHOLD EXPONENT of VPD B2h: a resource count in log page 0Ch has units of 2^this blocks (SBC-3 6.6.5). For thin LUs.
+ * THRESHOLD EXPONENT of VPD B2h: a resource count in log page 0Ch has units of 2^this blocks
+ * (SBC-3 6.6.5). For thin LUs.
  */
 uint8_t vpd_threshold_exponent(const struct lu_value *v);
 

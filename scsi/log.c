@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LOG SENSE (SPC-4 6.6, 7.3; SBC-3 6.3): one function per page, found by a table. */
+/* LOG SENSE (SPC-4 6.8, 7.3; SBC-3 6.3): one function per page, found by a table. */
 #include <assert.h>
 
 #include "scsi/inquiry.h"
@@ -14,21 +14,24 @@ enum {
 	LOG_HEAD = 4,
 	LOG_PROVISIONING = 0x0c,
 	TEMPERATURE_UNKNOWN = 0xff,
-	SCOPE_LU = 0x01, SCOPE_SHARED = 0x02,	/* SBC-3 table 181 */
+	SCOPE_LU = 0x01, SCOPE_SHARED = 0x02,
 };
 
 typedef void log_fn(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w);
 
 struct log_page {
 	uint8_t code, sub;
-	uint16_t last;				/* greatest parameter code */
+	uint16_t last;		/* greatest parameter code */
 	bool (*supported)(const struct lu_value *v);	/* NULL: always */
-	log_fn *body;				/* what follows the header, from PARAMETER POINTER on */
+	log_fn *body;		/* what follows the header, from PARAMETER POINTER on */
 };
 
 static log_fn log_pages_list, log_subpages_list;
 
-/* Whether the parameter is asked for: PARAMETER POINTER names the first (SPC-4 6.6); and its header. */
+/*
+ * Whether the parameter is asked for: PARAMETER POINTER names the first (SPC-4 6.8); and its
+ * header.
+ */
 static bool log_param(const struct scsi_cmd *c, struct wcur *w, uint16_t code, uint8_t len)
 {
 	if (code < get_be16(c->cdb + 5))
@@ -47,7 +50,8 @@ static uint32_t threshold_sets(const struct lu_value *v, uint64_t bytes, bool up
 	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
-static void log_resource(const struct scsi_cmd *c, struct wcur *w, uint16_t code, uint32_t count, uint8_t scope)
+static void log_resource(const struct scsi_cmd *c, struct wcur *w, uint16_t code, uint32_t count,
+			 uint8_t scope)
 {
 	if (!log_param(c, w, code, 8))
 		return;
@@ -57,18 +61,19 @@ static void log_resource(const struct scsi_cmd *c, struct wcur *w, uint16_t code
 }
 
 /*
- * Logical block provisioning (SBC-3 6.3.4): what the store said of its space, in threshold sets. A store that cannot tell leaves the
- * parameters out.
+ * Logical block provisioning (SBC-3 6.3.4): what the store said of its space, in threshold sets. A
+ * store that cannot tell leaves the parameters out.
  */
 static void log_provisioning(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
 {
 	if (c->io.result)
 		return;
-	log_resource(c, w, 0x0001, threshold_sets(v, c->io.answer.space.avail, false), SCOPE_SHARED);
+	log_resource(c, w, 0x0001, threshold_sets(v, c->io.answer.space.avail, false),
+		     SCOPE_SHARED);
 	log_resource(c, w, 0x0002, threshold_sets(v, c->io.answer.space.used, true), SCOPE_LU);
 }
 
-/* Temperature (SPC-4 7.3.21): there is no sensor, and that is what is said. */
+/* Temperature (SPC-4 7.3): there is no sensor, and that is what is said. */
 static void log_temperature(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
 {
 	for (uint16_t code = 0; code <= 1; code++) {	/* temperature, reference temperature */
@@ -79,7 +84,7 @@ static void log_temperature(const struct scsi_cmd *c, const struct lu_value *v, 
 	}
 }
 
-/* Informational exceptions (SPC-4 7.3.8): none. */
+/* Informational exceptions (SPC-4 7.3): none. */
 static void log_exceptions(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
 {
 	if (!log_param(c, w, 0, 4))
@@ -90,7 +95,7 @@ static void log_exceptions(const struct scsi_cmd *c, const struct lu_value *v, s
 	wcur_u8(w, 0);
 }
 
-/* Ascending by page code, then subpage (SPC-4 7.3.18, 7.3.19). */
+/* Ascending by page code, then subpage (SPC-4 7.3). */
 static const struct log_page log_pages[] = {
 	{ 0x00, 0x00, 0, NULL, log_pages_list },
 	{ 0x00, 0xff, 0, NULL, log_subpages_list },
@@ -141,7 +146,10 @@ static void log_sense_build(const struct scsi_cmd *c, const struct lu_value *v, 
 
 	if (!pg)		/* the LU was thin on ARRIVED and is not any more */
 		return;
-	/* The pages that list pages have nothing that could be saved, and DS=0; for the others saving is disabled. */
+	/*
+	 * The pages that list pages have nothing that could be saved, and DS=0; for the others
+	 * saving is disabled.
+	 */
 	wcur_u8(w, (uint8_t)((pg->code ? LOG_DS : 0) | (pg->sub ? LOG_SPF : 0) | pg->code));
 	wcur_u8(w, pg->sub);
 	wcur_be16(w, 0);
@@ -150,8 +158,8 @@ static void log_sense_build(const struct scsi_cmd *c, const struct lu_value *v, 
 }
 
 /*
- * PC (threshold, cumulative, default ...) is for counters; the parameters here are lists, for which it means nothing (SPC-4 6.6). Nothing
- * can be saved, so SP is refused.
+ * PC (threshold, cumulative, default ...) is for counters; the parameters here are lists, for which
+ * it means nothing (SPC-4 6.8). Nothing can be saved, so SP is refused.
  */
 enum scsi_next plan_log_sense(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {

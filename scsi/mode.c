@@ -32,8 +32,9 @@ enum {
 enum mode_pc { PC_CURRENT, PC_CHANGEABLE, PC_DEFAULT, PC_SAVED };
 
 /*
- * One mode page. put writes the fields for the values m into a page that is zero but for its header; get reads back what can change. What
- * can change is not listed anywhere: it is where put differs between all values false and all true.
+ * One mode page. put writes the fields for the values m into a page that is zero but for its
+ * header; get reads back what can change. What can change is not listed anywhere: it is where put
+ * differs between all values false and all true.
  */
 struct mode_page {
 	uint8_t code, sub;
@@ -98,13 +99,16 @@ static void page_exceptions(const struct lu_value *v, const struct lu_modes *m, 
 	p[2] = IE_DEXCPT;
 }
 
-/* Ascending by page code and subpage (SPC-4 7.5.1); a page's length is what the standard's version we claim says. */
+/*
+ * Ascending by page code and subpage (SPC-4 7.5.1); a page's length is what the standard's version
+ * we claim says.
+ */
 static const struct mode_page mode_pages[] = {
-	{ 0x02, 0x00, 16, false, page_zero, NULL },		/* disconnect-reconnect: iSCSI uses none of it */
+	{ 0x02, 0x00, 16, false, page_zero, NULL },	/* disconnect-reconnect: unused by iSCSI */
 	{ 0x08, 0x00, 20, true, page_caching, page_caching_get },
 	{ 0x0a, 0x00, 12, true, page_control, page_control_get },
 	{ 0x0a, 0x01, 32, false, page_control_ext, NULL },
-	{ 0x1a, 0x00, 40, false, page_zero, NULL },		/* power condition: no timer runs */
+	{ 0x1a, 0x00, 40, false, page_zero, NULL },	/* power condition: no timer runs */
 	{ 0x1c, 0x00, 12, false, page_exceptions, NULL },
 };
 
@@ -116,7 +120,8 @@ static unsigned page_header_len(const struct mode_page *pg)
 }
 
 /* The page's bytes for the values m; PS only in what MODE SENSE gives. */
-static void page_fill(const struct mode_page *pg, const struct lu_value *v, const struct lu_modes *m, uint8_t *p)
+static void page_fill(const struct mode_page *pg, const struct lu_value *v,
+		      const struct lu_modes *m, uint8_t *p)
 {
 	memset(p, 0, MODE_PAGE_MAX);
 	pg->put(v, m, p);
@@ -132,7 +137,10 @@ static void page_fill(const struct mode_page *pg, const struct lu_value *v, cons
 /* The page with the bits that can change set (SPC-4 6.13.3); the header is as ever. */
 static void page_fill_changeable(const struct mode_page *pg, const struct lu_value *v, uint8_t *p)
 {
-	static const struct lu_modes none, all = { .wce = true, .d_sense = true, .swp = true, .tas = true };
+	static const struct lu_modes none = { 0 };
+	static const struct lu_modes all = {
+		.wce = true, .d_sense = true, .swp = true, .tas = true,
+	};
 	uint8_t q[MODE_PAGE_MAX];
 
 	page_fill(pg, v, &none, q);
@@ -141,7 +149,8 @@ static void page_fill_changeable(const struct mode_page *pg, const struct lu_val
 		p[i] ^= q[i];
 }
 
-static void page_fill_pc(const struct mode_page *pg, const struct lu_value *v, enum mode_pc pc, uint8_t *p)
+static void page_fill_pc(const struct mode_page *pg, const struct lu_value *v, enum mode_pc pc,
+			 uint8_t *p)
 {
 	switch (pc) {
 	case PC_CURRENT:
@@ -159,7 +168,7 @@ static void page_fill_pc(const struct mode_page *pg, const struct lu_value *v, e
 	}
 }
 
-/* Whether a MODE SENSE for code and sub means this page (SPC-4 table 417). */
+/* Whether a MODE SENSE for code and sub means this page (SPC-4 6.13.1). */
 static bool page_wanted(const struct mode_page *pg, uint8_t code, uint8_t sub)
 {
 	if (code != MODE_PAGE_ALL && code != pg->code)
@@ -253,7 +262,8 @@ enum scsi_next plan_mode_sense(struct scsi_cmd *c, const struct lu_value *v, enu
 		return scsi_bad_cdb(c, 2, 5);
 	if (!page_known(code, c->cdb[3]))
 		return scsi_bad_cdb(c, 3, -1);
-	return plan_answer(c, v, ev, c->cdb[0] == MODE_SENSE_10 ? get_be16(c->cdb + 7) : c->cdb[4], mode_sense_build);
+	return plan_answer(c, v, ev, c->cdb[0] == MODE_SENSE_10 ? get_be16(c->cdb + 7) : c->cdb[4],
+			   mode_sense_build);
 }
 
 /* A MODE SELECT parameter list being read. */
@@ -279,8 +289,8 @@ static bool select_short(struct select *s)
 }
 
 /*
- * Block descriptors may repeat what is, or hold zeroes; the number of blocks may also be all ones, the LU's greatest (SBC-3 6.4.2.2). A
- * LU's capacity and block length are not changed this way.
+ * Block descriptors may repeat what is, or hold zeroes; the number of blocks may also be all ones,
+ * the LU's greatest (SBC-3 6.4.2.2). A LU's capacity and block length are not changed this way.
  */
 static bool select_block_descriptor(struct select *s, bool longlba)
 {
@@ -297,7 +307,10 @@ static bool select_block_descriptor(struct select *s, bool longlba)
 	return true;
 }
 
-/* The mode parameter header and the block descriptor (SPC-4 7.5.5). MODE DATA LENGTH and WP mean nothing here. */
+/*
+ * The mode parameter header and the block descriptor (SPC-4 7.5.5). MODE DATA LENGTH and WP mean
+ * nothing here.
+ */
 static bool select_header(struct select *s, bool ten)
 {
 	uint32_t head = ten ? 8 : 4;
@@ -383,7 +396,8 @@ static bool select_page(struct select *s)
 	return true;
 }
 
-void mode_select(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next, struct lu_fx *fx)
+void mode_select(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
+		 struct lu_fx *fx)
 {
 	bool ten = rq->cdb[0] == MODE_SELECT_10;
 	struct select s = {

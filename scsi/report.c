@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* REPORT LUNS, and the REPORTs of MAINTENANCE IN: operation codes, task management functions, target port groups. */
+/*
+ * REPORT LUNS, and the REPORTs of MAINTENANCE IN: operation codes, task management functions,
+ * target port groups.
+ */
 #include <assert.h>
 #include <string.h>
 
@@ -14,7 +17,10 @@ enum {
 	LUNS_ALLOC_MIN = 16,
 };
 
-/* The first level of the 8 bytes (SAM-5 4.7.7): peripheral device addressing below 256, else flat space addressing. */
+/*
+ * The first level of the 8 bytes (SAM-5 4.7.7): peripheral device addressing below 256, else flat
+ * space addressing.
+ */
 static void lun_put(struct wcur *w, uint16_t lun)
 {
 	assert(lun <= LUN_MAX);
@@ -31,7 +37,7 @@ static void report_luns_build(const struct scsi_cmd *c, const struct lu_value *v
 	if (c->cdb[2] == LUNS_WELL_KNOWN) {
 		n = 0;
 	} else if (c->cdb[2] == LUNS_ALL && !n) {
-		luns = lun0;	/* an empty inventory is given as LUN 0, which always answers INQUIRY */
+		luns = lun0;	/* an empty inventory is LUN 0, which always answers */
 		n = 1;
 	}
 	wcur_be32(w, n * 8);
@@ -41,7 +47,8 @@ static void report_luns_build(const struct scsi_cmd *c, const struct lu_value *v
 }
 
 /*
- * An allocation length below 16 is refused, as SPC demanded; since then the standard only says it should be at least 16.
+ * An allocation length below 16 is refused, as SPC demanded; since then the standard only says it
+ * should be at least 16.
  */
 
 enum scsi_next plan_report_luns(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
@@ -102,7 +109,10 @@ static void rsoc_all(const struct scsi_cmd *c, const struct lu_value *v, struct 
 	wcur_patch_be32(w, 0, (uint32_t)w->len - 4);
 }
 
-/* Usage data has the operation code and the service action themselves where the CDB has them (SPC-4 6.35.3). */
+/*
+ * Usage data has the operation code and the service action themselves where the CDB has them
+ * (SPC-4 6.35.3).
+ */
 static void rsoc_usage(const struct scsi_op *op, struct wcur *w)
 {
 	uint8_t usage[SCSI_CDB_MAX];
@@ -117,8 +127,12 @@ static void rsoc_usage(const struct scsi_op *op, struct wcur *w)
 	wcur_put(w, usage, op->len);
 }
 
-/* The row asked for. An operation code with service actions has one row for each; service action 0 with one that has none is its row. */
-static const struct scsi_op *rsoc_find(const struct lu_value *v, uint8_t opcode, uint16_t sa, bool *has_sa)
+/*
+ * The row asked for. An operation code with service actions has one row for each; service action 0
+ * with one that has none is its row.
+ */
+static const struct scsi_op *rsoc_find(const struct lu_value *v, uint8_t opcode, uint16_t sa,
+				       bool *has_sa)
 {
 	const struct scsi_op *found = NULL;
 
@@ -148,7 +162,8 @@ static void rsoc_one(const struct scsi_cmd *c, const struct lu_value *v, struct 
 {
 	bool rctd = c->cdb[2] & RSOC_RCTD, has_sa;
 	bool by_opcode = (c->cdb[2] & RSOC_OPTIONS) == RSOC_OPCODE;
-	const struct scsi_op *op = rsoc_find(v, c->cdb[3], by_opcode ? 0 : get_be16(c->cdb + 4), &has_sa);
+	const struct scsi_op *op =
+		rsoc_find(v, c->cdb[3], by_opcode ? 0 : get_be16(c->cdb + 4), &has_sa);
 
 	wcur_u8(w, 0);
 	if (!op) {
@@ -164,8 +179,9 @@ static void rsoc_one(const struct scsi_cmd *c, const struct lu_value *v, struct 
 }
 
 /*
- * SPC-4 table 304: option 1 is for operation codes without service actions and option 2 for those with; the other way round is an error,
- * option 3 takes either. An operation code we do not have at all is no error, but SUPPORT=001b.
+ * SPC-4 6.35.1: option 1 is for operation codes without service actions and option 2 for those
+ * with; the other way round is an error, option 3 takes either. An operation code we do not have at
+ * all is no error, but SUPPORT=001b.
  */
 enum scsi_next plan_report_opcodes(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
@@ -179,7 +195,8 @@ enum scsi_next plan_report_opcodes(struct scsi_cmd *c, const struct lu_value *v,
 		return scsi_bad_cdb(c, 2, 2);
 	if (options == RSOC_SERVICE_ACTION && !has_sa && opcode_offered(v, c->cdb[3]))
 		return scsi_bad_cdb(c, 2, 2);
-	return plan_answer(c, v, ev, get_be32(c->cdb + 6), options == RSOC_ALL ? rsoc_all : rsoc_one);
+	return plan_answer(c, v, ev, get_be32(c->cdb + 6),
+			   options == RSOC_ALL ? rsoc_all : rsoc_one);
 }
 
 /* --- REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS (SPC-4 6.36) --- */
@@ -216,7 +233,10 @@ enum {
 	RTPG_AO_SUP = 0x01,
 };
 
-/* Every port reaches the LU equally well, always: the same answer through each, and no transition ever. */
+/*
+ * Every port reaches the LU equally well, always: the same answer through each, and no transition
+ * ever.
+ */
 static void rtpg_build(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
 {
 	wcur_be32(w, 0);

@@ -8,7 +8,8 @@
 #include "scsi/gate.h"
 
 /*
- * The SENSE_CODE (UNIT ATTENTION, ASC, ASCQ) that reports ua; ua must be < UA_COUNT. Pure, any thread. (SPC-4 table 49 and annex D)
+ * The SENSE_CODE (UNIT ATTENTION, ASC, ASCQ) that reports ua; ua must be < UA_COUNT. Pure, any
+ * thread. (SPC-4 4.5.6)
  */
 uint32_t ua_sense_code(enum ua ua);
 

@@ -30,18 +30,22 @@ static void vpd_80_serial(const struct scsi_cmd *c, const struct lu_value *v, st
 	wcur_put(w, v->id->serial, strlen(v->id->serial));
 }
 
-static void designator_head(struct wcur *w, unsigned code_set, unsigned assoc, unsigned type, size_t len)
+static void designator_head(struct wcur *w, unsigned code_set, unsigned assoc, unsigned type,
+			    size_t len)
 {
 	bool port = assoc != ASSOC_LU;
 
 	assert(len <= UINT8_MAX);
 	wcur_u8(w, (uint8_t)((port ? PROTOCOL_ISCSI << 4 : 0) | code_set));
-	wcur_u8(w, (uint8_t)((port ? 0x80 : 0) | assoc << 4 | type));	/* PIV with a protocol identifier */
+	/* PIV goes with a protocol identifier. */
+	wcur_u8(w, (uint8_t)((port ? 0x80 : 0) | assoc << 4 | type));
 	wcur_u8(w, 0);
 	wcur_u8(w, (uint8_t)len);
 }
 
-/* SCSI name strings end in a NUL and are filled with NULs to a multiple of four (SPC-4 7.8.6.11). */
+/*
+ * SCSI name strings end in a NUL and are filled with NULs to a multiple of four (SPC-4 7.8.6.11).
+ */
 static void designator_name(struct wcur *w, unsigned assoc, const char *name)
 {
 	size_t len = strlen(name), padded = (len + 4) & ~(size_t)3;
@@ -59,10 +63,12 @@ static void designator_u16(struct wcur *w, unsigned type, uint16_t id)
 }
 
 /*
- * Device identification. The LU's names come first and the NAA first of all, as initiators tend to take the first they understand. The
- * port is the one this nexus goes through: each portal group is one target port, and a port group of its own.
+ * Device identification. The LU's names come first and the NAA first of all, as initiators tend to
+ * take the first they understand. The port is the one this nexus goes through: each portal group is
+ * one target port, and a port group of its own.
  */
-static void vpd_83_identification(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
+static void vpd_83_identification(const struct scsi_cmd *c, const struct lu_value *v,
+				  struct wcur *w)
 {
 	char port[ISCSI_NAME_MAX + sizeof(",t,0x0001")];
 	size_t serial = strlen(v->id->serial);
@@ -85,13 +91,13 @@ static void vpd_83_identification(const struct scsi_cmd *c, const struct lu_valu
 
 static void vpd_86_extended(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
 {
-	wcur_u8(w, 0);					/* SPT, GRD_CHK ...: no protection information */
+	wcur_u8(w, 0);					/* SPT, GRD_CHK: no protection */
 	wcur_u8(w, 0x07);				/* HEADSUP, ORDSUP, SIMPSUP */
 	wcur_u8(w, mode_wce_possible(v) ? 0x01 : 0);	/* V_SUP: a volatile cache */
 	wcur_zero(w, 0x3c - 3);
 }
 
-/* All mode pages are shared by all I_T nexuses (SPC-4 7.8.9: 3Fh/FFh stands for all). */
+/* All mode pages are shared by all I_T nexuses (SPC-4 7.8; 3Fh/FFh stands for all). */
 static void vpd_87_mode_policy(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
 {
 	wcur_u8(w, 0x3f);
@@ -120,30 +126,32 @@ static uint32_t unmap_granularity(const struct lu_value *v)
 static void vpd_b0_limits(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
 {
 	bool thin = lu_thin(v);
-	uint32_t atomic = blocks_of(v, v->caps.atomic_max < IO_UNIT_MAX ? v->caps.atomic_max : IO_UNIT_MAX);
+	uint32_t atomic = v->caps.atomic_max < IO_UNIT_MAX ? v->caps.atomic_max : IO_UNIT_MAX;
 
-	wcur_u8(w, 0);						/* WSNZ=0: see WRITE_SAME_BLOCKS_MAX */
+	wcur_u8(w, 0);					/* WSNZ=0: see WRITE_SAME_BLOCKS_MAX */
 	wcur_u8(w, CAW_BLOCKS_MAX);
-	wcur_be16(w, (uint16_t)(1u << v->phys_exp));		/* OPTIMAL TRANSFER LENGTH GRANULARITY */
-	wcur_be32(w, blocks_of(v, SCSI_XFER_MAX));		/* MAXIMUM TRANSFER LENGTH */
-	wcur_be32(w, blocks_of(v, IO_UNIT_MAX));		/* OPTIMAL TRANSFER LENGTH: one unit of our own */
-	wcur_be32(w, 0);					/* MAXIMUM PREFETCH LENGTH: no limit */
-	wcur_be32(w, thin ? UINT32_MAX : 0);			/* MAXIMUM UNMAP LBA COUNT: no limit */
+	wcur_be16(w, (uint16_t)(1u << v->phys_exp));	/* OPTIMAL TRANSFER LENGTH GRANULARITY */
+	wcur_be32(w, blocks_of(v, SCSI_XFER_MAX));	/* MAXIMUM TRANSFER LENGTH */
+	wcur_be32(w, blocks_of(v, IO_UNIT_MAX));	/* OPTIMAL TRANSFER LENGTH: our own unit */
+	wcur_be32(w, 0);				/* MAXIMUM PREFETCH LENGTH: no limit */
+	wcur_be32(w, thin ? UINT32_MAX : 0);		/* MAXIMUM UNMAP LBA COUNT: no limit */
 	wcur_be32(w, thin ? UNMAP_DESCRIPTORS_MAX : 0);
 	wcur_be32(w, thin ? unmap_granularity(v) : 0);
-	wcur_be32(w, thin ? 0x80000000 : 0);			/* UGAVALID, alignment 0 */
+	wcur_be32(w, thin ? 0x80000000 : 0);		/* UGAVALID, alignment 0 */
 	wcur_be64(w, WRITE_SAME_BLOCKS_MAX);
 	/* Atomic writes may start and end at any block; no boundaries inside them (SBC-4 4.29). */
-	wcur_be32(w, atomic);
+	wcur_be32(w, blocks_of(v, atomic));
 	wcur_be32(w, 0);
 	wcur_be32(w, 0);
 	wcur_be32(w, 0);
 	wcur_be32(w, 0);
 }
 
-static void vpd_b1_characteristics(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
+static void vpd_b1_characteristics(const struct scsi_cmd *c, const struct lu_value *v,
+				   struct wcur *w)
 {
-	wcur_be16(w, v->caps.rotational ? 7200 : 1);	/* 1: non-rotating; 0 would say "not reported" */
+	/* 1: non-rotating; 0 would say that nothing is reported. */
+	wcur_be16(w, v->caps.rotational ? 7200 : 1);
 	wcur_zero(w, 0x3c - 2);
 }
 
@@ -151,7 +159,9 @@ uint8_t vpd_threshold_exponent(const struct lu_value *v)
 {
 	uint8_t e = 0;
 
-	/* 1 MiB: 32 bits then count 4 PiB, and 0 is not allowed (it says there are no thresholds). */
+	/*
+	 * 1 MiB: 32 bits then count 4 PiB, and 0 is not allowed (it says there are no thresholds).
+	 */
 	while ((uint64_t)v->block_size << e < (1u << 20))
 		e++;
 	return e;
@@ -167,7 +177,7 @@ static void vpd_b2_provisioning(const struct scsi_cmd *c, const struct lu_value 
 	wcur_u8(w, 0);
 }
 
-/* Ascending, as page 00h lists them (SPC-4 7.8.14). */
+/* Ascending, as page 00h lists them (SPC-4 7.8). */
 static const struct vpd_page vpd_pages[] = {
 	{ 0x00, vpd_00 },
 	{ 0x80, vpd_80_serial },

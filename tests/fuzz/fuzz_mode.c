@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MODE SELECT parameter lists, and MODE SENSE CDBs against what they lead to. Input: byte 0 what LU it is, byte 1 which command and its
- * flags, 8 bytes of a MODE SENSE CDB, then the parameter list.
+ * MODE SELECT parameter lists, and MODE SENSE CDBs against what they lead to. Input: byte 0 what LU
+ * it is, byte 1 which command and its flags, 8 bytes of a MODE SENSE CDB, then the parameter list.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -13,10 +13,13 @@
 
 enum { HEAD = 10 };
 
-static const struct nexus nexus = { .tpgt = 1, .isid = { 0x80 }, .initiator = "iqn.2026-11.com.example:a" };
+static const struct nexus nexus = { .tpgt = 1,
+				    .isid = { 0x80 },
+				    .initiator = "iqn.2026-11.com.example:a" };
 static const uint16_t tpgts[] = { 1 }, luns[] = { 0 };
-static const struct scsi_target target = { .name = "iqn.2026-11.com.example:t", .tpgts = tpgts, .ntpgts = 1, .luns = luns,
-					   .nluns = 1 };
+static const struct scsi_target target = {
+	.name = "iqn.2026-11.com.example:t", .tpgts = tpgts, .ntpgts = 1, .luns = luns, .nluns = 1
+};
 
 static void lu_of(uint8_t kind, struct lu_ident *id, struct lu_value *v)
 {
@@ -30,14 +33,20 @@ static void lu_of(uint8_t kind, struct lu_ident *id, struct lu_value *v)
 	v->caps.size = kind & 4 ? 1ull << 44 : 1u << 30;
 	v->caps.durable = kind & 8;
 	v->caps.align = 1;
-	v->modes = (struct lu_modes){ .wce = kind & 16, .d_sense = kind & 32, .swp = kind & 64, .tas = kind & 128 };
+	v->modes = (struct lu_modes){
+		.wce = kind & 16, .d_sense = kind & 32, .swp = kind & 64, .tas = kind & 128
+	};
 	v->saved = v->defaults = (struct lu_modes){ .wce = true, .tas = true };
 	mode_limit(v);
 }
 
 static void sense(const struct lu_value *v, const uint8_t *in, bool ten)
 {
-	struct scsi_cmd c = { .cdb = { ten ? 0x5a : 0x1a }, .cdb_len = 16, .dir_in = true, .edtl = 65536, .nexus = &nexus,
+	struct scsi_cmd c = { .cdb = { ten ? 0x5a : 0x1a },
+			      .cdb_len = 16,
+			      .dir_in = true,
+			      .edtl = 65536,
+			      .nexus = &nexus,
 			      .target = &target };
 	struct gate g = { 0 };
 	uint32_t len;
@@ -64,7 +73,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct lu_ident id;
 	struct lu_value v, next;
 	struct lu_fx fx = { 0 };
-	struct lu_request rq = { .kind = LU_CHANGE_CMD, .seq = 1, .has_nexus = true, .nexus = nexus };
+	struct lu_request rq = {
+		.kind = LU_CHANGE_CMD, .seq = 1, .has_nexus = true, .nexus = nexus
+	};
 	bool ten;
 
 	if (size < HEAD)
@@ -78,8 +89,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	lu_change(&v, &rq, &next, &fx);
 	assert(fx.status == SAM_GOOD || fx.status == SAM_CHECK_CONDITION);
 	if (fx.status != SAM_GOOD) {
-		assert(!fx.changed && !fx.persist && !fx.flush && fx.sense.key == SK_ILLEGAL_REQUEST);
-		assert(!memcmp(&v.modes, &next.modes, sizeof(v.modes)) && !memcmp(&v.saved, &next.saved, sizeof(v.saved)));
+		assert(!fx.changed && !fx.persist && !fx.flush &&
+		       fx.sense.key == SK_ILLEGAL_REQUEST);
+		assert(!memcmp(&v.modes, &next.modes, sizeof(v.modes)) &&
+		       !memcmp(&v.saved, &next.saved, sizeof(v.saved)));
 		assert(!next.events[UA_MODE_CHANGED].seq);
 	}
 	assert(mode_wce_possible(&v) || (!next.modes.wce && !next.saved.wce));

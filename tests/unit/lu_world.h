@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A LU, its target and two nexuses for unit tests, and a driver that takes one command through scsi_step() as the shell would, with buffers
- * of exactly the size asked for.
+ * A LU, its target and two nexuses for unit tests, and a driver that takes one command through
+ * scsi_step() as the shell would, with buffers of exactly the size asked for.
  */
 #ifndef TESTS_LU_WORLD_H
 #define TESTS_LU_WORLD_H
@@ -55,15 +55,26 @@ static inline void lu_world_init(struct lu_world *w)
 	w->luns[0] = 0;
 	w->luns[1] = 1;
 	w->luns[2] = 5;
-	w->target = (struct scsi_target){ .name = "iqn.2026-11.com.example:cluster1", .tpgts = w->tpgts, .ntpgts = 2,
-					  .luns = w->luns, .nluns = 3 };
+	w->target = (struct scsi_target){ .name = "iqn.2026-11.com.example:cluster1",
+					  .tpgts = w->tpgts,
+					  .ntpgts = 2,
+					  .luns = w->luns,
+					  .nluns = 3 };
 	w->id = (struct lu_ident){ .lun = 1, .reserve6 = true, .name = "csv1",
 				   .serial = "0123456789abcdef0123456789abcdef" };
 	for (unsigned i = 0; i < LU_NAA_LEN; i++)
 		w->id.naa[i] = (uint8_t)(i ? i : 0x60);
 	w->v = (struct lu_value){
-		.epoch = 1, .id = &w->id, .target = &w->target, .block_size = 512, .phys_exp = 3, .pr = pr_none,
-		.caps = { .size = 1ull << 30, .discard_granularity = 4096, .align = 1, .extents = true },
+		.epoch = 1,
+		.id = &w->id,
+		.target = &w->target,
+		.block_size = 512,
+		.phys_exp = 3,
+		.pr = pr_none,
+		.caps = { .size = 1ull << 30,
+			  .discard_granularity = 4096,
+			  .align = 1,
+			  .extents = true },
 		.modes = { .wce = true, .tas = true },
 	};
 	w->v.saved = w->v.defaults = w->v.modes;
@@ -86,8 +97,11 @@ static inline void lu_world_fini(struct lu_world *w)
 	w->fx.pr_buf = NULL;
 }
 
-/* Runs one data-in or no-data command of nexus a to its end on v (may be NULL); gives the status. */
-static inline uint8_t lu_world_run_on(struct lu_world *w, const struct lu_value *v, const uint8_t *cdb, unsigned len)
+/*
+ * Runs one data-in or no-data command of nexus a to its end on v (may be NULL); gives the status.
+ */
+static inline uint8_t lu_world_run_on(struct lu_world *w, const struct lu_value *v,
+				      const uint8_t *cdb, unsigned len)
 {
 	enum scsi_event ev = SCSI_EV_ARRIVED;
 	unsigned steps = 0;
@@ -133,16 +147,25 @@ static inline uint8_t lu_world_run(struct lu_world *w, const uint8_t *cdb, unsig
 	return lu_world_run_on(w, &w->v, cdb, len);
 }
 
-#define RUN(w, ...) lu_world_run((w), (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
-#define RUN_NO_LU(w, ...) \
-	lu_world_run_on((w), NULL, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+#define RUN(w, ...)                                                                                \
+	lu_world_run((w), (const uint8_t[]){ __VA_ARGS__ },                                        \
+		     sizeof((const uint8_t[]){ __VA_ARGS__ }))
+#define RUN_NO_LU(w, ...)                                                                          \
+	lu_world_run_on((w), NULL, (const uint8_t[]){ __VA_ARGS__ },                               \
+			sizeof((const uint8_t[]){ __VA_ARGS__ }))
 
 /* Runs a change; w->next and w->fx have the outcome, w->v is what it was. */
-static inline uint8_t lu_world_change(struct lu_world *w, enum lu_change_kind kind, const struct nexus *who,
-				      const uint8_t *cdb, unsigned cdb_len, const void *param, uint32_t param_len)
+static inline uint8_t lu_world_change(struct lu_world *w, enum lu_change_kind kind,
+				      const struct nexus *who, const uint8_t *cdb, unsigned cdb_len,
+				      const void *param, uint32_t param_len)
 {
-	struct lu_request rq = { .kind = kind, .seq = ++w->seq, .cdb_len = (uint8_t)cdb_len, .param = param,
-				 .param_len = param_len, .caps = w->v.caps, .not_ready = w->v.not_ready };
+	struct lu_request rq = { .kind = kind,
+				 .seq = ++w->seq,
+				 .cdb_len = (uint8_t)cdb_len,
+				 .param = param,
+				 .param_len = param_len,
+				 .caps = w->v.caps,
+				 .not_ready = w->v.not_ready };
 
 	if (who) {
 		rq.has_nexus = true;

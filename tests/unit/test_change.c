@@ -49,7 +49,8 @@ static void test_reserve_and_release(void)
 
 	lu_world_init(&w);
 	CU_ASSERT_EQUAL(cmd6(&w, &w.a, 0x16), SAM_GOOD);
-	CU_ASSERT(w.fx.changed && !w.fx.persist && w.next.reserved6 && nexus_eq(&w.next.reserved6_by, &w.a));
+	CU_ASSERT(w.fx.changed && !w.fx.persist && w.next.reserved6 &&
+		  nexus_eq(&w.next.reserved6_by, &w.a));
 	lu_world_publish(&w);
 	CU_ASSERT_EQUAL(cmd6(&w, &w.a, 0x16), SAM_GOOD);
 	CU_ASSERT_EQUAL(cmd6(&w, &w.b, 0x16), SAM_RESERVATION_CONFLICT);
@@ -77,7 +78,9 @@ static void test_pr_out_makes_the_next_value(void)
 	publish_pr(&w, &copy);
 	CU_ASSERT_EQUAL(lu_access(&w.v, &w.b) & 1u << PRC_WRITE, 0);
 	CU_ASSERT(lu_access(&w.v, &w.b) & 1u << PRC_READ);
-	/* MODE SELECT of an unregistered nexus, that was accepted before the reservation was made. */
+	/*
+	 * MODE SELECT of an unregistered nexus, that was accepted before the reservation was made.
+	 */
 	CU_ASSERT_EQUAL(cmd6(&w, &w.b, 0x15), SAM_RESERVATION_CONFLICT);
 	CU_ASSERT_EQUAL(cmd6(&w, &w.a, 0x15), SAM_GOOD);
 	CU_ASSERT_EQUAL(cmd6(&w, &w.b, 0x16), SAM_RESERVATION_CONFLICT);
@@ -100,7 +103,8 @@ static void test_lu_reset(void)
 	CU_ASSERT_EQUAL(lu_world_change(&w, LU_CHANGE_RESET, &w.a, NULL, 0, NULL, 0), SAM_GOOD);
 	CU_ASSERT(w.fx.changed && w.fx.abort_all && !w.fx.persist);
 	CU_ASSERT(w.fx.flush);					/* the saved WCE is 0 */
-	CU_ASSERT(!w.next.reserved6 && !w.next.modes.swp && !w.next.modes.d_sense && !w.next.modes.wce);
+	CU_ASSERT(!w.next.reserved6 && !w.next.modes.swp && !w.next.modes.d_sense &&
+		  !w.next.modes.wce);
 	CU_ASSERT(pr_registered(w.next.pr, &w.a));
 	CU_ASSERT_EQUAL(w.next.events[UA_LU_RESET].seq, w.seq);
 	CU_ASSERT(!w.next.events[UA_LU_RESET].has_origin);
@@ -114,7 +118,8 @@ static void test_target_reset(void)
 	struct lu_world w;
 
 	lu_world_init(&w);
-	CU_ASSERT_EQUAL(lu_world_change(&w, LU_CHANGE_TARGET_RESET, NULL, NULL, 0, NULL, 0), SAM_GOOD);
+	CU_ASSERT_EQUAL(lu_world_change(&w, LU_CHANGE_TARGET_RESET, NULL, NULL, 0, NULL, 0),
+			SAM_GOOD);
 	CU_ASSERT(w.fx.changed && w.fx.abort_all && !w.fx.flush);
 	CU_ASSERT_EQUAL(w.next.events[UA_BUS_RESET].seq, w.seq);
 	CU_ASSERT_EQUAL(w.next.events[UA_LU_RESET].seq, 0);
@@ -128,9 +133,11 @@ static void test_nexus_lost(void)
 	lu_world_init(&w);
 	w.v.reserved6 = true;
 	w.v.reserved6_by = w.b;
-	CU_ASSERT_EQUAL(lu_world_change(&w, LU_CHANGE_NEXUS_LOST, &w.a, NULL, 0, NULL, 0), SAM_GOOD);
+	CU_ASSERT_EQUAL(lu_world_change(&w, LU_CHANGE_NEXUS_LOST, &w.a, NULL, 0, NULL, 0),
+			SAM_GOOD);
 	CU_ASSERT(!w.fx.changed && w.next.reserved6);
-	CU_ASSERT_EQUAL(lu_world_change(&w, LU_CHANGE_NEXUS_LOST, &w.b, NULL, 0, NULL, 0), SAM_GOOD);
+	CU_ASSERT_EQUAL(lu_world_change(&w, LU_CHANGE_NEXUS_LOST, &w.b, NULL, 0, NULL, 0),
+			SAM_GOOD);
 	CU_ASSERT(w.fx.changed && !w.next.reserved6 && !w.fx.abort_all);
 	lu_world_fini(&w);
 }
@@ -196,7 +203,8 @@ static void test_mode_select_tells_the_others(void)
 {
 	struct lu_world w;
 	struct gate ga = { .seen = 1 }, gb = { .seen = 1 };
-	uint8_t cdb[6] = { 0x15, 0x10, 0, 0, 16 }, list[16] = { 0, 0, 0, 0, 0x0a, 0x0a, 0x24, 0x10, 0, 0x40 };
+	uint8_t cdb[6] = { 0x15, 0x10, 0, 0, 16 },
+		list[16] = { 0, 0, 0, 0, 0x0a, 0x0a, 0x24, 0x10, 0, 0x40 };
 
 	lu_world_init(&w);
 	CU_ASSERT_EQUAL(lu_world_change(&w, LU_CHANGE_CMD, &w.a, cdb, 6, list, 16), SAM_GOOD);

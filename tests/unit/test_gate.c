@@ -76,7 +76,8 @@ static void test_event_spares_its_origin(void)
 	struct gate ga = { 0 }, gb = { 0 };
 
 	lu_world_init(&w);
-	w.v.events[UA_MODE_CHANGED] = (struct lu_event){ .seq = 7, .has_origin = true, .origin = w.a };
+	w.v.events[UA_MODE_CHANGED] =
+		(struct lu_event){ .seq = 7, .has_origin = true, .origin = w.a };
 	gate_derive(&ga, &w.v, &w.a);
 	gate_derive(&gb, &w.v, &w.b);
 	CU_ASSERT_EQUAL(ga.ua, 0);
@@ -109,7 +110,8 @@ static void test_every_attention_has_a_code(void)
 		CU_ASSERT_EQUAL(ua_sense_code((enum ua)ua) >> 16, SK_UNIT_ATTENTION);
 		CU_ASSERT_NOT_EQUAL(ua_sense_code((enum ua)ua) & 0xffff, 0);
 		for (unsigned other = 0; other < ua; other++)
-			CU_ASSERT_NOT_EQUAL(ua_sense_code((enum ua)ua), ua_sense_code((enum ua)other));
+			CU_ASSERT_NOT_EQUAL(ua_sense_code((enum ua)ua),
+					    ua_sense_code((enum ua)other));
 	}
 }
 

@@ -123,7 +123,8 @@ static void test_capacity_16(void)
 
 	lu_world_init(&w);
 	for (uint8_t n = 0; n < 40; n++) {
-		CU_ASSERT_EQUAL(RUN(&w, 0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n, 0, 0), SAM_GOOD);
+		CU_ASSERT_EQUAL(RUN(&w, 0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n, 0, 0),
+				SAM_GOOD);
 		CU_ASSERT_EQUAL(w.c.in_len, n < 32 ? n : 32);
 	}
 	CU_ASSERT_EQUAL(get_be64(w.in), (1u << 21) - 1);
@@ -135,9 +136,11 @@ static void test_capacity_16(void)
 	w.v.caps.discard_granularity = 0;
 	RUN(&w, 0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0);
 	CU_ASSERT_EQUAL(w.in[14], 0);
-	CU_ASSERT_EQUAL(RUN(&w, 0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 32, 0, 0), SAM_CHECK_CONDITION);
+	CU_ASSERT_EQUAL(RUN(&w, 0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 32, 0, 0),
+			SAM_CHECK_CONDITION);
 	w.v.not_ready = true;
-	CU_ASSERT_EQUAL(RUN(&w, 0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0), SAM_CHECK_CONDITION);
+	CU_ASSERT_EQUAL(RUN(&w, 0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0),
+			SAM_CHECK_CONDITION);
 	CU_ASSERT_EQUAL(sense_code_of(&w.c.sense), SENSE_LU_NOT_READY_BECOMING);
 	lu_world_fini(&w);
 }

@@ -6,13 +6,16 @@
 #include "tests/unit/lu_world.h"
 #include "tests/unit/unit.h"
 
-#define LOG_SENSE(w, page, sub, pointer, alloc) \
-	RUN((w), 0x4d, 0, 0x40 | (page), (sub), 0, 0, (pointer), (uint8_t)((alloc) >> 8), (uint8_t)(alloc), 0)
+#define LOG_SENSE(w, page, sub, pointer, alloc)                                                    \
+	RUN((w), 0x4d, 0, 0x40 | (page), (sub), 0, 0, (pointer), (uint8_t)((alloc) >> 8),          \
+	    (uint8_t)(alloc), 0)
 
 static void test_supported_pages(void)
 {
 	static const uint8_t want[] = { 0x00, 0, 0, 4, 0x00, 0x0c, 0x0d, 0x2f };
-	static const uint8_t sub[] = { 0x40, 0xff, 0, 10, 0, 0, 0, 0xff, 0x0c, 0, 0x0d, 0, 0x2f, 0 };
+	static const uint8_t sub[] = {
+		0x40, 0xff, 0, 10, 0, 0, 0, 0xff, 0x0c, 0, 0x0d, 0, 0x2f, 0
+	};
 	struct lu_world w;
 
 	lu_world_init(&w);
@@ -93,7 +96,7 @@ static void test_bad_fields(void)
 	CU_ASSERT_EQUAL(sense_pointer(&w.c.sense), 3);
 	CU_ASSERT_EQUAL(LOG_SENSE(&w, 0x00, 0, 1, 512), SAM_CHECK_CONDITION);
 	CU_ASSERT_EQUAL(sense_pointer(&w.c.sense), 5);
-	CU_ASSERT_EQUAL(RUN(&w, 0x4d, 1, 0x40, 0, 0, 0, 0, 1, 0, 0), SAM_CHECK_CONDITION);	/* SP */
+	CU_ASSERT_EQUAL(RUN(&w, 0x4d, 1, 0x40, 0, 0, 0, 0, 1, 0, 0), SAM_CHECK_CONDITION); /* SP */
 	CU_ASSERT_EQUAL(sense_pointer(&w.c.sense), 1);
 	lu_world_fini(&w);
 }

@@ -7,7 +7,8 @@
 
 enum { PC_CURRENT, PC_CHANGEABLE, PC_DEFAULT, PC_SAVED };
 
-#define SENSE6(w, dbd, pc, page, sub) RUN((w), 0x1a, (dbd) ? 8 : 0, (uint8_t)((pc) << 6 | (page)), (sub), 255, 0)
+#define SENSE6(w, dbd, pc, page, sub)                                                              \
+	RUN((w), 0x1a, (dbd) ? 8 : 0, (uint8_t)((pc) << 6 | (page)), (sub), 255, 0)
 
 /* Reads one page without block descriptor; gives where it starts, or NULL. */
 static const uint8_t *page_of(struct lu_world *w, unsigned pc, uint8_t code, uint8_t sub)
@@ -49,7 +50,8 @@ static unsigned list_of(struct lu_world *w, uint8_t code, uint8_t sub, uint8_t *
 
 static void test_control_page(void)
 {
-	static const uint8_t cur[12] = { 0x8a, 0x0a, 0x20, 0x10, 0, 0x40 }, mask[12] = { 0x8a, 0x0a, 0x04, 0, 0x08, 0x40 };
+	static const uint8_t cur[12] = { 0x8a, 0x0a, 0x20, 0x10, 0, 0x40 },
+			     mask[12] = { 0x8a, 0x0a, 0x04, 0, 0x08, 0x40 };
 	struct lu_world w;
 
 	lu_world_init(&w);
@@ -92,7 +94,8 @@ static unsigned pages_walk(const uint8_t *p, unsigned len)
 
 	while (len >= 2) {
 		bool spf = p[0] & 0x40;
-		unsigned size = spf ? get_be16(p + 2) + 4u : p[1] + 2u, key = (p[0] & 0x3fu) << 8 | (spf ? p[1] : 0);
+		unsigned size = spf ? get_be16(p + 2) + 4u : p[1] + 2u,
+			 key = (p[0] & 0x3fu) << 8 | (spf ? p[1] : 0);
 
 		CU_ASSERT(key > last);
 		CU_ASSERT_FATAL(size <= len);
@@ -191,7 +194,8 @@ static void test_select_each_bit(void)
 	list[4 + 2] |= 0x04;
 	CU_ASSERT_EQUAL(select6(&w, false, list, n), SAM_GOOD);
 	CU_ASSERT(w.fx.changed && !w.fx.persist && !w.fx.flush);
-	CU_ASSERT(w.next.modes.d_sense && !w.next.saved.d_sense && w.next.modes.tas && w.next.modes.wce);
+	CU_ASSERT(w.next.modes.d_sense && !w.next.saved.d_sense && w.next.modes.tas &&
+		  w.next.modes.wce);
 	CU_ASSERT_EQUAL(w.next.events[UA_MODE_CHANGED].seq, w.seq);
 	CU_ASSERT(w.next.events[UA_MODE_CHANGED].has_origin);
 	CU_ASSERT(nexus_eq(&w.next.events[UA_MODE_CHANGED].origin, &w.a));
@@ -200,7 +204,8 @@ static void test_select_each_bit(void)
 	list[4 + 5] &= (uint8_t)~0x40;
 	CU_ASSERT_EQUAL(select6(&w, true, list, n), SAM_GOOD);
 	CU_ASSERT(w.fx.changed && w.fx.persist);
-	CU_ASSERT(w.next.modes.swp && !w.next.modes.tas && w.next.saved.swp && w.next.saved.d_sense && !w.next.saved.tas);
+	CU_ASSERT(w.next.modes.swp && !w.next.modes.tas && w.next.saved.swp &&
+		  w.next.saved.d_sense && !w.next.saved.tas);
 	CU_ASSERT(w.next.defaults.tas && !w.next.defaults.swp);
 	lu_world_publish(&w);
 	/* The same again changes nothing, and nobody is told. */
@@ -253,8 +258,10 @@ static void test_select_unchangeable_bits(void)
 					CU_ASSERT(w.fx.changed);
 					taken++;
 				} else {
-					CU_ASSERT_EQUAL(select6(&w, false, list, n), SAM_CHECK_CONDITION);
-					CU_ASSERT_EQUAL(sense_code_of(&w.fx.sense), SENSE_INVALID_FIELD_PARAM);
+					CU_ASSERT_EQUAL(select6(&w, false, list, n),
+							SAM_CHECK_CONDITION);
+					CU_ASSERT_EQUAL(sense_code_of(&w.fx.sense),
+							SENSE_INVALID_FIELD_PARAM);
 					CU_ASSERT_EQUAL(sense_pointer(&w.fx.sense), (int)at);
 					CU_ASSERT_EQUAL(w.fx.sense.sks[0], 0x88 | bit);
 					CU_ASSERT(!w.fx.changed);
@@ -303,7 +310,8 @@ static void test_select_short_lists(void)
 		bool whole = len == 0 || len == 4 || len == n;
 
 		memcpy(exact, list, len);
-		CU_ASSERT_EQUAL(select6(&w, false, exact, len), whole ? SAM_GOOD : SAM_CHECK_CONDITION);
+		CU_ASSERT_EQUAL(select6(&w, false, exact, len),
+				whole ? SAM_GOOD : SAM_CHECK_CONDITION);
 		if (!whole)
 			CU_ASSERT_EQUAL(sense_code_of(&w.fx.sense), SENSE_PARAM_LIST_LENGTH);
 		free(exact);
@@ -358,7 +366,8 @@ static void test_select_bad_pages(void)
 
 	lu_world_init(&w);
 	n = list_of(&w, 0x0a, 0, list);
-	CU_ASSERT_EQUAL(lu_world_change(&w, LU_CHANGE_CMD, &w.a, cdb, 6, list, n), SAM_CHECK_CONDITION);	/* PF=0 */
+	CU_ASSERT_EQUAL(lu_world_change(&w, LU_CHANGE_CMD, &w.a, cdb, 6, list, n),
+			SAM_CHECK_CONDITION); /* PF=0 */
 	CU_ASSERT_EQUAL(sense_code_of(&w.fx.sense), SENSE_INVALID_FIELD_CDB);
 	CU_ASSERT_EQUAL(sense_pointer(&w.fx.sense), 1);
 	list[5] = 0x0b;							/* PAGE LENGTH */
@@ -370,7 +379,7 @@ static void test_select_bad_pages(void)
 	CU_ASSERT_EQUAL(sense_pointer(&w.fx.sense), 4);
 	list[4] = 0x3f;
 	CU_ASSERT_EQUAL(select6(&w, false, list, n), SAM_CHECK_CONDITION);
-	list[4] = 0x4a;							/* SPF with subpage 0Ah, then 0 */
+	list[4] = 0x4a; /* SPF with subpage 0Ah, then 0 */
 	CU_ASSERT_EQUAL(select6(&w, false, list, n), SAM_CHECK_CONDITION);
 	CU_ASSERT_EQUAL(sense_pointer(&w.fx.sense), 5);
 	list[5] = 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* REPORT LUNS, REPORT SUPPORTED OPERATION CODES and TASK MANAGEMENT FUNCTIONS, REPORT TARGET PORT GROUPS. */
+/*
+ * REPORT LUNS, REPORT SUPPORTED OPERATION CODES and TASK MANAGEMENT FUNCTIONS, REPORT TARGET PORT
+ * GROUPS.
+ */
 #include "scsi/table.h"
 #include "scsi/wire.h"
 #include "tests/unit/lu_world.h"
@@ -7,8 +10,9 @@
 
 #define REPORT_LUNS(w, select, alloc) \
 	RUN((w), 0xa0, 0, (select), 0, 0, 0, 0, 0, (uint8_t)((alloc) >> 8), (uint8_t)(alloc), 0, 0)
-#define RSOC(w, options, op, sa) \
-	RUN((w), 0xa3, 0x0c, (options), (op), (uint8_t)((sa) >> 8), (uint8_t)(sa), 0, 0, 0xff, 0xff, 0, 0)
+#define RSOC(w, options, op, sa)                                                                   \
+	RUN((w), 0xa3, 0x0c, (options), (op), (uint8_t)((sa) >> 8), (uint8_t)(sa), 0, 0, 0xff,     \
+	    0xff, 0, 0)
 
 static void test_luns(void)
 {
@@ -119,7 +123,8 @@ static void test_one_command_for_each_row(void)
 
 		if (op->supported && !op->supported(&w.v))
 			continue;
-		CU_ASSERT_EQUAL(RSOC(&w, (uint8_t)(3 - right), op->opcode, sa), SAM_CHECK_CONDITION);
+		CU_ASSERT_EQUAL(RSOC(&w, (uint8_t)(3 - right), op->opcode, sa),
+				SAM_CHECK_CONDITION);
 		CU_ASSERT_EQUAL(sense_code_of(&w.c.sense), SENSE_INVALID_FIELD_CDB);
 		CU_ASSERT_EQUAL(sense_pointer(&w.c.sense), 2);
 		for (unsigned k = 0; k < 4; k++) {

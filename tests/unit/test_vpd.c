@@ -30,7 +30,8 @@ static void test_list_is_sorted_and_true(void)
 		bool listed = at < n && list[at] == code;
 
 		at += listed;
-		CU_ASSERT_EQUAL(RUN(&w, 0x12, 1, (uint8_t)code, 4, 0, 0), listed ? SAM_GOOD : SAM_CHECK_CONDITION);
+		CU_ASSERT_EQUAL(RUN(&w, 0x12, 1, (uint8_t)code, 4, 0, 0),
+				listed ? SAM_GOOD : SAM_CHECK_CONDITION);
 		CU_ASSERT_EQUAL(vpd_supported(&w.v, (uint8_t)code), listed);
 	}
 	lu_world_fini(&w);
@@ -48,7 +49,9 @@ static void test_truncation_keeps_page_length(void)
 		len = page(&w, codes[i]) + 4;
 		memcpy(whole, w.in, len);
 		for (unsigned n = 0; n <= len + 2; n++) {
-			CU_ASSERT_EQUAL(RUN(&w, 0x12, 1, codes[i], (uint8_t)(n >> 8), (uint8_t)n, 0), SAM_GOOD);
+			CU_ASSERT_EQUAL(
+				RUN(&w, 0x12, 1, codes[i], (uint8_t)(n >> 8), (uint8_t)n, 0),
+				SAM_GOOD);
 			CU_ASSERT_EQUAL(w.c.in_len, n < len ? n : len);
 			CU_ASSERT(!w.in || !memcmp(w.in, whole, w.c.in_len));
 		}
@@ -67,7 +70,8 @@ static void test_serial(void)
 }
 
 /* The designator of this association and type, or NULL; *n counts them. */
-static const uint8_t *designator(const struct lu_world *w, unsigned assoc, unsigned type, unsigned *n)
+static const uint8_t *designator(const struct lu_world *w, unsigned assoc, unsigned type,
+				 unsigned *n)
 {
 	const uint8_t *found = NULL;
 	unsigned at = 4;
@@ -177,7 +181,7 @@ static void test_limits_thin(void)
 	CU_ASSERT_EQUAL(get_be32(w.in + 12), IO_UNIT_MAX / 512);
 	CU_ASSERT_EQUAL(get_be32(w.in + 20), 0xffffffff);
 	CU_ASSERT_EQUAL(get_be32(w.in + 24), UNMAP_DESCRIPTORS_MAX);
-	CU_ASSERT_EQUAL(get_be32(w.in + 28), 64);			/* 32 KiB though the store has 4 KiB */
+	CU_ASSERT_EQUAL(get_be32(w.in + 28), 64); /* 32 KiB though the store has 4 KiB */
 	CU_ASSERT_EQUAL(get_be32(w.in + 32), 0x80000000);
 	CU_ASSERT_EQUAL(get_be64(w.in + 36), WRITE_SAME_BLOCKS_MAX);
 	CU_ASSERT_EQUAL(get_be32(w.in + 44), 0);
