@@ -135,19 +135,22 @@ static uint32_t log_format(char *buf, enum log_level level, const char *fmt, ...
 	return n;
 }
 
-/* All of it, unless the reader goes away, or does not read while the logger is to stop. */
-static void log_write(const char *buf, size_t len)
+/*
+ * All of it, unless the reader goes away, or has not read for LOG_STOP_MS since the logger was told to stop; *stop_waited counts
+ * these (NULL: wait for ever).
+ */
+static void log_write(const char *buf, size_t len, int *stop_waited)
 {
-	int waited = 0;
-
 	while (len) {
 		struct pollfd p = { .fd = log_fd, .events = POLLOUT };
+		bool over = stop_waited && *stop_waited >= LOG_STOP_MS;
 		ssize_t n;
 
-		if (poll(&p, 1, 100) == 0) {
-			waited += 100;
-			if (__atomic_load_n(&logger_stop, __ATOMIC_RELAXED) && waited >= LOG_STOP_MS)
+		if (poll(&p, 1, over ? 0 : 100) == 0) {
+			if (over)
 				return;
+			if (stop_waited && __atomic_load_n(&logger_stop, __ATOMIC_RELAXED))
+				*stop_waited += 100;
 			continue;
 		}
 		n = write(log_fd, buf, len);
@@ -178,7 +181,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	} else {
 		char buf[LOG_LINE_MAX];
 
-		log_write(buf, log_vformat(buf, level, fmt, args));
+		log_write(buf, log_vformat(buf, level, fmt, args), NULL);
 	}
 	va_end(args);
 	errno = saved;
@@ -313,12 +316,13 @@ static void *logger_main(void *arg)
 {
 	static uint64_t told;		/* of the dropped; there is one logger at a time */
 	char batch[LOG_BATCH];
+	int stop_waited = 0;
 	size_t n;
 
 	for (;;) {
 		n = logger_collect(batch);
 		if (n) {
-			log_write(batch, n);
+			log_write(batch, n, &stop_waited);
 			continue;
 		}
 		if (log_dropped() != told) {
@@ -327,7 +331,7 @@ static void *logger_main(void *arg)
 			n = log_format(batch, LOG_LEVEL_WARN, "event=log_dropped lines=%llu",
 				       (unsigned long long)(dropped - told));
 			told = dropped;
-			log_write(batch, n);
+			log_write(batch, n, &stop_waited);
 			continue;
 		}
 		if (__atomic_load_n(&logger_stop, __ATOMIC_ACQUIRE))
