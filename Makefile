@@ -4,7 +4,7 @@
 #	B=DIR		where to build (default build)
 #	CC=, CFLAGS=	as ever; SAN=address,undefined or SAN=thread for a sanitizer build
 B ?= build
-CC ?= gcc
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 PREFIX ?= /usr/local
 DESTDIR ?=
 VERSION := 0.1.0
@@ -42,23 +42,29 @@ $(B)/libshell.a: $(call obj,$(SHELL_SRC))
 LIBS = $(B)/libshell.a $(B)/libpure.a
 
 $(B)/holdfastd: $(B)/obj/target/main.o $(LIBS)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+	@echo "  LD      $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 $(B)/holdfast: $(B)/obj/target/cli.o $(LIBS)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+	@echo "  LD      $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC      $<"
+	@$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(UNIT_BIN): $(B)/%: $(B)/obj/%.o $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lcunit $(PKG_LIBS) -lm
+	@echo "  LD      $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lcunit $(PKG_LIBS) -lm
 $(BENCH_BIN): $(B)/%: $(B)/obj/%.o
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
+	@echo "  LD      $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
 $(TOOLS_BIN): $(B)/%: $(B)/obj/%.o
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -liscsi $(PKG_LIBS)
+	@echo "  LD      $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -liscsi $(PKG_LIBS)
 
 units: $(UNIT_BIN)
 bench-tools: $(BENCH_BIN)

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Data buffers: page aligned, in powers of two, kept per reactor. What the whole daemon may hold is bounded; the shared counter is touched only when
+ * memory really comes or goes, not per I/O.
+ */
+#ifndef TARGET_BUF_H
+#define TARGET_BUF_H
+
+#include <stdint.h>
+
+enum { BUF_MIN = 4096, BUF_MAX = 16 << 20 };
+
+struct buf {
+	struct buf *next;
+	uint8_t *data;
+	uint32_t size;		/* bytes, a power of two */
+};
+
+/* At least n bytes (0 < n <= BUF_MAX), contents unspecified; NULL when the daemon's budget is used up. This reactor's. */
+struct buf *buf_get(uint32_t n);
+void buf_put(struct buf *b);		/* NULL is fine; on the reactor that got it */
+void buf_budget(uint64_t bytes);	/* main thread, before start */
+uint64_t buf_used(void);		/* any thread: bytes held by the daemon, pools included */
+void buf_trim(void);			/* gives this reactor's free buffers back */
+
+#endif

@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections: bytes in, PDUs framed; PDUs out, one vectored send per loop turn. */
+#include <assert.h>
+#include <errno.h>
+#include <isa-l.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "target/conn.h"
+#include "target/log.h"
+#include "target/net.h"
+#include "target/xfer.h"
+
+enum {
+	SCRATCH = 256 << 10,		/* one read; a reactor's, so it stays in the cache */
+	READS_PER_TURN = 4,		/* then others have their turn */
+	IOV_MAX_SEND = 192,
+	TXD_KEEP = 4096,
+};
+
+static __thread uint8_t *scratch;
+static __thread struct {
+	struct txd *free;
+	unsigned n;
+} pool;
+static __thread struct cds_list_head conns;
+static __thread bool conns_ready;
+static unsigned conn_ids;
+
+/* CRC32C as iSCSI wants it (RFC 7143 13.1): ISA-L starts from a raw register and does not invert. */
+static uint32_t crc_start(void)
+{
+	return 0xffffffffu;
+}
+
+static uint32_t crc_add(uint32_t crc, const void *p, uint32_t n)
+{
+	return crc32_iscsi((unsigned char *)(uintptr_t)p, (int)n, crc);
+}
+
+static void crc_put(uint8_t out[4], uint32_t crc)
+{
+	crc = ~crc;
+	/* The digest's own byte order is little endian on the wire (B.4 of RFC 7143 shows it). */
+	out[0] = (uint8_t)crc;
+	out[1] = (uint8_t)(crc >> 8);
+	out[2] = (uint8_t)(crc >> 16);
+	out[3] = (uint8_t)(crc >> 24);
+}
+
+static bool crc_is(const uint8_t in[4], uint32_t crc)
+{
+	uint8_t want[4];
+
+	crc_put(want, crc);
+	return !memcmp(in, want, sizeof(want));
+}
+
+/* ---- sending ----------------------------------------------------------------------------------------- */
+
+struct txd *conn_tx(struct conn *c, enum tx_sn sn)
+{
+	struct txd *d = pool.free;
+
+	if (d) {
+		pool.free = d->next;
+		pool.n--;
+	} else {
+		d = malloc(sizeof(*d));
+		if (!d)
+			abort();
+	}
+	memset(d, 0, sizeof(*d));
+	d->sn = (uint8_t)sn;
+	return d;
+}
+
+static void txd_free(struct txd *d)
+{
+	if (d->task)
+		task_put(d->task);
+	buf_put(d->buf);
+	if (pool.n >= TXD_KEEP) {
+		free(d);
+		return;
+	}
+	d->next = pool.free;
+	pool.free = d;
+	pool.n++;
+}
+
+void conn_send(struct conn *c, struct txd *d)
+{
+	d->next = NULL;
+	*c->tx_tail = d;
+	c->tx_tail = &d->next;
+	c->tx_count++;
+	reactor_defer(&c->flush);
+}
+
+/* Sequence numbers, lengths and digests, at the last moment: they are true when they leave. */
+static void txd_stamp(struct conn *c, struct txd *d)
+{
+	struct bhs_scsi_rsp *h = (struct bhs_scsi_rsp *)d->bhs;
+	uint32_t pad = -d->len & 3;
+
+	d->stamped = true;
+	h->data_len = be24_of(d->len);
+	if (d->sn != SN_NONE)
+		h->statsn = be32_of(c->statsn);
+	if (d->sn == SN_TAKE)
+		c->statsn++;
+	if (c->session && h->opcode != OP_LOGIN_RSP) {
+		session_window_update(c->session);
+		h->expcmdsn = be32_of(c->session->expcmdsn);
+		h->maxcmdsn = be32_of(c->session->maxcmdsn);
+	}
+	d->bhs_len = BHS_LEN;
+	if (c->hdigest) {
+		crc_put(d->bhs + BHS_LEN, crc_add(crc_start(), d->bhs, BHS_LEN));
+		d->bhs_len += 4;
+	}
+	d->tail_len = (uint8_t)pad;
+	if (d->len && c->ddigest) {
+		uint32_t crc = crc_add(crc_start(), d->data, d->len);
+
+		if (pad)
+			crc = crc_add(crc, d->tail, pad);
+		crc_put(d->tail + pad, crc);
+		d->tail_len += 4;
+	}
+}
+
+void conn_stamp(struct conn *c)
+{
+	for (struct txd *d = c->tx_head; d; d = d->next)
+		if (!d->stamped)
+			txd_stamp(c, d);
+}
+
+static size_t txd_size(const struct txd *d)
+{
+	return (size_t)d->bhs_len + d->len + d->tail_len;
+}
+
+static unsigned add_iov(struct iovec *v, unsigned n, const void *p, size_t len, size_t *skip)
+{
+	if (*skip >= len) {
+		*skip -= len;
+		return n;
+	}
+	v[n].iov_base = (uint8_t *)(uintptr_t)p + *skip;
+	v[n].iov_len = len - *skip;
+	*skip = 0;
+	return n + 1;
+}
+
+static void tx_done(struct conn *c, size_t sent)
+{
+	c->tx_bytes += sent;
+	sent += c->tx_off;
+	while (c->tx_head && c->tx_head->stamped && sent >= txd_size(c->tx_head)) {
+		struct txd *d = c->tx_head;
+
+		sent -= txd_size(d);
+		c->tx_head = d->next;
+		if (!c->tx_head)
+			c->tx_tail = &c->tx_head;
+		c->tx_count--;
+		txd_free(d);
+	}
+	c->tx_off = sent;
+}
+
+static void conn_end(struct conn *c);
+
+static void conn_flush(struct defer *df)
+{
+	struct conn *c = caa_container_of(df, struct conn, flush);
+
+	if (c->state == CONN_MOVING)
+		return;
+	while (c->tx_head) {
+		struct iovec iov[IOV_MAX_SEND];
+		size_t skip = c->tx_off, total = 0;
+		unsigned n = 0;
+		ssize_t sent;
+		struct msghdr mh = { .msg_iov = iov };
+
+		for (struct txd *d = c->tx_head; d && n + 3 <= IOV_MAX_SEND; d = d->next) {
+			if (!d->stamped)
+				txd_stamp(c, d);
+			total += txd_size(d);
+			n = add_iov(iov, n, d->bhs, d->bhs_len, &skip);
+			n = add_iov(iov, n, d->data, d->len, &skip);
+			n = add_iov(iov, n, d->tail, d->tail_len, &skip);
+		}
+		mh.msg_iovlen = n;
+		total -= c->tx_off;
+		sent = sendmsg(c->rfd.fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sent < 0) {
+			if (errno == EINTR)
+				continue;
+			if (errno == EAGAIN) {
+				rfd_want(&c->rfd, FD_READ | FD_WRITE);
+				return;
+			}
+			conn_close(c, "the connection broke while sending");
+			return;
+		}
+		tx_done(c, (size_t)sent);
+		if ((size_t)sent < total) {
+			rfd_want(&c->rfd, FD_READ | FD_WRITE);
+			return;
+		}
+	}
+	rfd_want(&c->rfd, FD_READ);
+	if (c->close_after_tx)
+		conn_close(c, c->why);
+}
+
+/* ---- receiving --------------------------------------------------------------------------------------- */
+
+static void rx_next_header(struct conn *c)
+{
+	c->rx.state = RX_HEADER;
+	c->rx.have = 0;
+	c->rx.need = BHS_LEN;
+}
+
+static void rx_release(struct conn *c)
+{
+	if (c->rx.task)
+		task_put(c->rx.task);
+	c->rx.task = NULL;
+	c->rx.r2t = NULL;
+	buf_put(c->rx.buf);
+	c->rx.buf = NULL;
+}
+
+static void rx_pdu_end(struct conn *c)
+{
+	bool ok = true;
+
+	if (c->ddigest && c->rx.len) {
+		uint32_t pad = c->rx.tail_need - 4;
+		uint32_t crc = pad ? crc_add(c->rx.crc, c->rx.tail, pad) : c->rx.crc;
+
+		ok = crc_is(c->rx.tail + pad, crc);
+	}
+	request_end(c, ok);
+	rx_release(c);
+	rx_next_header(c);
+}
+
+/* The header is whole: what is it, and where does its data go? */
+static void rx_header(struct conn *c)
+{
+	struct bhs *h = (struct bhs *)c->rx.hdr;
+	uint32_t ahs = h->ahs_len * 4u, hd = c->hdigest ? 4 : 0;
+
+	if (c->rx.need == BHS_LEN && (ahs || hd)) {
+		c->rx.need = BHS_LEN + ahs + hd;
+		return;
+	}
+	if (hd && !crc_is(c->rx.hdr + BHS_LEN + ahs, crc_add(crc_start(), c->rx.hdr, BHS_LEN + ahs))) {
+		/* RFC 7143 7.7: with ErrorRecoveryLevel 0 the framing cannot be trusted any more. */
+		conn_close(c, "header digest error");
+		return;
+	}
+	c->rx.len = be24_get(h->data_len);
+	c->rx.got = 0;
+	c->rx.dst = NULL;
+	c->rx.room = 0;
+	c->rx.crc = crc_start();
+	c->rx.skip = false;
+	if (c->rx.len > c->max_data_in) {
+		conn_close(c, "a data segment longer than MaxRecvDataSegmentLength");
+		return;
+	}
+	request_begin(c);
+	if (c->state == CONN_CLOSING)
+		return;
+	c->rx.tail_have = 0;
+	c->rx.tail_need = c->rx.len ? (-c->rx.len & 3) + (c->ddigest ? 4 : 0) : 0;
+	c->rx.state = RX_DATA;
+}
+
+/* Takes n bytes of the data segment: those at p are copied, or (p NULL) are in place already. */
+static void rx_data(struct conn *c, const uint8_t *p, uint32_t n)
+{
+	if (p && c->rx.got < c->rx.room) {
+		uint32_t fit = c->rx.room - c->rx.got < n ? c->rx.room - c->rx.got : n;
+
+		memcpy(c->rx.dst + c->rx.got, p, fit);
+	}
+	if (c->ddigest)
+		c->rx.crc = crc_add(c->rx.crc, p ? p : c->rx.dst + c->rx.got, n);
+	c->rx.got += n;
+}
+
+/* Ends states that need no further byte. */
+static void rx_advance(struct conn *c)
+{
+	if (c->rx.state == RX_DATA && c->rx.got == c->rx.len)
+		c->rx.state = RX_TAIL;
+	if (c->rx.state == RX_TAIL && c->rx.tail_have == c->rx.tail_need)
+		rx_pdu_end(c);
+}
+
+static void conn_input(struct conn *c, const uint8_t *p, size_t n)
+{
+	while (n && c->state != CONN_CLOSING && c->state != CONN_MOVING) {
+		uint32_t take;
+
+		switch (c->rx.state) {
+		case RX_HEADER:
+			take = c->rx.need - c->rx.have;
+			take = take < n ? take : (uint32_t)n;
+			memcpy(c->rx.hdr + c->rx.have, p, take);
+			c->rx.have += take;
+			if (c->rx.have == c->rx.need)
+				rx_header(c);
+			break;
+		case RX_DATA:
+			take = c->rx.len - c->rx.got;
+			take = take < n ? take : (uint32_t)n;
+			rx_data(c, p, take);
+			break;
+		case RX_TAIL:
+		default:
+			take = c->rx.tail_need - c->rx.tail_have;
+			take = take < n ? take : (uint32_t)n;
+			memcpy(c->rx.tail + c->rx.tail_have, p, take);
+			c->rx.tail_have += take;
+			break;
+		}
+		p += take;
+		n -= take;
+		if (c->state != CONN_CLOSING)
+			rx_advance(c);
+	}
+	if (n && c->state == CONN_MOVING)
+		conn_close(c, "more bytes behind the last login request");
+}
+
+static void conn_readable(struct conn *c)
+{
+	if (!scratch)
+		scratch = aligned_alloc(4096, SCRATCH);
+	for (unsigned i = 0; i < READS_PER_TURN && c->state != CONN_CLOSING && c->state != CONN_MOVING; i++) {
+		struct iovec iov[2] = { { NULL, 0 }, { scratch, SCRATCH } };
+		size_t direct = 0;
+		ssize_t got;
+
+		/* A long data segment goes straight to its place. */
+		if (c->rx.state == RX_DATA && c->rx.got < c->rx.room) {
+			direct = c->rx.len - c->rx.got;
+			if (direct > c->rx.room - c->rx.got)
+				direct = c->rx.room - c->rx.got;
+			iov[0] = (struct iovec){ c->rx.dst + c->rx.got, direct };
+		}
+		got = direct ? readv(c->rfd.fd, iov, 2) : recv(c->rfd.fd, scratch, SCRATCH, MSG_DONTWAIT);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 && errno == EAGAIN)
+			return;
+		if (got <= 0) {
+			conn_close(c, got ? "the connection broke" : "closed by the initiator");
+			return;
+		}
+		c->rx_bytes += (uint64_t)got;
+		c->last_rx = reactor_now();
+		if (direct) {
+			size_t n = (size_t)got < direct ? (size_t)got : direct;
+
+			rx_data(c, NULL, (uint32_t)n);
+			rx_advance(c);
+			got -= (ssize_t)n;
+			direct += SCRATCH;
+		} else {
+			direct = SCRATCH;
+		}
+		if (got)
+			conn_input(c, scratch, (size_t)got);
+		/* A short read emptied the socket: asking again would only cost a system call. */
+		if ((size_t)got < SCRATCH)
+			return;
+	}
+}
+
+static void conn_ready(struct rfd *f, uint32_t ready)
+{
+	struct conn *c = caa_container_of(f, struct conn, rfd);
+
+	if (ready & FD_WRITE)
+		reactor_defer(&c->flush);
+	if (ready & (FD_READ | FD_ERROR)) {
+		c->input = true;
+		conn_readable(c);
+		c->input = false;
+		if (c->state == CONN_CLOSING)
+			conn_end(c);
+		else if (c->state == CONN_MOVING)
+			conn_depart(c);
+	}
+}
+
+/* ---- life -------------------------------------------------------------------------------------------- */
+
+static void conn_timer(struct timer *t)
+{
+	struct conn *c = caa_container_of(t, struct conn, timer);
+	const struct config *cfg = daemon_state.cfg;
+	uint64_t idle_ms = (reactor_now() - c->last_rx) / 1000000;
+
+	if (c->state == CONN_LOGIN) {
+		conn_close(c, "login took too long (limits.login_timeout)");
+		return;
+	}
+	if (c->close_after_tx) {
+		conn_close(c, c->why);
+		return;
+	}
+	if (c->pinged && idle_ms >= (cfg->limits.nop_interval + cfg->limits.nop_timeout) * 1000ull) {
+		conn_close(c, "no answer to our NOP-In (limits.nop_timeout)");
+		return;
+	}
+	if (idle_ms >= cfg->limits.nop_interval * 1000ull) {
+		static const uint8_t lun0[8];
+
+		if (!c->pinged)
+			reply_nop_in(c, ISCSI_TAG_NONE, ++c->ttt & 0x7fffffff, lun0, NULL, 0);
+		c->pinged = true;
+	} else {
+		c->pinged = false;
+	}
+	timer_arm(t, 1000);
+}
+
+static void half_open_end(struct conn *c)
+{
+	if (c->half_open)
+		__atomic_sub_fetch(&daemon_state.half_open, 1, __ATOMIC_RELAXED);
+	c->half_open = false;
+}
+
+void conn_full_feature(struct conn *c)
+{
+	half_open_end(c);
+	free(c->login);
+	c->login = NULL;
+	c->state = CONN_FULL;
+	c->last_rx = reactor_now();
+	timer_arm(&c->timer, 1000);
+}
+
+/* Joins this reactor: after accept, and after a move. */
+void conn_attach(struct conn *c)
+{
+	int err;
+
+	if (!conns_ready) {
+		CDS_INIT_LIST_HEAD(&conns);
+		conns_ready = true;
+	}
+	c->reactor = reactor_self();
+	cds_list_add_tail(&c->link, &conns);
+	err = rfd_add(&c->rfd, FD_READ);
+	if (err)
+		conn_close(c, "the event loop takes no more sockets");
+}
+
+void conn_detach(struct conn *c)
+{
+	rfd_del(&c->rfd);
+	timer_cancel(&c->timer);
+	reactor_defer_cancel(&c->flush);
+	cds_list_del(&c->link);
+}
+
+void conn_new(int fd, const struct config_portal *portal)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+	int one = 1;
+
+	if (c)
+		c->login = malloc(sizeof(*c->login));
+	if (!c || !c->login) {
+		free(c);
+		close(fd);
+		__atomic_sub_fetch(&daemon_state.half_open, 1, __ATOMIC_RELAXED);
+		return;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	c->rfd.fd = fd;
+	c->rfd.fn = conn_ready;
+	c->portal = portal;
+	c->id = __atomic_add_fetch(&conn_ids, 1, __ATOMIC_RELAXED);
+	c->half_open = true;
+	c->state = CONN_LOGIN;
+	c->tx_tail = &c->tx_head;
+	c->flush.fn = conn_flush;
+	c->timer.fn = conn_timer;
+	c->max_data_in = LOGIN_PDU_TEXT_MAX;
+	net_names(fd, c->peer, c->local, sizeof(c->peer));
+	login_init(c->login);
+	rx_next_header(c);
+	conn_attach(c);
+	if (c->state != CONN_CLOSING)
+		timer_arm(&c->timer, daemon_state.cfg->limits.login_timeout * 1000ull);
+}
+
+static void conn_end(struct conn *c)
+{
+	struct session *s = c->session;
+	struct txd *d;
+
+	log_info("event=close conn=%u peer=%s ini=%s why=\"%s\"", c->id, c->peer,
+		 s ? s->nexus->nexus.initiator : "-", c->why ? c->why : "");
+	conn_detach(c);
+	rx_release(c);
+	while ((d = c->tx_head)) {
+		c->tx_head = d->next;
+		txd_free(d);
+	}
+	c->tx_tail = &c->tx_head;
+	half_open_end(c);
+	registry_put(c->claim);
+	if (s)
+		session_free(s, c->why);
+	close(c->rfd.fd);
+	free(c->login);
+	free(c->admission);
+	free(c);
+}
+
+void conn_close(struct conn *c, const char *why)
+{
+	if (c->state == CONN_CLOSING)
+		return;
+	c->why = why;
+	c->state = CONN_CLOSING;
+	if (!c->input)
+		conn_end(c);
+}
+
+void conn_each(void (*fn)(struct conn *c, void *arg), void *arg)
+{
+	struct conn *c, *tmp;
+
+	if (!conns_ready)
+		return;
+	cds_list_for_each_entry_safe(c, tmp, &conns, link)
+		fn(c, arg);
+}

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The home of a LU: changes one at a time, persisted, published, acknowledged, answered; and holds. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "pr/pr.h"
+#include "target/log.h"
+#include "target/lu.h"
+#include "target/port.h"
+#include "target/store.h"
+
+static uint64_t event_seq = 1;
+
+uint64_t event_seq_next(void)
+{
+	return __atomic_add_fetch(&event_seq, 1, __ATOMIC_SEQ_CST);
+}
+
+uint64_t event_seq_now(void)
+{
+	return __atomic_load_n(&event_seq, __ATOMIC_SEQ_CST);
+}
+
+struct lu_ref *lu_ref_get(struct lu_ref *r)
+{
+	__atomic_add_fetch(&r->refs, 1, __ATOMIC_RELAXED);
+	return r;
+}
+
+void lu_ref_put(struct lu_ref *r)
+{
+	if (r && __atomic_sub_fetch(&r->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		free(r);
+}
+
+/* A published copy of v, its PR value behind it. */
+static struct lu_ref *lu_ref_new(const struct lu_value *v)
+{
+	size_t prlen = pr_state_size(v->pr);
+	struct lu_ref *r = malloc(sizeof(*r) + prlen);
+
+	if (!r)
+		return NULL;
+	r->refs = 1;
+	r->v = *v;
+	memcpy(r + 1, v->pr, prlen);
+	r->v.pr = (const struct pr_state *)(r + 1);
+	return r;
+}
+
+struct lu *lu_new(const struct lu_ident *id, const struct scsi_target *target, struct backend *be, struct store *store,
+		  const struct lu_value *first, struct reactor *home)
+{
+	struct lu *lu = calloc(1, sizeof(*lu));
+	struct lu_value v = *first;
+
+	if (!lu)
+		return NULL;
+	lu->id = *id;
+	lu->target = target;
+	lu->be = be;
+	lu->store = store;
+	lu->home = home;
+	CDS_INIT_LIST_HEAD(&lu->changes);
+	CDS_INIT_LIST_HEAD(&lu->holds);
+	v.id = &lu->id;
+	v.target = target;
+	v.epoch = 1;
+	lu->value = lu_ref_new(&v);
+	lu->ports = calloc(reactor_count(), sizeof(*lu->ports));
+	lu->fx.cap = PR_REGISTRANTS_MAX + 1;
+	lu->fx.abort = calloc(lu->fx.cap, sizeof(*lu->fx.abort));
+	lu->fx.ua = calloc(lu->fx.cap, sizeof(*lu->fx.ua));
+	lu->fx.pr_cap = (uint32_t)pr_state_max();
+	lu->fx.pr_buf = malloc(lu->fx.pr_cap);
+	if (!lu->value || !lu->ports || !lu->fx.abort || !lu->fx.ua || !lu->fx.pr_buf) {
+		lu_free(lu);
+		return NULL;
+	}
+	for (unsigned i = 0; i < reactor_count(); i++)
+		lu_port_init(&lu->ports[i], lu, reactor_at(i));
+	return lu;
+}
+
+void lu_free(struct lu *lu)
+{
+	if (!lu)
+		return;
+	for (unsigned i = 0; lu->ports && i < reactor_count(); i++)
+		lu_ref_put(lu->ports[i].value);
+	lu_ref_put(lu->value);
+	free(lu->ports);
+	free(lu->fx.abort);
+	free(lu->fx.ua);
+	free(lu->fx.pr_buf);
+	free(lu);
+}
+
+/* ---- subscriptions ---------------------------------------------------------------------------------- */
+
+void lu_subscribe(struct msg *m)
+{
+	struct lu_port *p = caa_container_of(m, struct lu_port, subscribe);
+	struct lu *lu = p->lu;
+	struct lu_hold *h;
+
+	/*
+	 * Ordered with the changes: a publish in hand was sent to the ports known before, so a port that comes now gets the value that publish brings
+	 * (nothing of this port can be in the backend under an older one).
+	 */
+	lu->subscribed[reactor_index(p->reactor)] = true;
+	p->first = lu_ref_get(lu->acks ? lu->next : lu->value);
+	/* Before the value, so that nothing can start past them. Nothing of this port runs yet: no ack is needed. */
+	cds_list_for_each_entry(h, &lu->holds, link)
+		if (h->active)
+			lu_hold_tell(h, p, true);
+	p->subscribe.fn = lu_port_subscribed;
+	reactor_send(p->reactor, &p->subscribe);
+}
+
+/* ---- changes ---------------------------------------------------------------------------------------- */
+
+static void change_next(struct lu *lu);
+
+/* The change at the head is over: answer it and go on with the next. */
+static void change_answer(struct lu *lu, uint8_t status, struct sense sense)
+{
+	struct lu_change *c = cds_list_first_entry(&lu->changes, struct lu_change, link);
+
+	cds_list_del(&c->link);
+	lu->changing = false;
+	c->status = status;
+	c->sense = sense;
+	c->msg.fn = lu_change_answered;
+	reactor_send(c->from ? c->from : lu->home, &c->msg);
+	change_next(lu);
+}
+
+void lu_change_answered(struct msg *m)
+{
+	struct lu_change *c = caa_container_of(m, struct lu_change, msg);
+
+	c->done(c);
+}
+
+static void failed_told(struct lu_change *c)
+{
+	free(c);
+}
+
+void lu_tell_failed(struct lu *lu)
+{
+	struct lu_change *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		abort();	/* forgetting it would be a lie about data */
+	c->rq.kind = LU_CHANGE_FAILED;
+	c->done = failed_told;
+	lu_change_submit(lu, c);
+}
+
+static void cache_off_flushed(struct io_req *io)
+{
+	struct lu *lu = caa_container_of(io, struct lu, flush);
+
+	if (!io->result) {
+		change_answer(lu, lu->fx.status, lu->fx.sense);
+		return;
+	}
+	lu_tell_failed(lu);
+	change_answer(lu, SAM_CHECK_CONDITION, sense_from_errno(IO_FLUSH, io->result));
+}
+
+static void publish_done(struct lu *lu)
+{
+	lu_ref_put(lu->value);
+	lu->value = lu->next;
+	lu->next = NULL;
+	if (!lu->fx.flush) {
+		change_answer(lu, lu->fx.status, lu->fx.sense);
+		return;
+	}
+	/* The write cache is off: everyone flushes for himself from now on, and what was cached goes now. */
+	lu->flush.op = IO_FLUSH;
+	lu->flush.done = cache_off_flushed;
+	backend_submit(lu->be, &lu->flush);
+}
+
+void lu_publish_acked(struct msg *m)
+{
+	struct lu_port *p = caa_container_of(m, struct lu_port, note.msg);
+	struct lu *lu = p->lu;
+
+	assert(lu->acks > 0);
+	if (--lu->acks == 0)
+		publish_done(lu);
+}
+
+static void publish(struct lu *lu)
+{
+	for (unsigned i = 0; i < reactor_count(); i++) {
+		struct lu_port *p = &lu->ports[i];
+
+		if (!lu->subscribed[i])
+			continue;
+		lu->acks++;
+		p->note.value = lu_ref_get(lu->next);
+		p->note.fx = &lu->fx;
+		p->note.rq = &cds_list_first_entry(&lu->changes, struct lu_change, link)->rq;
+		p->note.msg.fn = lu_port_publish;
+		reactor_send(p->reactor, &p->note.msg);
+	}
+	if (!lu->acks)
+		publish_done(lu);
+}
+
+static void persisted(void *arg, int err)
+{
+	struct lu *lu = arg;
+
+	if (err) {
+		/* Not durable, so it never was: the old value stays, the initiator learns. */
+		log_error("event=store_failed lun=%s err=%d msg=\"a change could not be made durable and was refused\"",
+			  lu->id.name, -err);
+		lu_ref_put(lu->next);
+		lu->next = NULL;
+		change_answer(lu, SAM_CHECK_CONDITION, sense_of(SENSE_INTERNAL_FAILURE));
+		return;
+	}
+	publish(lu);
+}
+
+static void change_eval(struct lu *lu, struct lu_change *c)
+{
+	struct lu_value next = lu->value->v;
+	struct lu_fx *fx = &lu->fx;
+
+	fx->status = SAM_GOOD;
+	fx->sense = sense_of(SENSE_NONE);
+	fx->changed = fx->persist = fx->abort_all = fx->flush = false;
+	fx->nabort = fx->nua = 0;
+	c->rq.seq = event_seq_next();
+	lu_change(&lu->value->v, &c->rq, &next, fx);
+	if (!fx->changed && !fx->abort_all && !fx->nabort && !fx->nua) {
+		change_answer(lu, fx->status, fx->sense);
+		return;
+	}
+	next.epoch = lu->value->v.epoch + 1;
+	lu->next = lu_ref_new(&next);
+	if (!lu->next) {
+		change_answer(lu, SAM_BUSY, sense_of(SENSE_NONE));
+		return;
+	}
+	if (fx->persist && lu->store) {
+		struct store_image img = { .saved = next.saved, .has_modes = true, .pr = lu->next->v.pr };
+
+		store_put(lu->store, &img, persisted, lu);
+		return;
+	}
+	publish(lu);
+}
+
+static void change_next(struct lu *lu)
+{
+	if (lu->changing || cds_list_empty(&lu->changes))
+		return;
+	lu->changing = true;
+	change_eval(lu, cds_list_first_entry(&lu->changes, struct lu_change, link));
+}
+
+static void change_arrived(struct msg *m)
+{
+	struct lu_change *c = caa_container_of(m, struct lu_change, msg);
+
+	cds_list_add_tail(&c->link, &c->lu->changes);
+	change_next(c->lu);
+}
+
+void lu_change_submit(struct lu *lu, struct lu_change *c)
+{
+	c->lu = lu;
+	c->from = reactor_self();
+	c->msg.fn = change_arrived;
+	reactor_send(lu->home, &c->msg);
+}
+
+/* ---- holds ------------------------------------------------------------------------------------------ */
+
+static bool ranges_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
+{
+	return a < b + blen && b < a + alen;
+}
+
+void lu_hold_tell(struct lu_hold *h, struct lu_port *p, bool quiet)
+{
+	struct hold_note *n = &h->notes[reactor_index(p->reactor)];
+
+	if (!quiet)
+		h->acks++;
+	n->hold = h;
+	n->port = p;
+	n->quiet = quiet;
+	n->msg.fn = lu_port_hold;
+	reactor_send(p->reactor, &n->msg);
+}
+
+static void holds_next(struct lu *lu)
+{
+	struct lu_hold *h, *e;
+
+	/* First come, first served among those that overlap; the rest do not wait for each other. */
+	cds_list_for_each_entry(h, &lu->holds, link) {
+		bool blocked = false;
+
+		if (h->active)
+			continue;
+		cds_list_for_each_entry(e, &lu->holds, link) {
+			if (e == h)
+				break;
+			if (ranges_overlap(h->off, h->len, e->off, e->len)) {
+				blocked = true;
+				break;
+			}
+		}
+		if (blocked)
+			continue;
+		h->active = true;
+		for (unsigned i = 0; i < reactor_count(); i++)
+			if (lu->subscribed[i])
+				lu_hold_tell(h, &lu->ports[i], false);
+	}
+}
+
+static void hold_arrived(struct msg *m)
+{
+	struct lu_hold *h = caa_container_of(m, struct lu_hold, msg);
+
+	h->acks = 0;
+	h->active = false;
+	cds_list_add_tail(&h->link, &h->port->lu->holds);
+	holds_next(h->port->lu);
+}
+
+static void hold_granted(struct msg *m)
+{
+	struct lu_hold *h = caa_container_of(m, struct lu_hold, msg);
+
+	h->state = HOLD_GRANTED;
+	h->granted(h);
+}
+
+/* A port let go of what overlaps, or has forgotten the range. */
+void lu_hold_acked(struct msg *m)
+{
+	struct hold_note *n = caa_container_of(m, struct hold_note, msg);
+	struct lu_hold *h = n->hold;
+
+	assert(h->acks > 0);
+	if (--h->acks)
+		return;
+	h->msg.fn = hold_granted;
+	reactor_send(h->port->reactor, &h->msg);
+}
+
+static void hold_gone(struct msg *m)
+{
+	struct lu_hold *h = caa_container_of(m, struct lu_hold, msg);
+
+	h->released(h);
+}
+
+void lu_unhold_acked(struct msg *m)
+{
+	struct hold_note *n = caa_container_of(m, struct hold_note, unmsg);
+	struct lu_hold *h = n->hold;
+	struct lu *lu = h->port->lu;
+
+	assert(h->acks > 0);
+	if (--h->acks)
+		return;
+	cds_list_del(&h->link);
+	h->msg.fn = hold_gone;
+	reactor_send(h->port->reactor, &h->msg);
+	holds_next(lu);
+}
+
+static void hold_released(struct msg *m)
+{
+	struct lu_hold *h = caa_container_of(m, struct lu_hold, msg);
+
+	h->acks = 0;
+	for (unsigned i = 0; i < reactor_count(); i++) {
+		struct hold_note *n = &h->notes[i];
+
+		if (!n->hold)
+			continue;
+		h->acks++;
+		n->unmsg.fn = lu_port_unhold;
+		reactor_send(n->port->reactor, &n->unmsg);
+	}
+}
+
+void lu_hold_ask(struct lu_hold *h)
+{
+	if (!h->notes)
+		h->notes = calloc(reactor_count(), sizeof(*h->notes));
+	else
+		memset(h->notes, 0, reactor_count() * sizeof(*h->notes));
+	if (!h->notes)
+		abort();	/* a few hundred bytes: the daemon is lost without them, a restart is not */
+	h->state = HOLD_ASKED;
+	h->msg.fn = hold_arrived;
+	reactor_send(h->port->lu->home, &h->msg);
+}
+
+void lu_hold_release(struct lu_hold *h)
+{
+	assert(h->state == HOLD_GRANTED);
+	h->state = HOLD_RELEASED;
+	h->msg.fn = hold_released;
+	reactor_send(h->port->lu->home, &h->msg);
+}

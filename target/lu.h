@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A logical unit at run time: its home (struct lu, one reactor), and one view of it per reactor that uses it (struct lu_port). The protocol between
+ * them is ARCHITECTURE.md's "gate": home changes the value, publishes it to the ports, each port takes it over, drains what must not go
+ * on and acknowledges; then the change is answered.
+ *
+ *	requester            home                     every subscribed port
+ *	lu_change_submit --> queue, lu_change()
+ *	                     persist (store)
+ *	                     publish ---------------> new value, gates derived, aborts, drain
+ *	                     <----------------------- ack
+ *	done() <------------ all acks: answer
+ *
+ * Holds (COMPARE AND WRITE, ORWRITE, WRITE ATOMIC) travel the same way: home grants ranges first come first served, ports park what overlaps.
+ */
+#ifndef TARGET_LU_H
+#define TARGET_LU_H
+
+#include <urcu/list.h>
+
+#include "backends/backend.h"
+#include "scsi/change.h"
+#include "scsi/lu.h"
+#include "target/reactor.h"
+
+enum { REACTORS_MAX = 64 };
+
+struct lu;
+struct lu_port;
+struct session;
+struct task;
+
+/* A published value: immutable, shared by all ports, freed with its last reference. */
+struct lu_ref {
+	unsigned refs;			/* atomic; touched at publish only, never per command */
+	struct lu_value v;		/* v.pr points behind this struct */
+};
+
+/*
+ * A change on its way: embedded in whoever asks. Everything in it is by value; the parameter list belongs to the asker and stays until done().
+ */
+struct lu_change {
+	struct msg msg;
+	struct lu *lu;
+	struct reactor *from;
+	struct lu_request rq;
+	uint8_t status;			/* answer: enum scsi_status */
+	struct sense sense;
+	void (*done)(struct lu_change *c);	/* on `from` */
+	struct cds_list_head link;	/* home's queue */
+};
+
+/* Any reactor, or the main thread before start (then from is NULL and done runs at home). */
+void lu_change_submit(struct lu *lu, struct lu_change *c);
+
+/* A flush failed: the kernel reports a write-back error once, the LU never forgets it (DESIGN 5). Any reactor. */
+void lu_tell_failed(struct lu *lu);
+
+/* Exclusive use of a byte range of the LU, across reactors. */
+enum hold_state { HOLD_NONE, HOLD_ASKED, HOLD_GRANTED, HOLD_RELEASED };
+struct lu_hold {
+	struct msg msg;
+	struct lu_port *port;		/* the asker's */
+	uint64_t off, len;
+	enum hold_state state;		/* asker's view */
+	void (*granted)(struct lu_hold *h);	/* on the asker's reactor */
+	void (*released)(struct lu_hold *h);	/* on the asker's reactor: the struct may go */
+	/* home's */
+	struct cds_list_head link;
+	unsigned acks;
+	bool active;
+	struct hold_note *notes;	/* one per reactor */
+};
+void lu_hold_ask(struct lu_hold *h);		/* h->port, off, len, granted set */
+void lu_hold_release(struct lu_hold *h);	/* after granted() only */
+
+/*
+ * A drain waits for I/O units already handed to the backend. One mechanism for everything that must wait: publishes, task management, holds, sessions that
+ * come back.
+ */
+enum drain_kind {
+	DRAIN_MARKED,		/* medium-changing units of tasks marked by the publish in hand */
+	DRAIN_NEXUS,		/* medium-changing units of one nexus, orphans included */
+	DRAIN_TASK,		/* of one task */
+	DRAIN_RANGE,		/* every task, reads too, that overlaps a range, until the whole task has ended */
+};
+struct drain {
+	enum drain_kind kind;
+	uint64_t seq;			/* units submitted before the drain only */
+	const struct nexus *nexus;	/* DRAIN_NEXUS */
+	const struct task *task;	/* DRAIN_TASK: compared, never followed */
+	uint64_t off, len;		/* DRAIN_RANGE */
+	unsigned left;
+	void (*done)(struct drain *d);	/* may be called from within drain_start() */
+	struct cds_list_head link;
+};
+void drain_start(struct lu_port *p, struct drain *d);
+
+/* What one session may do on one LU: the gate, and its task set (TST=001b: a task set per nexus, so it lives here). */
+struct lun_gate {
+	struct gate g;
+	struct lu_port *port;
+	struct session *session;	/* NULL: the session is gone, I/O of it may still run (an orphan) */
+	struct nexus_ref *nexus;
+	struct cds_list_head link;	/* port->gates */
+	unsigned refs;			/* the session, and every task with I/O in the backend */
+	unsigned ntasks;		/* tasks of this session on this LU */
+	/* Task attributes (SAM-5 8.6) */
+	unsigned running;		/* enabled tasks */
+	bool ordered_running;
+	bool kicking;
+	struct cds_list_head dormant;	/* tasks waiting for an ORDERED one, or to be one; in order */
+	/* The same nexus had an earlier session with I/O still in the backend: closed until that ended. */
+	bool closed;
+	struct drain reopen;
+};
+
+struct registry_entry;
+struct nexus_ref {
+	unsigned refs;			/* one reactor only */
+	struct registry_entry *entry;	/* given back with the last reference */
+	struct nexus nexus;
+};
+struct nexus_ref *nexus_ref_new(const struct nexus *n);
+void nexus_ref_put(struct nexus_ref *n);
+
+/* One reactor's view of a LU. All of it is that reactor's alone, `note` and `subscribe` travel. */
+struct lu_port {
+	struct lu *lu;
+	struct reactor *reactor;
+	enum { PORT_NONE, PORT_ASKED, PORT_LIVE } state;
+	struct lu_ref *value;
+	struct cds_list_head gates;	/* struct lun_gate */
+	struct cds_list_head busy;	/* struct task, from first submit to its end */
+	struct cds_list_head starting;	/* struct task, waiting for the subscription */
+	struct cds_list_head parked;	/* struct task, waiting for a hold to be released */
+	struct cds_list_head drains;
+	struct cds_list_head held;	/* struct hold_note: ranges others may not touch */
+	uint64_t seq;			/* of the last unit of I/O handed to the backend here */
+	struct msg subscribe;
+	struct lu_ref *first;		/* what the subscription brings */
+	/* counters */
+	uint64_t ios[IO_OPS], bytes[IO_OPS], conflicts, parks;
+	struct {			/* the publish in hand: home sends one at a time */
+		struct msg msg;
+		struct lu_ref *value;
+		const struct lu_fx *fx;		/* home's, until the ack; so is */
+		const struct lu_request *rq;	/* what was asked */
+		struct drain drain;
+	} note;
+};
+
+/* A LU. Fields in the first part never change while it is configured and may be read anywhere. */
+struct lu {
+	struct lu_ident id;
+	const struct scsi_target *target;
+	struct backend *be;
+	struct reactor *home;
+	struct store *store;
+	unsigned index;			/* in the daemon's table */
+	uint64_t opened_size;
+
+	struct lu_port *ports;		/* reactor_count() of them */
+
+	/* From here on: home's alone. */
+	struct lu_ref *value;
+	bool subscribed[REACTORS_MAX];
+	struct cds_list_head changes;	/* struct lu_change, first is the one in work */
+	bool changing;
+	struct lu_ref *next;		/* being persisted or published */
+	struct lu_fx fx;
+	unsigned acks;			/* awaited */
+	struct cds_list_head holds;	/* struct lu_hold, in the order they came */
+	struct io_req flush;		/* when a change turns the write cache off */
+};
+
+/* Makes a LU with its first value; main thread, before the reactors serve anybody. NULL when memory is out. */
+struct lu *lu_new(const struct lu_ident *id, const struct scsi_target *target, struct backend *be, struct store *store,
+		  const struct lu_value *first, struct reactor *home);
+void lu_free(struct lu *lu);		/* main thread, after the reactors stopped */
+
+/* A reactor's port of a LU; starts its subscription when it has none. That reactor only. */
+struct lu_port *lu_port_use(struct lu *lu);
+
+/*
+ * Readies a gate that session_gate() made. It starts closed when an earlier session of the same nexus still has writes in the backend
+ * here: a retried write must not be overtaken by its older self.
+ */
+void lun_gate_open(struct lun_gate *g, struct lu_port *p, struct session *s, struct nexus_ref *nexus, uint64_t login_seq);
+void lun_gate_put(struct lun_gate *g);
+/* The session is gone: the gate is freed once its last I/O has ended. */
+void lun_gate_orphan(struct lun_gate *g);
+
+/* Hands a task's unit of I/O (t->cmd.io) to the backend, or parks it, or completes it with a conflict. */
+void lu_port_submit(struct task *t);
+/* The task is over: leaves `busy`, ends range drains. */
+void lu_port_task_end(struct task *t);
+
+/* A number that grows with every LU-wide event in the daemon, and is read at login. Any thread. */
+uint64_t event_seq_next(void);
+uint64_t event_seq_now(void);
+
+struct lu_ref *lu_ref_get(struct lu_ref *r);
+void lu_ref_put(struct lu_ref *r);
+
+#endif

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests of the full feature phase: a table from opcode to what happens at the header and what happens when its data has come. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "target/conn.h"
+#include "target/log.h"
+#include "target/xfer.h"
+
+/* What a numbered request does once its turn has come; buf holds its data segment (len bytes). */
+typedef void request_fn(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len);
+
+static request_fn nop_out, text_req, logout_req, tmf_req;
+
+/* Data of anything but SCSI commands and Data-Out goes to a buffer of its own. */
+static void begin_buffered(struct conn *c)
+{
+	if (!c->rx.len)
+		return;
+	c->rx.buf = buf_get(c->rx.len);
+	if (!c->rx.buf)
+		return;
+	c->rx.dst = c->rx.buf->data;
+	c->rx.room = c->rx.len;
+}
+
+/* ---- SCSI Command (11.3) ------------------------------------------------------------------------------ */
+
+/* The 8-byte LUN (SAM-5 4.7): peripheral device or flat space addressing; LUN_MAX + 1 for anything else. */
+static uint16_t lun_of(const uint8_t l[8])
+{
+	uint16_t lun = (uint16_t)((l[0] & 0x3f) << 8 | l[1]);
+
+	if (get_be48(l + 2) || l[0] >> 6 > 1 || (!(l[0] >> 6) && l[0] & 0x3f) || lun > LUN_MAX)
+		return LUN_MAX + 1;
+	return lun;
+}
+
+/* An extended CDB (11.2.2.3) follows the 16 bytes in the header. False: an AHS we cannot take. */
+static bool take_ahs(struct conn *c, struct task *t)
+{
+	const struct bhs *h = (const struct bhs *)c->rx.hdr;
+	const uint8_t *p = c->rx.hdr + BHS_LEN;
+	uint32_t left = h->ahs_len * 4u;
+
+	while (left >= 4) {
+		uint32_t len = get_be16(p), whole = (len + 3 + 3) & ~3u;
+
+		if (whole > left)
+			return false;
+		if (p[2] == 1) {
+			if (len < 1 || len - 1 > SCSI_CDB_MAX - 16)
+				return false;
+			memcpy(t->cmd.cdb + 16, p + 4, len - 1);
+			t->cmd.cdb_len = (uint8_t)(16 + len - 1);
+		}
+		p += whole;
+		left -= whole;
+	}
+	return true;
+}
+
+/* How many commands one session may have on one LU: never the whole window, so that a hung LU leaves room for others. */
+static unsigned lun_share(const struct session *s)
+{
+	unsigned n = daemon_state.cfg->limits.lun_commands;
+
+	if (n)
+		return n;
+	return s->node->cfg->nluns > 1 ? s->window - s->window / 4 : s->window;
+}
+
+static void plan_data_out(struct conn *c, struct task *t)
+{
+	const struct bhs *h = (const struct bhs *)c->rx.hdr;
+	const struct iscsi_params *p = &c->session->params;
+	uint32_t first = p->first_burst < t->cmd.edtl ? p->first_burst : t->cmd.edtl;
+	uint32_t room = t->cmd.edtl < SCSI_XFER_MAX ? t->cmd.edtl : SCSI_XFER_MAX;
+
+	t->out.expect = t->cmd.edtl;
+	t->out.unsol_open = t->cmd.dir_out && !(h->flags & PDU_FINAL);
+	t->out.unsol_end = first;
+	if ((c->rx.len && (!p->immediate_data || !t->cmd.dir_out)) || c->rx.len > first ||
+	    (t->out.unsol_open && p->initial_r2t)) {
+		/* More than was negotiated: it is received, thrown away, and the command says so. */
+		t->out.bad = true;
+		t->fault = sense_of(SENSE_UNEXPECTED_UNSOLICITED);
+		return;
+	}
+	if (!c->rx.len && !t->out.unsol_open)
+		return;
+	t->bout = buf_get(room);
+	if (!t->bout) {
+		t->refuse = SAM_TASK_SET_FULL;
+		return;
+	}
+	t->cmd.out = t->bout->data;
+	c->rx.dst = t->bout->data;
+	c->rx.room = room;
+}
+
+static void cmd_begin(struct conn *c)
+{
+	const struct bhs_scsi_cmd *h = (const struct bhs_scsi_cmd *)c->rx.hdr;
+	struct session *s = c->session;
+	struct task *t;
+
+	if (s->discovery || session_find_task(s, be32_get(h->itt))) {
+		conn_reject(c, s->discovery ? REJECT_PROTOCOL : REJECT_TASK_IN_PROGRESS);
+		c->rx.skip = true;
+		return;
+	}
+	t = task_new();
+	if (!t) {
+		c->rx.skip = true;
+		conn_close(c, "out of memory");
+		return;
+	}
+	c->rx.task = t;			/* the session's reference, until cmd_end hands it over */
+	t->session = s;
+	t->itt = be32_get(h->itt);
+	t->cmdsn = be32_get(h->cmdsn);
+	t->immediate = h->opcode & PDU_IMMEDIATE;
+	memcpy(t->cmd.cdb, h->cdb, 16);
+	t->cmd.cdb_len = 16;
+	t->cmd.attr = h->flags & CMD_ATTR_MASK;
+	t->cmd.dir_in = h->flags & CMD_READ;
+	t->cmd.dir_out = h->flags & CMD_WRITE;
+	t->cmd.edtl = t->cmd.dir_in || t->cmd.dir_out ? be32_get(h->edtl) : 0;
+	t->cmd.lun = lun_of(h->lun);
+	t->cmd.nexus = &s->nexus->nexus;
+	t->cmd.target = &s->node->scsi;
+	t->gate = session_gate(s, t->cmd.lun);
+	if (t->gate)
+		t->gate->refs++;
+	if (!take_ahs(c, t)) {
+		conn_reject(c, REJECT_INVALID_FIELD);
+		c->rx.skip = true;
+		return;
+	}
+	if (__atomic_load_n(&daemon_state.stopping, __ATOMIC_RELAXED))
+		t->refuse = SAM_BUSY;
+	else if (t->gate && t->gate->ntasks >= lun_share(s) && t->cmd.attr != ATTR_HEAD_OF_QUEUE)
+		t->refuse = SAM_TASK_SET_FULL;
+	plan_data_out(c, t);
+}
+
+static void run_early(struct conn *c);
+
+static void cmd_end(struct conn *c, bool data_ok)
+{
+	struct session *s = c->session;
+	struct task *t = c->rx.task;
+
+	c->rx.task = NULL;
+	if (!data_ok) {
+		t->out.bad = true;
+		t->fault = sense_of(SENSE_PROTOCOL_CRC);
+	}
+	t->out.got = t->out.asked = t->out.bad && !t->bout ? 0 : c->rx.len;
+	s->bytes_in += c->rx.len;
+	s->cmds++;
+	switch (session_take_cmdsn(s, t->cmdsn, t->immediate)) {
+	case CMDSN_IGNORE:
+		task_put(t);
+		return;
+	case CMDSN_LATER:
+		session_add_task(s, t);
+		session_early(s, t->cmdsn, c->rx.hdr, t, NULL, 0);
+		return;
+	case CMDSN_NOW:
+		session_add_task(s, t);
+		task_deliver(t);
+		run_early(c);
+		return;
+	}
+}
+
+/* ---- the others --------------------------------------------------------------------------------------- */
+
+static void nop_out(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
+{
+	const struct bhs_nop_out *h = (const struct bhs_nop_out *)hdr;
+	uint32_t max = c->session->params.max_recv_dsl;
+
+	if (be32_get(h->itt) == ISCSI_TAG_NONE) {	/* the answer to our ping, or a keep-alive: nothing to say */
+		buf_put(buf);
+		return;
+	}
+	reply_nop_in(c, be32_get(h->itt), ISCSI_TAG_NONE, h->lun, buf, len < max ? len : max);
+}
+
+static void tmf_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
+{
+	buf_put(buf);
+	tmf_request(c, (const struct bhs_tmf_req *)hdr);
+}
+
+enum { TEXT_OUT_CAP = 256 << 10 };	/* SendTargets: some 2,000 targets with a portal each */
+
+static void text_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
+{
+	struct session *s = c->session;
+	struct login_env env;
+	const char *text = NULL;
+	uint32_t text_len = 0;
+	uint8_t reason = REJECT_PROTOCOL;
+	struct bhs_text_rsp rsp;
+	struct txd *d;
+
+	if (!s->text_out) {
+		s->text_out = malloc(TEXT_OUT_CAP);
+		if (!s->text_out) {
+			buf_put(buf);
+			conn_close(c, "out of memory");
+			return;
+		}
+		text_init(&s->text, s->text_out, TEXT_OUT_CAP);
+	}
+	net_login_env(c, &env);
+	memset(&rsp, 0, sizeof(rsp));
+	if (text_request(&s->text, &env, s->discovery, s->nexus->nexus.initiator, s->node ? s->node->cfg->name : NULL,
+			 &s->params, (const struct bhs_text_req *)hdr, buf ? buf->data : NULL, buf ? len : 0,
+			 s->params.max_recv_dsl, &rsp, &text, &text_len, &reason) == TEXT_REJECT) {
+		buf_put(buf);
+		memcpy(c->rx.hdr, hdr, BHS_LEN);
+		conn_reject(c, (enum iscsi_reject)reason);
+		return;
+	}
+	buf_put(buf);
+	d = conn_tx(c, SN_TAKE);
+	memcpy(d->bhs, &rsp, BHS_LEN);
+	if (text_len) {
+		d->buf = buf_get(text_len);
+		if (!d->buf) {
+			conn_close(c, "out of memory");
+			return;
+		}
+		memcpy(d->buf->data, text, text_len);
+		d->data = d->buf->data;
+		d->len = text_len;
+	}
+	conn_send(c, d);
+}
+
+static void logout_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
+{
+	const struct bhs_logout_req *h = (const struct bhs_logout_req *)hdr;
+	uint8_t reason = h->flags & 0x7f;
+	uint8_t rsp = LOGOUT_RSP_OK;
+
+	buf_put(buf);
+	if (reason == LOGOUT_RECOVERY)
+		rsp = LOGOUT_RSP_NO_RECOVERY;
+	else if (reason == LOGOUT_CONNECTION && be16_get(h->cid) != c->session->cid)
+		rsp = LOGOUT_RSP_NO_CID;
+	else if (reason > LOGOUT_RECOVERY) {
+		memcpy(c->rx.hdr, hdr, BHS_LEN);
+		conn_reject(c, REJECT_INVALID_FIELD);
+		return;
+	}
+	reply_logout(c, be32_get(h->itt), rsp);
+	if (rsp == LOGOUT_RSP_OK) {
+		c->why = "logout";
+		c->close_after_tx = true;
+		/* If the initiator does not take the answer, the timer ends it all the same. */
+		timer_arm(&c->timer, 2000);
+	}
+}
+
+static request_fn *request_of(uint8_t opcode)
+{
+	switch (opcode & 0x3f) {
+	case OP_NOP_OUT: return nop_out;
+	case OP_TMF_REQ: return tmf_req;
+	case OP_TEXT_REQ: return text_req;
+	case OP_LOGOUT_REQ: return logout_req;
+	default: return NULL;
+	}
+}
+
+/* Requests that waited for the one just served. */
+static void run_early(struct conn *c)
+{
+	struct early *e;
+
+	while (c->state == CONN_FULL && (e = session_early_next(c->session))) {
+		request_fn *fn = request_of(e->hdr[0]);
+
+		if (e->task && !e->task->dead)
+			task_deliver(e->task);
+		else if (!e->task && e->hdr[0] != 0xff && fn)
+			fn(c, e->hdr, e->buf, e->len);
+		if (e->task)
+			task_put(e->task);
+		free(e);
+	}
+}
+
+static void end_numbered(struct conn *c, request_fn *fn)
+{
+	const struct bhs_nop_out *h = (const struct bhs_nop_out *)c->rx.hdr;
+	bool immediate = h->opcode & PDU_IMMEDIATE;
+	struct buf *buf = c->rx.buf;
+	uint8_t hdr[BHS_LEN];
+
+	memcpy(hdr, c->rx.hdr, sizeof(hdr));
+	c->rx.buf = NULL;
+	switch (session_take_cmdsn(c->session, be32_get(h->cmdsn), immediate)) {
+	case CMDSN_IGNORE:
+		buf_put(buf);
+		return;
+	case CMDSN_LATER:
+		session_early(c->session, be32_get(h->cmdsn), hdr, NULL, buf, c->rx.len);
+		return;
+	case CMDSN_NOW:
+		fn(c, hdr, buf, c->rx.len);
+		run_early(c);
+		return;
+	}
+}
+
+void request_begin(struct conn *c)
+{
+	uint8_t op = c->rx.hdr[0] & 0x3f;
+
+	if (c->state == CONN_LOGIN) {
+		if (op != OP_LOGIN_REQ)
+			conn_close(c, "not a login request before login");
+		else
+			begin_buffered(c);
+		return;
+	}
+	c->expstatsn = be32_get(((const struct bhs_scsi_cmd *)c->rx.hdr)->expstatsn);
+	if (c->close_after_tx) {	/* after logout nothing is taken any more */
+		c->rx.skip = true;
+		return;
+	}
+	if (op == OP_SCSI_CMD)
+		cmd_begin(c);
+	else if (op == OP_DATA_OUT)
+		xfer_data_out(c);
+	else if (request_of(op))
+		begin_buffered(c);
+}
+
+void request_end(struct conn *c, bool data_ok)
+{
+	uint8_t op = c->rx.hdr[0] & 0x3f;
+	request_fn *fn = request_of(op);
+
+	if (c->state == CONN_LOGIN) {
+		conn_login(c);
+		return;
+	}
+	if (c->rx.skip)
+		return;
+	if (!data_ok) {
+		conn_reject(c, REJECT_DATA_DIGEST);
+		/* A request without its data cannot be served; a command and its Data-Out end in sense data. */
+		if (op != OP_SCSI_CMD && op != OP_DATA_OUT)
+			return;
+	}
+	if (op == OP_SCSI_CMD)
+		cmd_end(c, data_ok);
+	else if (op == OP_DATA_OUT)
+		xfer_data_end(c, data_ok);
+	else if (fn)
+		end_numbered(c, fn);
+	else
+		conn_reject(c, op == OP_SNACK ? REJECT_SNACK : op == OP_LOGIN_REQ ? REJECT_PROTOCOL : REJECT_NOT_SUPPORTED);
+}

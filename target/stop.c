@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "target/conn.h"
+#include "target/log.h"
+#include "target/net.h"
+#include "target/rcall.h"
+#include "target/stop.h"
+
+enum {
+	LOGOUT_MS = 1500,	/* for initiators to log out by themselves */
+	DRAIN_MS = 1500,	/* for what is in the backends */
+	FLUSH_MS = 1500,	/* for the caches */
+	POLL_US = 5000,
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Polls on every reactor until *count is 0 or the time is up. */
+static unsigned wait_zero(void (*fn)(void *), unsigned *count, unsigned ms)
+{
+	uint64_t end = now_ms() + ms;
+
+	do {
+		*count = 0;
+		rcall_each(fn, count);
+		if (!*count)
+			return 0;
+		usleep(POLL_US);
+	} while (now_ms() < end);
+	return *count;
+}
+
+static void ask_logout(struct conn *c, void *arg)
+{
+	if (c->state == CONN_FULL)
+		reply_async(c, ASYNC_LOGOUT, 0, 0, 1);	/* within 1 s (RFC 7143 11.9.1) */
+	else
+		conn_close(c, "shutting down");
+}
+
+static void ask_all(void *arg)
+{
+	conn_each(ask_logout, arg);
+}
+
+static void count_conn(struct conn *c, void *arg)
+{
+	(*(unsigned *)arg)++;
+}
+
+static void count_conns(void *arg)
+{
+	conn_each(count_conn, arg);
+}
+
+static void close_conn(struct conn *c, void *arg)
+{
+	conn_close(c, "shutting down");
+}
+
+static void close_all(void *arg)
+{
+	conn_each(close_conn, arg);
+}
+
+static void count_busy(void *arg)
+{
+	for (unsigned i = 0; i < daemon_state.nlus; i++) {
+		struct lu *lu = daemon_state.lus[i];
+		const struct task *t;
+
+		cds_list_for_each_entry(t, &lu->ports[reactor_index(reactor_self())].busy, busy)
+			*(unsigned *)arg += t->pending;
+		if (lu->home == reactor_self())
+			*(unsigned *)arg += lu->changing || !cds_list_empty(&lu->holds);
+	}
+}
+
+struct flush {
+	struct io_req io;
+	struct lu *lu;
+	bool started, ended;
+};
+static struct flush *flushes;
+
+static void flushed(struct io_req *io)
+{
+	caa_container_of(io, struct flush, io)->ended = true;
+}
+
+static void flush_here(void *arg)
+{
+	for (unsigned i = 0; i < daemon_state.nlus; i++) {
+		struct flush *f = &flushes[i];
+
+		f->lu = daemon_state.lus[i];
+		if (f->lu->home != reactor_self())
+			continue;
+		if (!f->started && !f->lu->be->busy) {
+			f->started = true;
+			f->io.op = IO_FLUSH;
+			f->io.done = flushed;
+			backend_submit(f->lu->be, &f->io);
+		}
+		*(unsigned *)arg += f->started && !f->ended;
+	}
+}
+
+static void trim(void *arg)
+{
+	buf_trim();
+}
+
+unsigned stop_service(void)
+{
+	unsigned n, bad = 0;
+
+	__atomic_store_n(&daemon_state.stopping, true, __ATOMIC_RELAXED);
+	net_stop();
+	while (!net_closed())
+		usleep(POLL_US);
+	rcall_each(ask_all, NULL);
+	if (wait_zero(count_conns, &n, LOGOUT_MS)) {
+		log_info("event=stop conns=%u msg=\"closing connections that did not log out\"", n);
+		rcall_each(close_all, NULL);
+	}
+	if (wait_zero(count_busy, &n, DRAIN_MS))
+		log_error("event=stop ios=%u msg=\"I/O that did not end is left to the kernel\"", n);
+	flushes = calloc(daemon_state.nlus + 1, sizeof(*flushes));
+	if (flushes)
+		wait_zero(flush_here, &n, FLUSH_MS);
+	for (unsigned i = 0; flushes && i < daemon_state.nlus; i++) {
+		struct flush *f = &flushes[i];
+
+		if (f->started && (!f->ended || f->io.result)) {
+			log_error("event=stop lun=%s msg=\"%s\"", f->lu->id.name, f->ended ? strerror(-f->io.result) :
+				  "the last flush did not end");
+			bad++;
+		}
+	}
+	rcall_each(trim, NULL);
+	return bad + n;
+}

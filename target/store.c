@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One file per LU: a header page and two slots, written alternately in place, so that a full file system cannot stop a change. A slot:
+ *
+ *	magic "HFSLOT1\n" | sequence (8) | length (4) | CRC32C of all but itself (4) | modes (8) | PR image ... zero padding
+ *
+ * The newer slot with a right checksum counts. A torn newer slot was never acknowledged, and the older one counts. What
+ * was acknowledged and cannot be read any more is not replaced by something older in silence: the slot that was complete is remembered by
+ * the commit record in the header of the *other* slot's successor (`acked`), so a damaged acknowledged slot is told from a torn one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <isa-l.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "target/log.h"
+#include "target/store.h"
+
+enum {
+	PAGE = 4096,
+	SLOT_HEADER = 40,
+	COMMIT_OFF = 0,			/* two commit records, a page each: sequence last acknowledged, CRC */
+	SLOTS_OFF = 2 * PAGE,
+};
+static const char slot_magic[8] = "HFSLOT1\n", commit_magic[8] = "HFCMIT1\n";
+
+struct store {
+	int fd;
+	uint64_t seq;			/* of the image on disk */
+	size_t slot_size;
+	uint8_t *buf;			/* one slot, aligned */
+	uint8_t *commit;		/* one page, aligned */
+	struct pr_state *pr;		/* as loaded */
+	struct work work;
+	size_t len;			/* bytes of buf to write */
+	int err;
+	bool writing;
+	void (*done)(void *arg, int err);
+	void *arg;
+	char path[];
+};
+
+static uint32_t crc_of(const uint8_t *p, size_t n)
+{
+	return crc32_iscsi((unsigned char *)(uintptr_t)p, (int)n, 0xffffffffu);
+}
+
+/* Slot layout, after the magic: sequence @8, length of payload @16, CRC @20, flags and modes @24..39, PR image @40. */
+static size_t slot_put(struct store *s, const struct store_image *img, uint64_t seq)
+{
+	size_t n = pr_image_put(img->pr, s->buf + SLOT_HEADER, s->slot_size - SLOT_HEADER), whole;
+
+	if (!n)
+		return 0;
+	memset(s->buf, 0, SLOT_HEADER);
+	memcpy(s->buf, slot_magic, 8);
+	put_be64(s->buf + 8, seq);
+	put_be32(s->buf + 16, (uint32_t)n);
+	s->buf[24] = img->has_modes;
+	s->buf[25] = (uint8_t)(img->saved.wce | img->saved.d_sense << 1 | img->saved.swp << 2 | img->saved.tas << 3);
+	whole = (SLOT_HEADER + n + PAGE - 1) & ~(size_t)(PAGE - 1);
+	memset(s->buf + SLOT_HEADER + n, 0, whole - SLOT_HEADER - n);
+	put_be32(s->buf + 20, crc_of(s->buf, SLOT_HEADER + n));
+	return whole;
+}
+
+/* Reads a slot into buf; its sequence, or 0 when it holds nothing whole. */
+static uint64_t slot_get(struct store *s, unsigned slot)
+{
+	uint32_t n, crc;
+	ssize_t got = pread(s->fd, s->buf, s->slot_size, (off_t)(SLOTS_OFF + slot * s->slot_size));
+
+	if (got < SLOT_HEADER || memcmp(s->buf, slot_magic, 8))
+		return 0;
+	n = get_be32(s->buf + 16);
+	crc = get_be32(s->buf + 20);
+	if (n > (size_t)got - SLOT_HEADER)
+		return 0;
+	put_be32(s->buf + 20, 0);
+	return crc_of(s->buf, SLOT_HEADER + n) == crc ? get_be64(s->buf + 8) : 0;
+}
+
+static uint64_t commit_get(struct store *s, unsigned i)
+{
+	uint32_t crc;
+
+	if (pread(s->fd, s->commit, PAGE, (off_t)i * PAGE) != PAGE || memcmp(s->commit, commit_magic, 8))
+		return 0;
+	crc = get_be32(s->commit + 16);
+	return crc_of(s->commit, 16) == crc ? get_be64(s->commit + 8) : 0;
+}
+
+static void commit_put(struct store *s, uint64_t seq)
+{
+	memset(s->commit, 0, PAGE);
+	memcpy(s->commit, commit_magic, 8);
+	put_be64(s->commit + 8, seq);
+	put_be32(s->commit + 16, crc_of(s->commit, 16));
+}
+
+static int write_all(int fd, const uint8_t *p, size_t n, off_t off)
+{
+	while (n) {
+		ssize_t w = pwrite(fd, p, n, off);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0)
+			return w ? -errno : -EIO;
+		p += w;
+		off += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+/* The slot is durable before the commit record that vouches for it. */
+static int store_write(struct store *s)
+{
+	int err = write_all(s->fd, s->buf, s->len, (off_t)(SLOTS_OFF + s->seq % 2 * s->slot_size));
+
+	return err ? err : write_all(s->fd, s->commit, PAGE, (off_t)(s->seq % 2) * PAGE);
+}
+
+static int sync_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	err = fsync(fd) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+/* A new store: written whole under another name, then renamed, so that a half-made one is never seen. */
+static int store_create(struct store *s, const char *dir)
+{
+	char tmp[4096];
+	struct store_image img = { .pr = pr_none };
+	int err;
+
+	snprintf(tmp, sizeof(tmp), "%s.new", s->path);
+	s->fd = open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (s->fd < 0)
+		return -errno;
+	err = posix_fallocate(s->fd, 0, (off_t)(SLOTS_OFF + 2 * s->slot_size));
+	if (err)
+		return -err;
+	s->seq = 1;
+	s->len = slot_put(s, &img, s->seq);
+	commit_put(s, s->seq);
+	err = store_write(s);
+	if (!err && (fsync(s->fd) || rename(tmp, s->path)))
+		err = -errno;
+	return err ? err : sync_dir(dir);
+}
+
+static int store_load(struct store *s, struct store_image *img)
+{
+	uint64_t acked = 0, seq[2];
+	unsigned newest;
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t c = commit_get(s, i);
+
+		if (c > acked)
+			acked = c;
+		seq[i] = slot_get(s, i);
+	}
+	newest = seq[1] > seq[0];
+	if (seq[newest] < acked || !seq[newest])
+		return -EBADMSG;
+	s->seq = slot_get(s, newest);
+	if (!pr_image_get(s->buf + SLOT_HEADER, get_be32(s->buf + 16), s->pr, pr_state_max()))
+		return -EBADMSG;
+	img->has_modes = s->buf[24];
+	img->saved = (struct lu_modes){ .wce = s->buf[25] & 1, .d_sense = s->buf[25] & 2, .swp = s->buf[25] & 4,
+					.tas = s->buf[25] & 8 };
+	img->pr = s->pr;
+	return 0;
+}
+
+int store_open(const char *dir, const uint8_t uuid[16], struct store **out, struct store_image *img, char *err, size_t errlen)
+{
+	struct store *s = calloc(1, sizeof(*s) + strlen(dir) + 64);
+	char hex[33];
+	int e = -ENOMEM;
+
+	*img = (struct store_image){ .pr = pr_none };
+	for (unsigned i = 0; i < 16; i++)
+		snprintf(hex + 2 * i, 3, "%02x", uuid[i]);
+	if (!s)
+		goto fail;
+	s->fd = -1;
+	sprintf(s->path, "%s/lu-%s.state", dir, hex);
+	s->slot_size = (SLOT_HEADER + pr_image_max() + PAGE - 1) & ~(size_t)(PAGE - 1);
+	s->buf = aligned_alloc(PAGE, s->slot_size);
+	s->commit = aligned_alloc(PAGE, PAGE);
+	s->pr = malloc(pr_state_max());
+	if (!s->buf || !s->commit || !s->pr)
+		goto fail;
+	/* O_DSYNC: a change is answered when it is on stable storage. O_DIRECT where the file system has it. */
+	s->fd = open(s->path, O_RDWR | O_DSYNC | O_DIRECT | O_CLOEXEC);
+	if (s->fd < 0 && errno == EINVAL)
+		s->fd = open(s->path, O_RDWR | O_DSYNC | O_CLOEXEC);
+	if (s->fd < 0 && errno == ENOENT) {
+		e = store_create(s, dir);
+		if (e)
+			goto fail;
+		close(s->fd);
+		s->fd = open(s->path, O_RDWR | O_DSYNC | O_DIRECT | O_CLOEXEC);
+		if (s->fd < 0 && errno == EINVAL)
+			s->fd = open(s->path, O_RDWR | O_DSYNC | O_CLOEXEC);
+	}
+	if (s->fd < 0) {
+		e = -errno;
+		goto fail;
+	}
+	e = store_load(s, img);
+	if (e)
+		goto fail;
+	*out = s;
+	return 0;
+fail:
+	if (e == -EBADMSG)
+		snprintf(err, errlen, "%s: the reservations last acknowledged cannot be read (checksum): move the file away to start without any, "
+			 "or bring it back from a copy", s->path);
+	else
+		snprintf(err, errlen, "%s: %s", s ? s->path : dir, strerror(-e));
+	store_close(s);
+	return e;
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	if (s->fd >= 0)
+		close(s->fd);
+	free(s->buf);
+	free(s->commit);
+	free(s->pr);
+	free(s);
+}
+
+static void put_run(struct work *w)
+{
+	struct store *s = caa_container_of(w, struct store, work);
+
+	s->err = store_write(s);
+}
+
+static void put_done(struct work *w)
+{
+	struct store *s = caa_container_of(w, struct store, work);
+
+	s->writing = false;
+	/* Not written: the next try takes the same place, the older slot stays. */
+	if (s->err)
+		s->seq--;
+	s->done(s->arg, s->err);
+}
+
+void store_put(struct store *s, const struct store_image *img, void (*done)(void *arg, int err), void *arg)
+{
+	s->done = done;
+	s->arg = arg;
+	s->writing = true;
+	s->seq++;
+	s->len = slot_put(s, img, s->seq);
+	commit_put(s, s->seq);
+	s->work.run = put_run;
+	s->work.done = put_done;
+	work_submit(&s->work);
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tasks: their life from delivery to the response, carrying out what the step function says, and the task set of a gate. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "target/conn.h"
+#include "target/task.h"
+#include "target/xfer.h"
+
+enum { POOL_KEEP = 1024 };
+
+static __thread struct {
+	struct task *free;	/* chained by ->session, which a free task does not need */
+	unsigned n;
+} pool;
+
+struct task *task_new(void)
+{
+	struct task *t = pool.free;
+
+	if (t) {
+		pool.free = (struct task *)(void *)t->session;
+		pool.n--;
+	} else {
+		t = malloc(sizeof(*t));
+		if (!t)
+			return NULL;
+		t->hold.notes = NULL;
+	}
+	struct hold_note *notes = t->hold.notes;
+
+	memset(t, 0, sizeof(*t));
+	t->hold.notes = notes;
+	t->refs = 1;
+	CDS_INIT_LIST_HEAD(&t->wait);
+	return t;
+}
+
+void task_get(struct task *t)
+{
+	t->refs++;
+}
+
+void task_put(struct task *t)
+{
+	assert(t->refs > 0);
+	if (--t->refs)
+		return;
+	assert(!t->in_busy && !t->pending);
+	buf_put(t->bin);
+	buf_put(t->bout);
+	buf_put(t->bscratch);
+	if (t->gate)
+		lun_gate_put(t->gate);
+	if (pool.n >= POOL_KEEP) {
+		free(t->hold.notes);
+		free(t);
+		return;
+	}
+	t->session = (struct session *)(void *)pool.free;
+	pool.free = t;
+	pool.n++;
+}
+
+/* ---- the task set (SAM-5 8.6, TST=001b) --------------------------------------------------------------- */
+
+static bool may_enable(const struct lun_gate *g, const struct task *t)
+{
+	if (g->closed || (g->ordered_running && t->cmd.attr != ATTR_HEAD_OF_QUEUE))
+		return false;
+	return t->cmd.attr != ATTR_ORDERED || !g->running;
+}
+
+static void task_enable(struct task *t)
+{
+	t->enabled = true;
+	t->gate->running++;
+	if (t->cmd.attr == ATTR_ORDERED)
+		t->gate->ordered_running = true;
+	task_run(t, SCSI_EV_ARRIVED);
+}
+
+void gate_kick(struct lun_gate *g)
+{
+	/* A task that ends at once kicks again: the outer loop serves it. */
+	if (g->kicking || !g->session || g->session->closing)
+		return;
+	g->kicking = true;
+	while (!cds_list_empty(&g->dormant)) {
+		struct task *t = cds_list_first_entry(&g->dormant, struct task, wait);
+
+		if (!may_enable(g, t))
+			break;
+		cds_list_del_init(&t->wait);
+		task_enable(t);
+	}
+	g->kicking = false;
+}
+
+static void task_leave_set(struct task *t)
+{
+	struct lun_gate *g = t->gate;
+
+	if (!t->enabled)
+		return;
+	t->enabled = false;
+	g->running--;
+	if (t->cmd.attr == ATTR_ORDERED)
+		g->ordered_running = false;
+	gate_kick(g);
+}
+
+void task_deliver(struct task *t)
+{
+	struct lun_gate *g = t->gate;
+
+	if (t->refuse) {
+		scsi_status(&t->cmd, t->refuse);
+		task_complete(t);
+		return;
+	}
+	if (!g) {
+		task_run(t, SCSI_EV_ARRIVED);
+		return;
+	}
+	if (g->port->state != PORT_LIVE) {
+		t->state = TASK_STARTING;
+		cds_list_add_tail(&t->wait, &g->port->starting);
+		return;
+	}
+	if ((t->cmd.attr == ATTR_HEAD_OF_QUEUE && !g->closed) || (cds_list_empty(&g->dormant) && may_enable(g, t))) {
+		task_enable(t);
+		return;
+	}
+	t->state = TASK_DORMANT;
+	if (t->cmd.attr == ATTR_HEAD_OF_QUEUE)
+		cds_list_add(&t->wait, &g->dormant);
+	else
+		cds_list_add_tail(&t->wait, &g->dormant);
+}
+
+/* ---- carrying out -------------------------------------------------------------------------------------- */
+
+static bool need_buf(struct buf **b, uint8_t **p, uint32_t n)
+{
+	if (!n || *b) {
+		assert(!n || (*b)->size >= n);
+		return true;
+	}
+	*b = buf_get(n);
+	if (!*b)
+		return false;
+	*p = (*b)->data;
+	return true;
+}
+
+static bool need_buffers(struct task *t, bool out)
+{
+	struct scsi_cmd *c = &t->cmd;
+
+	return need_buf(&t->bin, &c->in, c->need_in) && need_buf(&t->bscratch, &c->scratch, c->need_scratch) &&
+		(!out || need_buf(&t->bout, &c->out, c->need_out));
+}
+
+static void task_busy(struct task *t)
+{
+	scsi_status(&t->cmd, SAM_TASK_SET_FULL);
+	task_complete(t);
+}
+
+static void hold_granted(struct lu_hold *h)
+{
+	struct task *t = caa_container_of(h, struct task, hold);
+
+	if (t->dead)
+		lu_hold_release(h);
+	else
+		task_run(t, SCSI_EV_HELD);
+}
+
+static void hold_released(struct lu_hold *h)
+{
+	struct task *t = caa_container_of(h, struct task, hold);
+
+	h->state = HOLD_NONE;
+	task_put(t);
+}
+
+static void task_hold(struct task *t)
+{
+	t->state = TASK_HOLDING;
+	t->hold.port = t->gate->port;
+	t->hold.off = t->cmd.hold_off;
+	t->hold.len = t->cmd.hold_len;
+	t->hold.granted = hold_granted;
+	t->hold.released = hold_released;
+	task_get(t);
+	lu_hold_ask(&t->hold);
+}
+
+static void change_done(struct lu_change *c)
+{
+	struct task *t = caa_container_of(c, struct task, change);
+
+	if (!t->dead) {
+		t->cmd.status = c->status;
+		t->cmd.sense = c->sense;
+		task_run(t, SCSI_EV_CHANGED);
+	}
+	task_put(t);
+}
+
+static void task_change(struct task *t)
+{
+	struct lu_request *rq = &t->change.rq;
+
+	t->state = TASK_CHANGING;
+	memset(rq, 0, sizeof(*rq));
+	rq->kind = LU_CHANGE_CMD;
+	rq->has_nexus = true;
+	rq->nexus = t->gate->nexus->nexus;
+	memcpy(rq->cdb, t->cmd.cdb, sizeof(rq->cdb));
+	rq->cdb_len = t->cmd.cdb_len;
+	rq->param = t->cmd.out;
+	rq->param_len = t->cmd.need_out;
+	t->change.done = change_done;
+	task_get(t);
+	lu_change_submit(t->gate->port->lu, &t->change);
+}
+
+void task_run(struct task *t, enum scsi_event ev)
+{
+	for (;;) {
+		const struct lu_value *v = t->gate ? &t->gate->port->value->v : NULL;
+
+		switch (scsi_step(&t->cmd, v, t->gate ? &t->gate->g : NULL, ev)) {
+		case SCSI_COMPLETE:
+			task_complete(t);
+			return;
+		case SCSI_BUFFERS:
+			if (!need_buffers(t, false)) {
+				task_busy(t);
+				return;
+			}
+			ev = SCSI_EV_READY;
+			continue;
+		case SCSI_GATHER:
+			if (!need_buffers(t, true)) {
+				task_busy(t);
+				return;
+			}
+			t->state = TASK_GATHERING;
+			t->out.wanted = true;
+			task_data(t);
+			return;
+		case SCSI_IO:
+			if (!need_buffers(t, false)) {
+				task_busy(t);
+				return;
+			}
+			lu_port_submit(t);
+			return;
+		case SCSI_HOLD:
+			task_hold(t);
+			return;
+		case SCSI_CHANGE:
+			task_change(t);
+			return;
+		}
+	}
+}
+
+void task_data(struct task *t)
+{
+	if (t->state != TASK_GATHERING || t->dead)
+		return;
+	if (t->out.bad && !t->out.unsol_open && !t->out.r2ts) {
+		scsi_fail(&t->cmd, t->fault);
+		task_complete(t);
+		return;
+	}
+	if (t->out.got >= t->cmd.need_out && !t->out.unsol_open && !t->out.r2ts) {
+		t->out.wanted = false;
+		task_run(t, SCSI_EV_READY);
+		return;
+	}
+	if (!t->out.bad)
+		xfer_ask(t);
+}
+
+/* ---- the end -------------------------------------------------------------------------------------------- */
+
+/* Everything a task holds except its memory; the session's reference is the caller's to drop. */
+static void task_detach(struct task *t)
+{
+	if (t->wait.next != &t->wait)
+		cds_list_del_init(&t->wait);
+	xfer_forget(t);
+	if (t->gate)
+		lu_port_task_end(t);
+	if (t->hold.state == HOLD_GRANTED)
+		lu_hold_release(&t->hold);
+	if (t->session)
+		session_del_task(t->session, t);
+}
+
+void task_complete(struct task *t)
+{
+	assert(!t->pending);
+	if (t->cmd.flush_failed && t->gate)
+		lu_tell_failed(t->gate->port->lu);
+	if (t->session && (!t->dead || t->tell)) {
+		if (t->dead) {
+			scsi_status(&t->cmd, SAM_TASK_ABORTED);
+			t->cmd.in_len = 0;
+		}
+		t->state = TASK_SENDING;
+		reply_task(t);
+	}
+	t->dead = true;
+	task_detach(t);
+	if (t->gate)
+		task_leave_set(t);
+	task_put(t);
+}
+
+void task_abort(struct task *t, bool tell)
+{
+	if (t->dead)
+		return;
+	t->dead = true;
+	t->tell = tell;
+	if (!t->pending)
+		task_complete(t);
+}
+
+void task_orphan(struct task *t)
+{
+	t->dead = true;
+	t->tell = false;
+	if (!t->pending) {
+		task_complete(t);
+		return;
+	}
+	/* It stays in its port's busy list, counted by drains, until the backend has ended. */
+	xfer_forget(t);
+	session_del_task(t->session, t);
+	t->session = NULL;
+}

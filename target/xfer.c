@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "target/task.h"
+#include "target/xfer.h"
+
+/*
+ * Target transfer tags: slot number and generation. A tag of a dead task stays occupied until its last Data-Out (F) came, so
+ * that late data finds a dead slot, never another command.
+ */
+static struct r2t *r2t_get(struct session *s)
+{
+	struct r2t *r;
+
+	if (!s->r2ts) {
+		s->r2ts = calloc(R2T_SLOTS, sizeof(*s->r2ts));
+		if (!s->r2ts)
+			return NULL;
+		for (unsigned i = 0; i < R2T_SLOTS; i++)
+			s->r2ts[i].free_next = (uint16_t)(i + 1);
+		s->r2t_free = 0;
+	}
+	if (s->r2t_free == R2T_SLOTS)
+		return NULL;
+	r = &s->r2ts[s->r2t_free];
+	s->r2t_free = r->free_next;
+	/* 23 bits of generation above 8 bits of slot: never ffffffffh. */
+	r->gen = (r->gen + 1) & 0x7fffff;
+	r->ttt = r->gen << 8 | (uint32_t)(r - s->r2ts);
+	r->used = true;
+	return r;
+}
+
+static void r2t_put(struct session *s, struct r2t *r)
+{
+	r->used = false;
+	r->task = NULL;
+	r->free_next = s->r2t_free;
+	s->r2t_free = (uint16_t)(r - s->r2ts);
+}
+
+static struct r2t *r2t_find(struct session *s, uint32_t ttt)
+{
+	struct r2t *r = s->r2ts ? &s->r2ts[ttt & (R2T_SLOTS - 1)] : NULL;
+
+	return r && r->used && r->ttt == ttt ? r : NULL;
+}
+
+void xfer_ask(struct task *t)
+{
+	struct session *s = t->session;
+
+	if (!s || !t->out.wanted || t->out.unsol_open)
+		return;
+	while (t->out.r2ts < s->params.max_outstanding_r2t && t->out.asked < t->cmd.need_out) {
+		uint32_t left = t->cmd.need_out - t->out.asked;
+		struct r2t *r = r2t_get(s);
+
+		/* All tags in use by other commands: theirs end, and xfer_data_end() asks again. */
+		if (!r) {
+			if (t->wait.next == &t->wait)
+				cds_list_add_tail(&t->wait, &s->want_r2t);
+			return;
+		}
+		r->task = t;
+		r->off = r->next = t->out.asked;
+		r->end = t->out.asked + (left < s->params.max_burst ? left : s->params.max_burst);
+		r->datasn = 0;
+		t->out.asked = r->end;
+		t->out.r2ts++;
+		reply_r2t(t, r);
+		t->out.r2tsn++;
+	}
+}
+
+void xfer_forget(struct task *t)
+{
+	struct session *s = t->session;
+
+	if (!s || !t->out.r2ts || !s->r2ts)
+		return;
+	for (unsigned i = 0; i < R2T_SLOTS; i++)
+		if (s->r2ts[i].used && s->r2ts[i].task == t) {
+			s->r2ts[i].task = NULL;
+			s->dead_tags++;
+		}
+	t->out.r2ts = 0;
+}
+
+static void rx_into(struct conn *c, struct task *t, uint32_t off)
+{
+	c->rx.task = t;
+	task_get(t);
+	if (!t->bout || off >= t->bout->size)
+		return;
+	c->rx.dst = t->bout->data + off;
+	c->rx.room = t->bout->size - off;
+}
+
+bool xfer_data_out(struct conn *c)
+{
+	const struct bhs_data_out *h = (const struct bhs_data_out *)c->rx.hdr;
+	struct session *s = c->session;
+	uint32_t ttt = be32_get(h->ttt), off = be32_get(h->offset), sn = be32_get(h->datasn), len = c->rx.len;
+	struct task *t;
+	struct r2t *r;
+
+	if (ttt != ISCSI_TAG_NONE) {
+		r = r2t_find(s, ttt);
+		if (!r)
+			return true;	/* a tag we do not know (any more): consumed in silence */
+		c->rx.r2t = r;
+		t = r->task;
+		if (!t)
+			return true;
+		if (off != r->next || len > r->end - r->next || sn != r->datasn) {
+			conn_close(c, "Data-Out outside its R2T or out of order");
+			return false;
+		}
+		rx_into(c, t, off);
+		return true;
+	}
+	t = session_find_task(s, be32_get(h->itt));
+	if (!t || !t->out.unsol_open)
+		return true;
+	if (off != t->out.got || len > t->out.unsol_end - t->out.got || sn != t->out.unsol_sn) {
+		conn_close(c, "unsolicited Data-Out beyond FirstBurstLength or out of order");
+		return false;
+	}
+	rx_into(c, t, off);
+	return true;
+}
+
+void xfer_data_end(struct conn *c, bool data_ok)
+{
+	const struct bhs_data_out *h = (const struct bhs_data_out *)c->rx.hdr;
+	bool final = h->flags & PDU_FINAL;
+	struct session *s = c->session;
+	struct r2t *r = c->rx.r2t;
+	struct task *t = c->rx.task;
+
+	if (r) {
+		r->next += c->rx.len;
+		r->datasn++;
+		if (r->task && final != (r->next == r->end)) {
+			conn_close(c, "Data-Out with F in the wrong place");
+			return;
+		}
+		if (final || r->next >= r->end) {
+			if (r->task)
+				r->task->out.r2ts--;
+			else if (--s->dead_tags == 0)
+				tmf_tags_gone(s);
+			r2t_put(s, r);
+			if (!cds_list_empty(&s->want_r2t)) {
+				struct task *w = cds_list_first_entry(&s->want_r2t, struct task, wait);
+
+				cds_list_del_init(&w->wait);
+				xfer_ask(w);
+			}
+		}
+	}
+	if (!t || t->dead)
+		return;
+	if (!data_ok) {
+		/* RFC 7143 7.8: at ErrorRecoveryLevel 0 the task ends, after all its data has come. */
+		t->out.bad = true;
+		t->fault = sense_of(SENSE_PROTOCOL_CRC);
+	}
+	t->out.got += c->rx.len;
+	s->bytes_in += c->rx.len;
+	if (!r) {
+		t->out.unsol_sn++;
+		if (final)
+			t->out.unsol_open = false;
+		t->out.asked = t->out.got;
+	}
+	task_data(t);
+}
