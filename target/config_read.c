@@ -169,8 +169,8 @@ static void reader_unfit(struct reader *r, const struct schema_key *k, const yam
 {
 	char found[300], expect[256];
 
-	if (k->secret && doc_text(n) && !doc_is_null(n))
-		snprintf(found, sizeof(found), "%zu bytes", strlen(doc_text(n)));
+	if (k->secret && doc_is_scalar(n) && !doc_is_null(n))
+		snprintf(found, sizeof(found), "%zu bytes", n->data.scalar.length);
 	else
 		doc_describe(n, found, 80);
 	schema_expect(k, expect, sizeof(expect));
