@@ -95,6 +95,7 @@ static void range_arg(const char *text)
 
 static void luns_arg(char *text)
 {
+	g.nluns = 0;			/* the last -l counts */
 	for (char *p = strtok(text, ","); p; p = strtok(NULL, ",")) {
 		unsigned long n = strtoul(p, NULL, 10);
 		struct lun *u = &g.luns[g.nluns++];

@@ -91,6 +91,7 @@ megabytes() {
 start_floor() {		# start_floor PORT OPTIONS...: sets p
 	local listen=$1
 	shift
+	rm -f "$work/floor.$listen"	# an old "ready" is not ours
 	$pin_target "$tools/floor" -p "$listen" -T 1800 "$@" >"$work/floor.$listen" 2>&1 &
 	p=$!
 	pids="$pids $p"
