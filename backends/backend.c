@@ -99,7 +99,7 @@ static int filters_open(const struct backend_options *o, struct backend **be, ch
 		snprintf(err, errlen, "out of memory");
 		return -ENOMEM;
 	}
-	while (!r && *list) {
+	do {
 		item = strrchr(list, '|');
 		item = item ? item + 1 : list;
 		colon = strchr(item, ':');
@@ -112,10 +112,9 @@ static int filters_open(const struct backend_options *o, struct backend **be, ch
 		}
 		fo.filters = colon && colon[1] ? colon + 1 : NULL;
 		r = link_open(ops, &fo, *be, be, err, errlen);
-		if (item == list)
-			break;
-		item[-1] = 0;
-	}
+		if (item > list)
+			item[-1] = 0;
+	} while (!r && item > list);
 	free(list);
 	return r;
 }
@@ -143,7 +142,7 @@ int backend_open(const struct backend_options *o, struct backend **out, char *er
 		return -EINVAL;
 	}
 	r = busy = link_open(ops, o, NULL, &be, err, errlen);
-	if (be && o->filters)
+	if (be && o->filters && o->filters[0])
 		r = filters_open(o, &be, err, errlen);
 	if (r && r != -EWOULDBLOCK) {
 		if (be)
@@ -177,6 +176,13 @@ int backend_retry(struct backend *be)
 		__atomic_store_n(&p->busy, false, __ATOMIC_RELEASE);
 	}
 	return 0;
+}
+
+void backend_clear_error(struct backend *be)
+{
+	for (; be; be = be->next)
+		if (be->ops->clear_error && !__atomic_load_n(&be->busy, __ATOMIC_ACQUIRE))
+			be->ops->clear_error(be);
 }
 
 void backend_close(struct backend *be)

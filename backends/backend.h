@@ -69,6 +69,7 @@ struct backend_ops {
 	void (*submit)(struct backend *be, struct io_req *io);
 	/* After -EWOULDBLOCK from open: tries the lock again. 0, -EWOULDBLOCK or another -errno with be->errbuf set. NULL where open never says so. */
 	int (*retry)(struct backend *be);
+	void (*clear_error)(struct backend *be);	/* NULL where no error is kept */
 };
 
 struct backend {
@@ -86,6 +87,11 @@ struct backend {
  * err (size errlen) gets a sentence on failure. Main thread.
  */
 int backend_open(const struct backend_options *o, struct backend **out, char *err, size_t errlen);
+/*
+ * Once a flush has failed, every later one fails the same: the kernel reports what it could not write back only once, and from whichever reactor
+ * the next flush comes, it covers what was lost. This forgets it, when the administrator has said so. Any thread.
+ */
+void backend_clear_error(struct backend *be);
 int backend_retry(struct backend *be);		/* 0 when the lock is ours now, -EWOULDBLOCK still not. Main thread or a worker */
 void backend_close(struct backend *be);
 void backend_submit(struct backend *be, struct io_req *io);

@@ -275,7 +275,7 @@ static int file_settle(struct backend *be, struct file *f)
 	}
 	if (!be->caps.discard_granularity)
 		atomic_fetch_or(&f->cannot, FILE_NO_PUNCH);
-	file_sync_init(&f->sync, f->fd);
+	file_sync_init(&f->sync, f->fd, f->name);
 	return 0;
 }
 
@@ -375,6 +375,14 @@ static void file_close(struct backend *be)
 	file_free(f);
 }
 
+static void file_clear_error(struct backend *be)
+{
+	struct file *f = be->priv;
+
+	if (f->fd >= 0)
+		file_sync_clear(&f->sync);
+}
+
 /* ---- I/O ----------------------------------------------------------------------------------------- */
 
 static void rio_ended(struct rio *r)
@@ -441,4 +449,5 @@ const struct backend_ops file_ops = {
 	.close = file_close,
 	.submit = file_submit,
 	.retry = file_retry,
+	.clear_error = file_clear_error,
 };

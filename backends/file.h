@@ -32,12 +32,14 @@ enum { FILE_NO_PUNCH = 1, FILE_NO_ZERO_RANGE = 2 };
  */
 struct file_sync {
 	int fd;
+	const char *name;
 	pthread_mutex_t lock;		/* the fields to the next blank line; never held over a system call that may block */
 	pthread_cond_t wake;
 	pthread_t thread;
 	bool started, stop;
 	struct io_req *waiting;		/* flushes that came since the running one began */
 	struct io_req *parked;		/* writes that are done but wait for the write-behind */
+	int error;			/* of a sync that failed: every flush fails until it is cleared */
 
 	atomic_bool behind;		/* a write-behind is wanted or runs */
 	_Atomic uint64_t dirty;		/* bytes written since the last sync began */
@@ -72,9 +74,11 @@ bool file_can_extents(int fd);
 
 /* ---- file_sync.c ---- */
 
-void file_sync_init(struct file_sync *s, int fd);
+void file_sync_init(struct file_sync *s, int fd, const char *name);	/* name: kept, for the log */
 /* Ends the thread; nothing may be under way. Blocks until a write-behind that runs has ended. */
 void file_sync_fini(struct file_sync *s);
+/* Forgets the error that made flushes fail. Any thread. */
+void file_sync_clear(struct file_sync *s);
 /* IO_FLUSH. Reactor. */
 void file_sync_flush(struct file_sync *s, struct io_req *io);
 /* A buffered write of io->len bytes ended well: true when io is kept and completed later. Reactor. */

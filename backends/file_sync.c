@@ -5,10 +5,13 @@
 #include <unistd.h>
 
 #include "backends/file.h"
+#include "target/log.h"
 
-void file_sync_init(struct file_sync *s, int fd)
+void file_sync_init(struct file_sync *s, int fd, const char *name)
 {
 	s->fd = fd;
+	s->name = name;
+	s->error = 0;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->wake, NULL);
 }
@@ -23,15 +26,27 @@ static void list_complete(struct io_req *io, int result)
 	}
 }
 
+/* One fdatasync or write-behind. 0 or -errno. */
+static int sync_run(const struct file_sync *s, bool flush)
+{
+	int r;
+
+	if (flush)
+		r = fdatasync(s->fd);
+	else
+		r = sync_file_range(s->fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE);
+	return r < 0 ? -errno : 0;
+}
+
 /*
  * The file's thread. A flush covers what ended before it was submitted, so the fdatasync for it begins after it was queued. An
- * error that a write-behind met is the next flush's: the kernel has told it once and will not again.
+ * error, also one that a write-behind met, is told to every flush from then on: the kernel has told it once and will not again.
  */
 static void *file_sync_thread(void *arg)
 {
 	struct file_sync *s = arg;
 	struct io_req *group, *parked;
-	int r, error = 0;
+	int r;
 
 	pthread_mutex_lock(&s->lock);
 	for (;;) {
@@ -45,26 +60,30 @@ static void *file_sync_thread(void *arg)
 		atomic_store(&s->dirty, 0);
 		pthread_mutex_unlock(&s->lock);
 
-		if (group)
-			r = fdatasync(s->fd);
-		else
-			r = sync_file_range(s->fd, 0, 0,
-					    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE);
-		if (r && !error)
-			error = -errno;
-		atomic_store(&s->behind, false);
-		list_complete(parked, 0);
-		if (group) {
-			list_complete(group, error);
-			error = 0;
-		}
+		r = sync_run(s, group);
+
 		pthread_mutex_lock(&s->lock);
-		/* Parked since, while `behind` was still set: they go with the next one. */
-		if (s->parked)
-			atomic_store(&s->behind, true);
+		if (r && !s->error) {
+			s->error = r;
+			log_error("event=sync_failed lun=%s errno=%d", LOG_Q(s->name), -r);
+		}
+		r = s->error;
+		/* Those parked meanwhile go with the next write-behind. */
+		atomic_store(&s->behind, s->parked != NULL);
+		pthread_mutex_unlock(&s->lock);
+		list_complete(parked, 0);
+		list_complete(group, r);
+		pthread_mutex_lock(&s->lock);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
+}
+
+void file_sync_clear(struct file_sync *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->error = 0;
+	pthread_mutex_unlock(&s->lock);
 }
 
 /* Wakes the thread, makes it the first time. Locked. 0 or -errno. */

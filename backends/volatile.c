@@ -22,18 +22,19 @@
 #include "scsi/limits.h"
 
 enum {
-	SECTORS = 8,			/* blocks in a page: the bits of a mask */
+	SECTORS = 64,			/* blocks in a page: the bits of a mask; 32 KiB at least, so that a discarded
+					   page is a granule of most stores */
 	BUCKETS = 4096,
-	BIG = 16 << 20,			/* bytes; to clear more the cache is flushed and the store does it */
-	EXTENT_PAGES = 256		/* pages one IO_EXTENT looks at */
+	BIG = 64 << 20,			/* bytes; to clear more the cache is flushed and the store does it */
+	EXTENT_PAGES = 32		/* pages one IO_EXTENT looks at */
 };
 
 struct page {
 	struct page *chain;
 	uint64_t no;			/* which SECTORS blocks */
-	uint8_t valid;			/* blocks that are here */
-	uint8_t hole;			/* of them: discarded */
-	uint8_t zero;			/* of them: zeroes; data is not used */
+	uint64_t valid;			/* blocks that are here */
+	uint64_t hole;			/* of them: discarded */
+	uint64_t zero;			/* of them: zeroes; data is not used */
 	char *data;			/* NULL as long as nothing was written */
 };
 
@@ -115,7 +116,7 @@ static int sector_put(const struct vol *v, struct table *t, uint64_t no, unsigne
 		      bool hole)
 {
 	struct page *p = page_get(t, no);
-	uint8_t bit = (uint8_t)(1u << sector);
+	uint64_t bit = (uint64_t)1 << sector;
 
 	if (!p)
 		return -ENOMEM;
@@ -126,8 +127,8 @@ static int sector_put(const struct vol *v, struct table *t, uint64_t no, unsigne
 	if (data)
 		memcpy(p->data + (size_t)sector * v->block, data, v->block);
 	p->valid |= bit;
-	p->hole = (uint8_t)(hole ? p->hole | bit : p->hole & ~bit);
-	p->zero = (uint8_t)(data ? p->zero & ~bit : p->zero | bit);
+	p->hole = hole ? p->hole | bit : p->hole & ~bit;
+	p->zero = data ? p->zero & ~bit : p->zero | bit;
 	return 0;
 }
 
@@ -253,7 +254,7 @@ static void run_done(struct io_req *io)
 
 static unsigned sector_kind(const struct page *p, unsigned sector)
 {
-	return (p->hole >> sector & 1) << 1 | (p->zero >> sector & 1);
+	return (unsigned)((p->hole >> sector & 1) << 1 | (p->zero >> sector & 1));
 }
 
 /* The next blocks of `flushing` that go down together, into v->io; false: that was all. */
@@ -275,7 +276,8 @@ static bool run_piece(struct vol *v)
 		v->sector = 0;
 	}
 	first = s;
-	while (s < SECTORS && p->valid >> s & 1 && sector_kind(p, s) == sector_kind(p, first))
+	while (s < SECTORS && p->valid >> s & 1 && sector_kind(p, s) == sector_kind(p, first) &&
+	       (uint64_t)(s - first + 1) * v->block <= IO_UNIT_MAX)
 		s++;
 	v->page = p;
 	v->sector = s;
@@ -539,8 +541,6 @@ static int vol_open(struct backend *be, const struct backend_options *o)
 		r = -ENOMEM;
 	if (!r && v->survive > 1000)
 		r = backend_fail(be, -EINVAL, "filter volatile: survive is at most 1000");
-	if (!r && v->block * SECTORS > IO_UNIT_MAX)
-		r = backend_fail(be, -EINVAL, "filter volatile: blocks of %u bytes are too big", v->block);
 	if (r) {
 		vol_close(be);
 		return r;

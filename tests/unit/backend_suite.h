@@ -14,6 +14,7 @@
 
 #include "backends/backend.h"
 #include "scsi/limits.h"
+#include "target/log.h"
 #include "tests/unit/unit.h"
 
 struct suite_io {
@@ -133,6 +134,51 @@ static inline bool suite_is_zero(const void *buf, uint64_t len)
 	const char *p = buf;
 
 	return !len || (!p[0] && !memcmp(p, p + 1, len - 1));
+}
+
+/* ---- a program of such tests -------------------------------------------------------------------- */
+
+static unsigned suite_skipped;
+
+/* Ends a test that cannot be run here. */
+#define SUITE_SKIP(why) do {								\
+	suite_skipped++;								\
+	printf("  SKIP %s: %s\n", __func__, (why));					\
+	return;										\
+} while (0)
+
+/* unit_run() with reactors around it, and with what SUITE_SKIP counted. */
+static inline int suite_run(const char *name, const struct unit_test *tests, unsigned n, enum reactor_driver driver)
+{
+	struct reactor_options o = { .count = 2, .driver = driver };
+	unsigned run, failed;
+	CU_pSuite suite;
+
+	log_init(LOG_LEVEL_ERROR);
+	if (reactors_start(&o) || CU_initialize_registry() != CUE_SUCCESS)
+		abort();
+	suite = CU_add_suite(name, NULL, NULL);
+	for (unsigned i = 0; i < n; i++)
+		if (!suite || !CU_add_test(suite, tests[i].name, tests[i].fn))
+			abort();
+	CU_basic_set_mode(CU_BRM_NORMAL);
+	CU_basic_run_tests();
+	run = CU_get_number_of_tests_run();
+	failed = CU_get_number_of_tests_failed();
+	CU_cleanup_registry();
+	reactors_stop();
+	printf("%s: %u passed, %u failed, %u skipped\n", name, run - failed - suite_skipped, failed, suite_skipped);
+	return failed || run != n;
+}
+
+/* 4096-aligned, or the program ends. */
+static inline void *suite_buf(size_t len)
+{
+	void *buf = aligned_alloc(4096, (len + 4095) / 4096 * 4096);
+
+	if (!buf)
+		abort();
+	return buf;
 }
 
 #endif
