@@ -83,16 +83,14 @@ size_t pr_image_put(const struct pr_state *s, uint8_t *out, size_t cap)
 	return c.len;
 }
 
-/* One name of the table: not empty, not too long, of bytes that are in a normalized iSCSI name. */
+/*
+ * One name of the table. Which characters an initiator name may have is for login to say; whatever a nexus was let in with must
+ * come back.
+ */
 static bool name_valid(const char *name, size_t room, size_t *len)
 {
 	*len = strnlen(name, room);
-	if (!*len || *len == room || *len > ISCSI_NAME_MAX)
-		return false;
-	for (size_t i = 0; i < *len; i++)
-		if ((uint8_t)name[i] <= ' ' || name[i] == 0x7f || name[i] == ',' || (name[i] >= 'A' && name[i] <= 'Z'))
-			return false;
-	return true;
+	return *len && *len < room && *len <= ISCSI_NAME_MAX;
 }
 
 /* The name table: ascending, every name used. */

@@ -85,6 +85,21 @@ static void test_largest(void)
 	round_trip();
 }
 
+/* Names that no login should let in are no reason to lose reservations. */
+static void test_odd_names(void)
+{
+	static const char *const names[] = { "x", "\x01", "a b,c", "IQN.Upper", "iqn.\xc3\xa4", "\xff" };
+
+	pr_world();
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct nexus who = { .tpgt = 1 };
+
+		strcpy(who.initiator, names[i]);
+		GOOD(pr(who, REGISTER, 0, 0, 1, 0));
+	}
+	round_trip();
+}
+
 /* The format as written down in pr/image.c; it may only change together with its version. */
 static void test_format(void)
 {
@@ -185,10 +200,6 @@ static void test_malformed(void)
 		{ "name past the end", REC + 8, 4, { 0, 0, 0, 62 } },
 		{ "name far past the end", REC + 8, 4, { 0xff, 0xff, 0xff, 0xff } },
 		{ "same nexus twice", REC + 20 + 12, 2, { 0, 1 } },
-		{ "upper case", NAMES, 1, { 'I' } },
-		{ "blank", NAMES + 3, 1, { ' ' } },
-		{ "comma", NAMES + 3, 1, { ',' } },
-		{ "delete", NAMES + 3, 1, { 0x7f } },
 		{ "names not ascending", NAMES + 29, 1, { 'c' } },
 		{ "names equal", NAMES + 29, 1, { 'b' } },
 		{ "empty name", NAMES, 1, { 0 } },
@@ -239,6 +250,7 @@ static void test_power_on(void)
 UNIT_MAIN("pr_image",
 	UNIT(test_round_trip),
 	UNIT(test_largest),
+	UNIT(test_odd_names),
 	UNIT(test_format),
 	UNIT(test_damage),
 	UNIT(test_crc),
