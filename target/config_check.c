@@ -46,6 +46,7 @@ void check_unique(struct check *k, struct check_unique *u, unsigned n, const cha
 		  bool of_lun)
 {
 	char first[64], found[256];
+	const yaml_node_t *value;
 
 	for (unsigned i = 0; i < n; i++)
 		u[i].order = i;
@@ -58,8 +59,9 @@ void check_unique(struct check *k, struct check_unique *u, unsigned n, const cha
 		unique_path(k, &u[owner], list, of_lun);
 		snprintf(first, sizeof(first), "%.63s", k->r->path);
 		unique_path(k, &u[i], list, of_lun);
+		value = doc_get(&k->r->doc, u[i].map, key);
 		reader_error_key(k->r, u[i].map, key, "%s is %s of %s on line %u already (expected a different one)",
-				 doc_describe(doc_get(&k->r->doc, u[i].map, key), found, sizeof(found)), what, first,
+				 value ? doc_describe(value, found, sizeof(found)) : "the default", what, first,
 				 doc_line(u[owner].map));
 		path_pop(k->r, 0);
 	}

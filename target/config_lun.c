@@ -228,15 +228,19 @@ static char *unique_file(const struct check *k, const yaml_node_t *map, const st
 	return k->files && l->path && reader_good(k->r, map, "path") ? path_identity(l->path) : NULL;
 }
 
+/*
+ * Given or derived: a given one may be a copy of another's. Without its first digit, which the NAA designator has no room for. A derived
+ * one is equal to another only when the names are, which was said.
+ */
 static char *unique_uuid(const struct check *k, const yaml_node_t *map, const struct config_lun *l)
 {
 	char *text;
 
-	if (!reader_good(k->r, map, "uuid"))
+	if (!reader_good(k->r, map, l->uuid_given ? "uuid" : "name"))
 		return NULL;
 	text = must_alloc(33, 1);
 	for (unsigned i = 0; i < 16; i++)
-		sprintf(text + 2 * i, "%02x", l->uuid[i]);
+		sprintf(text + 2 * i, "%02x", i ? l->uuid[i] : l->uuid[i] & 0x0f);
 	return text;
 }
 

@@ -17,6 +17,8 @@
 #define LUN "targets:\n- name: iqn.2026-11.com.example:t\n  luns:\n  - {lun: 0, name: a, "	/* line 4 */
 #define TARGET "targets:\n- name: iqn.2026-11.com.example:t\n  "				/* line 3 */
 #define NO_TARGETS "targets: []\n"
+/* sha256sum's first 16 bytes, with version 8 and variant 10b. The identity of a disk must never change. */
+#define UUID_OF_A "047228c3-3485-8945-bd2b-6a14732e402e"
 
 static char *messages;		/* of the last parse */
 
@@ -156,15 +158,16 @@ static void test_everything(void)
 	config_free(c);
 }
 
-/* The identity of a disk must never change: these are sha256sum's first 16 bytes with version 8 and variant 10b. */
 static void test_uuid_derived(void)
 {
 	struct config *c = good(LUN "backend: memory, size: 1M}\n");
-	char text[33];
+	const uint8_t *u = c->targets[0].luns[0].uuid;
+	char text[37];
+	size_t n = 0;
 
 	for (unsigned i = 0; i < 16; i++)
-		sprintf(text + 2 * i, "%02x", c->targets[0].luns[0].uuid[i]);
-	CU_ASSERT_STRING_EQUAL(text, "047228c334858945bd2b6a14732e402e");
+		n += (size_t)sprintf(text + n, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
+	CU_ASSERT_STRING_EQUAL(text, UUID_OF_A);
 	config_free(c);
 }
 
@@ -376,6 +379,18 @@ static void test_uuid(void)
 	UUID("6ba7b810-9dad-41d1-80b4000c04fd430c8");
 	bad(LUN "path: a, uuid: 00000000-0000-0000-0000-000000000000}\n",
 	    "t.yaml:4: targets[0].luns[0].uuid: the UUID of all zeroes (expected one of its own)\n");
+	/* The NAA designator has no room for the first digit. */
+	bad(LUN "path: a, uuid: 6ba7b810-9dad-41d1-80b4-00c04fd430c8}\n"
+	    "  - {lun: 1, name: b, path: b, uuid: 7ba7b810-9dad-41d1-80b4-00c04fd430c8}\n",
+	    "t.yaml:5: targets[0].luns[1].uuid: \"7ba7b810-9dad-41d1-80b4-00c04fd430c8\" is the UUID of targets[0].luns[0] on "
+	    "line 4 already (expected a different one)\n");
+	/* One may not be given what another has by its name. */
+	bad(LUN "path: a}\n  - {lun: 1, name: b, path: b, uuid: " UUID_OF_A "}\n",
+	    "t.yaml:5: targets[0].luns[1].uuid: \"" UUID_OF_A "\" is the UUID of targets[0].luns[0] on "
+	    "line 4 already (expected a different one)\n");
+	bad(TARGET "luns:\n  - {lun: 1, name: b, path: b, uuid: " UUID_OF_A "}\n  - {lun: 0, name: a, path: a}\n",
+	    "t.yaml:5: targets[0].luns[1].uuid: the default is the UUID of targets[0].luns[0] on "
+	    "line 4 already (expected a different one)\n");
 	bad(LUN "path: a, uuid: 6ba7b810-9dad-41d1-80b4-00c04fd430c8}\n"
 	    "  - {lun: 1, name: b, path: b, uuid: 6BA7B810-9dad-41d1-80b4-00c04fd430c8}\n",
 	    "t.yaml:5: targets[0].luns[1].uuid: \"6BA7B810-9dad-41d1-80b4-00c04fd430c8\" is the UUID of targets[0].luns[0] on "
