@@ -4,7 +4,8 @@
  * the step. tests/unit/step_world.h asserts what may never happen: I/O outside the LU or a buffer,
  * a unit too large, data-out beyond EDTL, a command that does not end.
  *
- * Input: 2 bytes of LU state, 1 of trouble and when, 1 of direction, 3 of EDTL, 16 of CDB, data-out.
+ * Input: 2 bytes of LU state, 1 of trouble and when, 1 of direction and how much smaller EDTL is,
+ * 3 of EDTL, 16 of CDB, data-out.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -50,14 +51,11 @@ static void state_set(const uint8_t *data)
 {
 	uint8_t *disk = w.disk;
 
-	if (disk) {
-		world_drop(&w);
+	world_drop(&w);
+	if (disk)
+		world_init_on(&w, disk);
+	else
 		world_init(&w);
-		free(w.disk);
-		w.disk = disk;
-	} else {
-		world_init(&w);
-	}
 	w.v.modes.wce = data[0] & 1;
 	w.v.caps.durable = data[0] & 2;
 	w.v.caps.readonly = data[0] & 4;
@@ -93,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < HEAD)
 		return 0;
 	state_set(data);
-	edtl = get_be24(data + 4) % sizeof(out);
+	edtl = (get_be24(data + 4) >> (data[3] >> 3 & 15)) % sizeof(out);
 	/* Data-out repeats what the input has, up to what a command could take. */
 	n = size - HEAD;
 	if (n && edtl) {
@@ -103,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (have < edtl)
 			memset(out + have, data[HEAD], edtl - have < 65536 ? edtl - have : 65536);
 	}
-	world_run(&w, data + 7, 16, (enum op_dir)(data[3] % 3), edtl, out);
+	world_run(&w, data + 7, 16, (enum op_dir)((data[3] & 7) % 3), edtl, out);
 	assert(w.steps < 100000);
 	assert(w.c.status != SAM_CHECK_CONDITION || w.c.sense.key != SK_NO_SENSE);
 	return 0;

@@ -43,9 +43,12 @@ struct step_world {
 	size_t tracelen;
 };
 
-static inline void world_init(struct step_world *w)
+/* disk: WORLD_SIZE bytes, whose content stays; world_fini() frees it. */
+static inline void world_init_on(struct step_world *w, uint8_t *disk)
 {
+	assert(disk);
 	memset(w, 0, sizeof(*w));
+	w->disk = disk;
 	w->tpgt = 1;
 	w->target = (struct scsi_target){ .name = "iqn.2026-11.com.example:t", .tpgts = &w->tpgt,
 					  .ntpgts = 1, .luns = &w->lun, .nluns = 1 };
@@ -59,8 +62,11 @@ static inline void world_init(struct step_world *w)
 		.modes = { .wce = true }, .pr = pr_none,
 	};
 	w->gate.access = WORLD_ALL;
-	w->disk = calloc(1, WORLD_SIZE);
-	assert(w->disk);
+}
+
+static inline void world_init(struct step_world *w)
+{
+	world_init_on(w, calloc(1, WORLD_SIZE));
 }
 
 static inline void world_drop(struct step_world *w)
@@ -141,15 +147,17 @@ static inline uint8_t *world_io_check(struct step_world *w, const struct scsi_io
 
 static inline void world_io(struct step_world *w)
 {
-	static const char *const ops[IO_OPS] = { "read", "write", "flush", "discard", "zero", "extent",
-						 "space", "prefetch" };
+	static const char *const ops[IO_OPS] = {
+		"read", "write", "flush", "discard", "zero", "extent", "space", "prefetch"
+	};
 	static const char *const areas[] = { "", " in", " out", " scratch" };
 	struct scsi_io *io = &w->c.io;
 	uint8_t *buf = world_io_check(w, io);
 
 	world_say(w, "%s", ops[io->op]);
 	if (io->len)
-		world_say(w, " %llu+%llu", (unsigned long long)io->off, (unsigned long long)io->len);
+		world_say(w, " %llu+%llu", (unsigned long long)io->off,
+			  (unsigned long long)io->len);
 	if (io->area)
 		world_say(w, "%s+%u", areas[io->area], io->area_off);
 	if (io->flags)
@@ -209,7 +217,8 @@ static inline void world_end(struct step_world *w)
 	else
 		world_say(w, "STATUS %02x", c->status);
 	if (c->status == SAM_CHECK_CONDITION && s->sks_valid) {
-		world_say(w, " %s:%u", s->sks[0] & 0x40 ? "cdb" : "param", s->sks[1] << 8 | s->sks[2]);
+		world_say(w, " %s:%u", s->sks[0] & 0x40 ? "cdb" : "param",
+			  s->sks[1] << 8 | s->sks[2]);
 		if (s->sks[0] & 0x08)
 			world_say(w, ".%u", s->sks[0] & 7);
 	}

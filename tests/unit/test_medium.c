@@ -25,18 +25,22 @@ static void begin(void)
 static void test_read(void)
 {
 	BEGIN();
-	TRACE(&w, IN, 512, NULL, "read 512+512 in+0; GOOD in=512 want=512", 0x28, 0, B4(1), 0, B2(1), 0);
+	TRACE(&w, IN, 512, NULL, "read 512+512 in+0; GOOD in=512 want=512",
+	      0x28, 0, B4(1), 0, B2(1), 0);
 	CU_ASSERT_EQUAL(memcmp(w.c.in, data + 512, 512), 0);
-	TRACE(&w, IN, 512, NULL, "read 512+512 in+0; GOOD in=512 want=512", 0xa8, 0, B4(1), B4(1), 0, 0);
+	TRACE(&w, IN, 512, NULL, "read 512+512 in+0; GOOD in=512 want=512",
+	      0xa8, 0, B4(1), B4(1), 0, 0);
 	TRACE(&w, IN, 512, NULL, "read 512+512 in+0; GOOD in=512 want=512",
 	      0x88, 0x08, B8(1), B4(1), 0, 0);
 	TRACE(&w, IN, 512, NULL, "read 512+512 in+0; GOOD in=512 want=512", 0x08, 0, 0, 1, 1, 0);
 	/* READ(6): zero is 256, and there are 21 bits of LBA. */
-	TRACE(&w, IN, 131072, NULL, "read 0+131072 in+0; GOOD in=131072 want=131072", 0x08, 0, 0, 0, 0, 0);
+	TRACE(&w, IN, 131072, NULL, "read 0+131072 in+0; GOOD in=131072 want=131072",
+	      0x08, 0, 0, 0, 0, 0);
 	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00", 0x08, 0x1f, 0xff, 0xff, 1, 0);
 	/* Units. */
 	TRACE(&w, IN, 0x280000, NULL,
-	      "read 0+1048576 in+0; read 1048576+1048576 in+1048576; read 2097152+524288 in+2097152; "
+	      "read 0+1048576 in+0; read 1048576+1048576 in+1048576; "
+	      "read 2097152+524288 in+2097152; "
 	      "GOOD in=2621440 want=2621440", 0x28, 0, B4(0), 0, B2(0x1400), 0);
 	END();
 }
@@ -54,7 +58,8 @@ static void test_read_range(void)
 	      0x28, 0, B4(CAPACITY - 1), 0, B2(1), 0);
 	/* Nothing wraps. */
 	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00", 0x88, 0, B8(0xffffffffffffffff), B4(1), 0, 0);
-	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00", 0x88, 0, B8(0xffffffffffffffff), B4(0xffffffff), 0, 0);
+	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00",
+	      0x88, 0, B8(0xffffffffffffffff), B4(0xffffffff), 0, 0);
 	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00", 0x88, 0, B8(1ull << 63), B4(1), 0, 0);
 	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00", 0x88, 0, B8(1ull << 55), B4(1), 0, 0);
 	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00", 0xa8, 0, B4(1), B4(0xffffffff), 0, 0);
@@ -68,12 +73,16 @@ static void test_read_range(void)
 static void test_read_residual(void)
 {
 	BEGIN();
-	TRACE(&w, IN, 10000, NULL, "read 0+512 in+0; GOOD in=512 want=512", 0x28, 0, B4(0), 0, B2(1), 0);
+	TRACE(&w, IN, 10000, NULL, "read 0+512 in+0; GOOD in=512 want=512",
+	      0x28, 0, B4(0), 0, B2(1), 0);
 	TRACE(&w, IN, 0, NULL, "GOOD want=512", 0x28, 0, B4(0), 0, B2(1), 0);
 	TRACE(&w, NONE, 0, NULL, "GOOD want=512", 0x28, 0, B4(0), 0, B2(1), 0);
-	TRACE(&w, IN, 200, NULL, "read 0+512 in+0; GOOD in=512 want=512", 0x28, 0, B4(0), 0, B2(1), 0);
-	TRACE(&w, IN, 512, NULL, "read 0+512 in+0; GOOD in=512 want=1024", 0x28, 0, B4(0), 0, B2(2), 0);
-	TRACE(&w, IN, 513, NULL, "read 0+1024 in+0; GOOD in=1024 want=1536", 0x28, 0, B4(0), 0, B2(3), 0);
+	TRACE(&w, IN, 200, NULL, "read 0+512 in+0; GOOD in=512 want=512",
+	      0x28, 0, B4(0), 0, B2(1), 0);
+	TRACE(&w, IN, 512, NULL, "read 0+512 in+0; GOOD in=512 want=1024",
+	      0x28, 0, B4(0), 0, B2(2), 0);
+	TRACE(&w, IN, 513, NULL, "read 0+1024 in+0; GOOD in=1024 want=1536",
+	      0x28, 0, B4(0), 0, B2(3), 0);
 	/* The wrong direction. */
 	TRACE(&w, OUT, 512, data, "CHECK 5/0e/03", 0x28, 0, B4(0), 0, B2(1), 0);
 	END();
@@ -250,7 +259,8 @@ static void test_write_atomic(void)
 	BEGIN();
 	TRACE(&w, OUT, 512, data, "CHECK 5/20/00", 0x9c, 0, B8(0), 0, 0, B2(1), 0, 0);
 	w.v.caps.atomic_max = 4096;
-	TRACE(&w, OUT, 1024, data, "gather 1024; hold 512+1024; write 512+1024 out+0 atomic; GOOD want=1024",
+	TRACE(&w, OUT, 1024, data,
+	      "gather 1024; hold 512+1024; write 512+1024 out+0 atomic; GOOD want=1024",
 	      0x9c, 0, B8(1), 0, 0, B2(2), 0, 0);
 	TRACE(&w, OUT, 512, data,
 	      "gather 512; hold 0+512; write 0+512 out+0 atomic; flush; GOOD want=512",
@@ -263,7 +273,8 @@ static void test_write_atomic(void)
 	TRACE(&w, OUT, 512, data, "CHECK 5/24/00 cdb:11.0", 0x9c, 0, B8(0), 0, 1, B2(1), 0, 0);
 	/* A store that promises more than one unit is not believed beyond it. */
 	w.v.caps.atomic_max = 4 << 20;
-	TRACE(&w, OUT, 2049 * 512, data, "CHECK 5/24/00 cdb:12", 0x9c, 0, B8(0), 0, 0, B2(2049), 0, 0);
+	TRACE(&w, OUT, 2049 * 512, data, "CHECK 5/24/00 cdb:12",
+	      0x9c, 0, B8(0), 0, 0, B2(2049), 0, 0);
 	END();
 }
 
@@ -287,7 +298,8 @@ static void test_prefetch(void)
 	BEGIN();
 	TRACE(&w, NONE, 0, NULL, "prefetch 512+512; GOOD", 0x34, 0, B4(1), 0, B2(1), 0);
 	TRACE(&w, NONE, 0, NULL, "prefetch 512+512; GOOD", 0x90, 0x02, B8(1), B4(1), 3, 0);
-	TRACE(&w, NONE, 0, NULL, "prefetch 8388096+512; GOOD", 0x34, 0, B4(CAPACITY - 1), 0, B2(0), 0);
+	TRACE(&w, NONE, 0, NULL, "prefetch 8388096+512; GOOD",
+	      0x34, 0, B4(CAPACITY - 1), 0, B2(0), 0);
 	TRACE(&w, NONE, 0, NULL, "GOOD", 0x34, 0, B4(CAPACITY), 0, B2(0), 0);
 	TRACE(&w, NONE, 0, NULL, "CHECK 5/21/00", 0x34, 0, B4(CAPACITY), 0, B2(1), 0);
 	TRACE(&w, NONE, 0, NULL, "CHECK 5/21/00", 0x90, 0, B8(-1), B4(0), 0, 0);
@@ -309,7 +321,8 @@ static void test_reassign(void)
 	TRACE(&w, OUT, 4, two, "gather 4; CHECK 5/1a/00 want=4", 0x07, 0, 0, 0, 0, 0);
 	TRACE(&w, OUT, 3, two, "CHECK 5/1a/00", 0x07, 0, 0, 0, 0, 0);
 	TRACE(&w, NONE, 0, NULL, "CHECK 5/1a/00", 0x07, 0, 0, 0, 0, 0);
-	TRACE(&w, OUT, sizeof(wide), wide, "gather 12; CHECK 5/21/00 want=12", 0x07, 0x02, 0, 0, 0, 0);
+	TRACE(&w, OUT, sizeof(wide), wide, "gather 12; CHECK 5/21/00 want=12",
+	      0x07, 0x02, 0, 0, 0, 0);
 	TRACE(&w, OUT, 4, longlist, "gather 4; CHECK 5/1a/00 want=4", 0x07, 0x01, 0, 0, 0, 0);
 	TRACE(&w, OUT, 4, reserved, "gather 4; CHECK 5/26/00 param:0 want=4", 0x07, 0, 0, 0, 0, 0);
 	END();

@@ -81,7 +81,7 @@ static void test_unit_attention(void)
 	END();
 }
 
-/* REQUEST SENSE returns it as data, with GOOD, and it is gone. REPORT LUNS clears what it answers. */
+/* REQUEST SENSE returns it as data, and it is gone. REPORT LUNS clears what it answers. */
 static void test_unit_attention_as_data(void)
 {
 	BEGIN();
@@ -102,7 +102,8 @@ static void test_reservation(void)
 {
 	BEGIN();
 	w.gate.access = CONFLICT_WRITES;
-	TRACE(&w, IN, 512, NULL, "read 0+512 in+0; GOOD in=512 want=512", 0x28, 0, B4(0), 0, B2(1), 0);
+	TRACE(&w, IN, 512, NULL, "read 0+512 in+0; GOOD in=512 want=512",
+	      0x28, 0, B4(0), 0, B2(1), 0);
 	TRACE(&w, OUT, 512, data, "STATUS 18", 0x2a, 0, B4(0), 0, B2(1), 0);
 	TRACE(&w, OUT, 24, data, "STATUS 18", 0x42, 0, 0, 0, 0, 0, 0, B2(24), 0);
 	TRACE(&w, OUT, 512, data, "STATUS 18", 0x41, 0, B4(0), 0, B2(1), 0);
@@ -186,7 +187,8 @@ static void test_failed(void)
 	w.v.failed = true;
 	TRACE(&w, OUT, 512, data, "CHECK 3/0c/00", 0x2a, 0, B4(0), 0, B2(1), 0);
 	TRACE(&w, NONE, 0, NULL, "CHECK 3/0c/00", 0x35, 0, B4(0), 0, B2(0), 0);
-	TRACE(&w, IN, 512, NULL, "read 0+512 in+0; GOOD in=512 want=512", 0x28, 0, B4(0), 0, B2(1), 0);
+	TRACE(&w, IN, 512, NULL, "read 0+512 in+0; GOOD in=512 want=512",
+	      0x28, 0, B4(0), 0, B2(1), 0);
 	TRACE(&w, NONE, 0, NULL, "GOOD", 0x00, 0, 0, 0, 0, 0);
 	END();
 }
@@ -201,7 +203,8 @@ static void test_failed_meanwhile(void)
 {
 	BEGIN();
 	w.between = fail_lu;
-	TRACE(&w, OUT, 512, data, "gather 512; CHECK 3/0c/00 want=512", 0x2a, 0, B4(0), 0, B2(1), 0);
+	TRACE(&w, OUT, 512, data, "gather 512; CHECK 3/0c/00 want=512",
+	      0x2a, 0, B4(0), 0, B2(1), 0);
 	w.v.failed = false;
 	w.fail_io = 1;
 	w.fail_err = -EIO;

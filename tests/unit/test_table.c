@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command table as data: what dispatch, validation and REPORT SUPPORTED OPERATION CODES rely on. */
+/* The command table as data: what dispatch, validation and RSOC rely on. */
 #include <string.h>
 
 #include "scsi/table.h"
@@ -37,7 +37,8 @@ static void test_shape(void)
 		CU_ASSERT(op->dir <= OP_DIR_OUT && op->pr < PRC_COUNT);
 		/* What answers without a LU answers before everything else. */
 		if (op->flags & OP_NO_LU)
-			CU_ASSERT(op->flags & OP_UA_PASS && op->flags & OP_NOT_READY && op->pr == PRC_FREE);
+			CU_ASSERT(op->flags & OP_UA_PASS && op->flags & OP_NOT_READY &&
+				  op->pr == PRC_FREE);
 		if (op->flags & OP_WRITE)
 			CU_ASSERT_EQUAL(op->pr, PRC_WRITE);
 	}
@@ -87,9 +88,10 @@ static void test_lba_and_length(void)
 		default:
 			CU_ASSERT(usage_full(op, 2, 8));
 			CU_ASSERT(op->opcode == 0x89 ? usage_full(op, 13, 1) :
-				  op->opcode == 0x9c ? usage_full(op, 12, 2) : usage_full(op, 10, 4));
+				  op->opcode == 0x9c ? usage_full(op, 12, 2) :
+				  usage_full(op, 10, 4));
 		}
-		/* No protection: the field must be zero. READ(6) and WRITE(6) have LBA there, GET LBA STATUS its SA. */
+		/* No protection information: the field must be zero. */
 		CU_ASSERT_EQUAL(op->usage[1] & 0xe0, 0);
 	}
 }
@@ -180,7 +182,8 @@ static void test_all_are_executed(void)
 		const struct scsi_op *op = &scsi_ops[i];
 		uint8_t cdb[16] = { op->opcode, op->sa >= 0 ? (uint8_t)op->sa : 0 };
 
-		world_run(&w, cdb, op->len, op->dir, op->dir == OP_DIR_NONE ? 0 : sizeof(data), data);
+		world_run(&w, cdb, op->len, op->dir, op->dir == OP_DIR_NONE ? 0 : sizeof(data),
+			  data);
 		CU_ASSERT_PTR_EQUAL(w.c.op, op);
 		if (w.c.status == SAM_CHECK_CONDITION)
 			CU_ASSERT_NOT_EQUAL(w.c.sense.asc, 0x20);

@@ -175,7 +175,8 @@ static void test_write_same(void)
 	TRACE(&w, NONE, 0, NULL, "zero 512+1024; GOOD", 0x93, 0x01, B8(1), B4(2), 0, 0);
 	TRACE(&w, NONE, 0, NULL, "zero 512+1024 unmap; GOOD", 0x93, 0x09, B8(1), B4(2), 0, 0);
 	w.v.modes.wce = false;
-	TRACE(&w, NONE, 0, NULL, "zero 512+1024 unmap; flush; GOOD", 0x93, 0x09, B8(1), B4(2), 0, 0);
+	TRACE(&w, NONE, 0, NULL, "zero 512+1024 unmap; flush; GOOD",
+	      0x93, 0x09, B8(1), B4(2), 0, 0);
 	END();
 }
 
@@ -221,7 +222,8 @@ static bool desc_is(unsigned i, uint64_t lba, uint32_t n, uint8_t status)
 {
 	const uint8_t *d = w.c.in + 8 + 16 * i;
 
-	return get_be64(d) == lba && get_be32(d + 8) == n && d[12] == status && !d[13] && !d[14] && !d[15];
+	return get_be64(d) == lba && get_be32(d + 8) == n && d[12] == status && !d[13] && !d[14] &&
+	       !d[15];
 }
 
 static void test_get_lba_status(void)
@@ -239,19 +241,23 @@ static void test_get_lba_status(void)
 	CU_ASSERT(desc_is(2, 24, 8, 0));
 	CU_ASSERT(desc_is(3, 32, CAPACITY - 32, 1));
 	/* From the middle of an extent. */
-	world_run(&w, (const uint8_t[]){ 0x9e, 0x12, B8(9), B4(24), 0, 0 }, 16, OP_DIR_IN, 24, NULL);
+	world_run(&w, (const uint8_t[]){ 0x9e, 0x12, B8(9), B4(24), 0, 0 },
+		  16, OP_DIR_IN, 24, NULL);
 	CU_ASSERT_EQUAL(w.c.in_len, 24);
 	CU_ASSERT_EQUAL(get_be32(w.c.in), 20);
 	CU_ASSERT(desc_is(0, 9, 15, 1));
 	/* The last block. */
-	world_run(&w, (const uint8_t[]){ 0x9e, 0x12, B8(CAPACITY - 1), B4(24), 0, 0 }, 16, OP_DIR_IN, 24,
+	world_run(&w, (const uint8_t[]){ 0x9e, 0x12, B8(CAPACITY - 1), B4(24), 0, 0 },
+		  16, OP_DIR_IN, 24,
 		  NULL);
 	CU_ASSERT(desc_is(0, CAPACITY - 1, 1, 1));
 	/* Room for two and a half. */
-	world_run(&w, (const uint8_t[]){ 0x9e, 0x12, B8(0), B4(48), 0, 0 }, 16, OP_DIR_IN, 48, NULL);
+	world_run(&w, (const uint8_t[]){ 0x9e, 0x12, B8(0), B4(48), 0, 0 },
+		  16, OP_DIR_IN, 48, NULL);
 	CU_ASSERT_EQUAL(w.c.in_len, 40);
 	/* Less than one: cut. */
-	TRACE(&w, IN, 10, NULL, "buffers 24; extent 0+8388608; extent 4096+8384512; GOOD in=10 want=10",
+	TRACE(&w, IN, 10, NULL,
+	      "buffers 24; extent 0+8388608; extent 4096+8384512; GOOD in=10 want=10",
 	      0x9e, 0x12, B8(0), B4(10), 0, 0);
 	TRACE(&w, IN, 0, NULL, "GOOD", 0x9e, 0x12, B8(0), B4(0), 0, 0);
 	END();
@@ -279,11 +285,13 @@ static void test_get_lba_status_all_mapped(void)
 	      0x9e, 0x12, B8(1), B4(4096), 0, 0);
 	CU_ASSERT(desc_is(0, 1, CAPACITY - 1, 0));
 	w.v.caps.size = 3ull << 40;
-	world_run(&w, (const uint8_t[]){ 0x9e, 0x12, B8(0), B4(4096), 0, 0 }, 16, OP_DIR_IN, 4096, NULL);
+	world_run(&w, (const uint8_t[]){ 0x9e, 0x12, B8(0), B4(4096), 0, 0 },
+		  16, OP_DIR_IN, 4096, NULL);
 	CU_ASSERT_EQUAL(w.c.in_len, 40);
 	CU_ASSERT(desc_is(0, 0, UINT32_MAX, 0));
 	CU_ASSERT(desc_is(1, UINT32_MAX, (uint32_t)((3ull << 31) - UINT32_MAX), 0));
-	world_run(&w, (const uint8_t[]){ 0x9e, 0x12, B8(0), B4(24), 0, 0 }, 16, OP_DIR_IN, 24, NULL);
+	world_run(&w, (const uint8_t[]){ 0x9e, 0x12, B8(0), B4(24), 0, 0 },
+		  16, OP_DIR_IN, 24, NULL);
 	CU_ASSERT_EQUAL(w.c.in_len, 24);
 	END();
 }
@@ -294,7 +302,8 @@ static void test_get_lba_status_ragged(void)
 	BEGIN();
 	w.v.block_size = 8192;		/* two pages of the disk in memory each */
 	memset(w.mapped, false, 3);
-	world_run(&w, (const uint8_t[]){ 0x9e, 0x12, B8(0), B4(4096), 0, 0 }, 16, OP_DIR_IN, 4096, NULL);
+	world_run(&w, (const uint8_t[]){ 0x9e, 0x12, B8(0), B4(4096), 0, 0 },
+		  16, OP_DIR_IN, 4096, NULL);
 	CU_ASSERT(desc_is(0, 0, 1, 1));
 	CU_ASSERT(desc_is(1, 1, WORLD_SIZE / 8192 - 1, 0));
 	CU_ASSERT_EQUAL(w.c.in_len, 40);

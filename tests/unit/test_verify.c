@@ -32,7 +32,8 @@ static void test_verify_medium(void)
 	TRACE(&w, OUT, 1024, data, "read 512+1024 scratch+0; GOOD", 0x2f, 0, B4(1), 0, B2(2), 0);
 	/* No data moves: longer than MAXIMUM TRANSFER LENGTH, unit by unit. */
 	TRACE(&w, NONE, 0, NULL,
-	      "read 0+1048576 scratch+0; read 1048576+1048576 scratch+0; read 2097152+1048576 scratch+0; "
+	      "read 0+1048576 scratch+0; read 1048576+1048576 scratch+0; "
+	      "read 2097152+1048576 scratch+0; "
 	      "read 3145728+1048576 scratch+0; read 4194304+512 scratch+0; GOOD",
 	      0x2f, 0, B4(0), 0, B2(8193), 0);
 	TRACE(&w, NONE, 0, NULL, "GOOD", 0x2f, 0, B4(0), 0, B2(0), 0);
@@ -40,7 +41,8 @@ static void test_verify_medium(void)
 	TRACE(&w, NONE, 0, NULL, "CHECK 5/24/00 cdb:1.7", 0x2f, 0x20, B4(0), 0, B2(1), 0);
 	w.fail_io = 1;
 	w.fail_err = -EIO;
-	TRACE(&w, NONE, 0, NULL, "read 0+512 scratch+0; CHECK 3/11/00", 0x2f, 0, B4(0), 0, B2(1), 0);
+	TRACE(&w, NONE, 0, NULL, "read 0+512 scratch+0; CHECK 3/11/00",
+	      0x2f, 0, B4(0), 0, B2(1), 0);
 	END();
 }
 
@@ -56,7 +58,8 @@ static void test_verify_each(void)
 	/* In the second unit. */
 	w.disk[0x100000 + 3] ^= 1;
 	TRACE(&w, OUT, 0x100200, data + 0x800,
-	      "gather 1049088; read 2048+1048576 scratch+0; CHECK e/1d/00 info=1046531 want=1049088",
+	      "gather 1049088; read 2048+1048576 scratch+0; "
+	      "CHECK e/1d/00 info=1046531 want=1049088",
 	      0x8f, 0x02, B8(4), B4(0x801), 0, 0);
 	w.disk[0x100000 + 3] ^= 1;
 	w.disk[0x100800 + 3] ^= 1;
@@ -80,7 +83,8 @@ static void test_verify_same(void)
 	TRACE(&w, OUT, 512, data, "gather 512; read 0+8192 scratch+0; GOOD want=512",
 	      0x2f, 0x06, B4(0), 0, B2(16), 0);
 	w.disk[5130] = 'y';
-	TRACE(&w, OUT, 512, data, "gather 512; read 0+8192 scratch+0; CHECK e/1d/00 info=10 want=512",
+	TRACE(&w, OUT, 512, data,
+	      "gather 512; read 0+8192 scratch+0; CHECK e/1d/00 info=10 want=512",
 	      0x2f, 0x06, B4(0), 0, B2(16), 0);
 	TRACE(&w, OUT, 0, NULL, "GOOD", 0x2f, 0x06, B4(0), 0, B2(0), 0);
 	TRACE(&w, OUT, 0, NULL, "GOOD want=512", 0x2f, 0x06, B4(0), 0, B2(1), 0);
@@ -130,7 +134,8 @@ static void test_write_verify_fails(void)
 	TRACE(&w, OUT, 512, data,
 	      "gather 512; write 0+512 out+0; read 0+512 scratch+0; CHECK e/1d/00 info=5 want=512",
 	      0x2e, 0x02, B4(0), 0, B2(1), 0);
-	TRACE(&w, OUT, 512, data, "gather 512; write 0+512 out+0; read 0+512 scratch+0; GOOD want=512",
+	TRACE(&w, OUT, 512, data,
+	      "gather 512; write 0+512 out+0; read 0+512 scratch+0; GOOD want=512",
 	      0x2e, 0, B4(0), 0, B2(1), 0);
 	END();
 }
@@ -143,7 +148,8 @@ static void test_compare_and_write(void)
 	memcpy(list, data + 512, 1024);
 	memset(list + 1024, 'N', 1024);
 	TRACE(&w, OUT, 2048, list,
-	      "gather 2048; hold 512+1024; read 512+1024 scratch+0; write 512+1024 out+1024; GOOD want=2048",
+	      "gather 2048; hold 512+1024; read 512+1024 scratch+0; "
+	      "write 512+1024 out+1024; GOOD want=2048",
 	      0x89, 0, B8(1), 0, 0, 0, 2, 0, 0);
 	CU_ASSERT_EQUAL(memcmp(w.disk + 512, list + 1024, 1024), 0);
 	CU_ASSERT_EQUAL(memcmp(w.disk + 1536, data + 1536, 512), 0);
@@ -154,11 +160,13 @@ static void test_compare_and_write(void)
 	memset(list, 'N', 1024);
 	list[1023] = 'M';
 	TRACE(&w, OUT, 2048, list,
-	      "gather 2048; hold 512+1024; read 512+1024 scratch+0; CHECK e/1d/00 info=1023 want=2048",
+	      "gather 2048; hold 512+1024; read 512+1024 scratch+0; "
+	      "CHECK e/1d/00 info=1023 want=2048",
 	      0x89, 0, B8(1), 0, 0, 0, 2, 0, 0);
 	list[1023] = 'N';
 	TRACE(&w, OUT, 2048, list,
-	      "gather 2048; hold 512+1024; read 512+1024 scratch+0; write 512+1024 out+1024; flush; "
+	      "gather 2048; hold 512+1024; read 512+1024 scratch+0; "
+	      "write 512+1024 out+1024; flush; "
 	      "GOOD want=2048", 0x89, 0x08, B8(1), 0, 0, 0, 2, 0, 0);
 	END();
 }
@@ -210,7 +218,8 @@ static void test_compare_and_write_longest(void)
 	w.v.block_size = 4096;
 	memcpy(list, w.disk, sizeof(list) / 2);
 	TRACE(&w, OUT, sizeof(list), list,
-	      "gather 2088960; hold 0+1044480; read 0+1044480 scratch+0; write 0+1044480 out+1044480; "
+	      "gather 2088960; hold 0+1044480; read 0+1044480 scratch+0; "
+	      "write 0+1044480 out+1044480; "
 	      "GOOD want=2088960", 0x89, 0, B8(0), 0, 0, 0, 255, 0, 0);
 	END();
 }
