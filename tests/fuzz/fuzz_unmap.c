@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The input is an UNMAP parameter list. Whatever it is, I/O stays inside the LU and the command ends
- * with GOOD, and then every whole descriptor's blocks read zero, or with ILLEGAL REQUEST.
+ * The input is an UNMAP parameter list. Whatever it is, I/O stays inside the LU and the command
+ * ends: with GOOD, and then every whole descriptor's blocks read zero, or with ILLEGAL REQUEST.
  */
 #include <stddef.h>
 #include <stdint.h>
