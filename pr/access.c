@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The access matrix (SPC-4 5.13.1, tables 65 and 66; SBC-3 table 13): which classes of commands pass, by type and by what the
- * nexus is to the reservation. The class of a command is in its row of the command table.
+ * The access matrix (SPC-4 5.13.1, tables 65 and 66; SBC-3 table 13): which classes of commands
+ * pass, by type and by what the nexus is to the reservation. The class of a command is in its row
+ * of the command table.
  */
 #include "pr/state.h"
 
@@ -21,8 +22,9 @@ enum {
 static const uint32_t matrix[PR_EXCLUSIVE_ACCESS_AR + 1][ROLE_COUNT] = {
 	/*			     unregistered	registered	holder */
 	/*
-	 * No reservation. Registrations alone restrict nothing but RESERVE and RELEASE (SPC-2 5.5.1: they conflict while any
-	 * initiator is registered); with none at all EVERYTHING passes, see below.
+	 * No reservation. Registrations alone restrict nothing but RESERVE and RELEASE (SPC-2
+	 * 5.5.1: they conflict while any initiator is registered); with none at all EVERYTHING
+	 * passes, see below.
 	 */
 	[PR_NONE]		= { READS_WRITES,	READS_WRITES,	READS_WRITES },
 	[PR_WRITE_EXCLUSIVE]	= { READS,		READS,		EVERYTHING },

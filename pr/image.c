@@ -12,12 +12,13 @@
  *	28	1	type, 0 without a reservation
  *	29	1	bit 0: APTPL
  *	30	2	0
- *	32		registrations, 20 bytes each: key (8), offset of the name (4), target portal group tag (2), ISID (6)
+ *	32		registrations, 20 bytes each: key (8), offset of the name (4), target
+ *			portal group tag (2), ISID (6)
  *			name table: null-terminated names, ascending
  *		4	CRC32C of all bytes before it
  *
- * There is one image for each value and the other way round. A reader takes nothing else: an image that is not whole is for the
- * administrator to look at, not for us to guess at.
+ * There is one image for each value and the other way round. A reader takes nothing else: an image
+ * that is not whole is for the administrator to look at, not for us to guess at.
  */
 #include "pr/state.h"
 
@@ -35,8 +36,10 @@ static const uint8_t magic[8] = { 'H', 'F', 'P', 'R', 'S', 'T', 'A', 'T' };
 static uint32_t crc32c(const uint8_t *p, size_t len)
 {
 	static const uint32_t nibble[16] = {
-		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-		0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1,
+		0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+		0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
+		0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
 	};
 	uint32_t crc = 0xffffffff;
 
@@ -84,8 +87,8 @@ size_t pr_image_put(const struct pr_state *s, uint8_t *out, size_t cap)
 }
 
 /*
- * One name of the table. Which characters an initiator name may have is for login to say; whatever a nexus was let in with must
- * come back.
+ * One name of the table. Which characters an initiator name may have is for login to say; whatever
+ * a nexus was let in with must come back.
  */
 static bool name_valid(const char *name, size_t room, size_t *len)
 {
@@ -103,7 +106,8 @@ static bool names_valid(const struct pr_state *s)
 		bool used = false;
 		size_t len;
 
-		if (!name_valid(names + off, s->names_len - off, &len) || (before && strcmp(before, names + off) >= 0))
+		if (!name_valid(names + off, s->names_len - off, &len) ||
+		    (before && strcmp(before, names + off) >= 0))
 			return false;
 		for (unsigned i = 0; i < s->nregs && !used; i++)
 			used = s->regs[i].name == off;
@@ -115,7 +119,10 @@ static bool names_valid(const struct pr_state *s)
 	return true;
 }
 
-/* The records: a key, a name that starts where it says, no nexus twice. Needs a valid name table to mean something. */
+/*
+ * The records: a key, a name that starts where it says, no nexus twice. Needs a valid name table to
+ * mean something.
+ */
 static bool regs_valid(const struct pr_state *s)
 {
 	const char *names = pr_names(s);
@@ -133,7 +140,10 @@ static bool regs_valid(const struct pr_state *s)
 	return true;
 }
 
-/* A single holder is a registrant; all registrants are at least one; no reservation has no holder (SPC-4 5.13.10). */
+/*
+ * A single holder is a registrant; all registrants are at least one; no reservation has no holder
+ * (SPC-4 5.13.10).
+ */
 static bool holder_valid(const struct pr_state *s)
 {
 	if (s->type == PR_NONE)
@@ -153,7 +163,8 @@ bool pr_image_get(const uint8_t *in, size_t len, struct pr_state *buf, size_t ca
 	uint8_t flags;
 
 	p = rcur_take(&c, sizeof(magic));
-	if (!p || memcmp(p, magic, sizeof(magic)) || rcur_be32(&c) != VERSION || rcur_be32(&c) != len)
+	if (!p || memcmp(p, magic, sizeof(magic)) || rcur_be32(&c) != VERSION ||
+	    rcur_be32(&c) != len)
 		return false;
 	s.generation = rcur_be32(&c);
 	s.names_len = rcur_be32(&c);

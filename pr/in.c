@@ -5,9 +5,14 @@
 
 enum {
 	SCOPE_LU = 0,
-	/* REPORT CAPABILITIES, byte 2 (SPC-4 table 207). RLR_C is 0: reservations are never lost in part. */
+	/*
+	 * REPORT CAPABILITIES, byte 2 (SPC-4 table 207). RLR_C is 0: reservations are never lost in
+	 * part.
+	 */
 	CRH = 0x10, SIP_C = 0x08, ATP_C = 0x04, PTPL_C = 0x01,
-	/* Byte 3. ALLOW COMMANDS 100b: as table 65 has it, without the exceptions of older devices. */
+	/*
+	 * Byte 3. ALLOW COMMANDS 100b: as table 65 has it, without the exceptions of older devices.
+	 */
 	TMV = 0x80, ALLOW_COMMANDS = 4 << 4, PTPL_A = 0x01,
 	/* Bytes 4 and 5 (table 209): all six types. */
 	TYPES_LOW = 0x80 | 0x40 | 0x20 | 0x08 | 0x02, TYPES_HIGH = 0x01,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PERSISTENT RESERVE OUT (SPC-4 5.13, 6.16): one function per service action. Each one judges against the old value and makes
- * the new one in fx->pr_buf, which nobody sees unless the command ends GOOD; so "nothing is changed" needs no undoing.
+ * PERSISTENT RESERVE OUT (SPC-4 5.13, 6.16): one function per service action. Each one judges
+ * against the old value and makes the new one in fx->pr_buf, which nobody sees unless the command
+ * ends GOOD; so "nothing is changed" needs no undoing.
  */
 #include <assert.h>
 
@@ -9,12 +10,11 @@
 #include "pr/transportid.h"
 
 enum {
-	PARAM_BASIC = 24,		/* bytes: the basic parameter list, and the fixed part of REGISTER AND MOVE's */
-	PARAM_TID_LEN = 24,		/* where TRANSPORTID PARAMETER DATA LENGTH is (table 215) */
-	PARAM_TIDS = 28,
+	PARAM_BASIC = 24,	/* bytes: the basic list; the fixed part of REGISTER AND MOVE's */
+	PARAM_TIDS = 28,	/* behind TRANSPORTID PARAMETER DATA LENGTH (table 215) */
 	PARAM_SA_KEY = 8,
-	PARAM_FLAGS = 20,		/* table 214: SPEC_I_PT, ALL_TG_PT, APTPL */
-	MOVE_RTPI = 18,			/* table 217 */
+	PARAM_FLAGS = 20,	/* table 214: SPEC_I_PT, ALL_TG_PT, APTPL */
+	MOVE_RTPI = 18,		/* table 217 */
 	MOVE_TID_LEN = 20,
 
 	SPEC_I_PT = 0x08, ALL_TG_PT = 0x04, APTPL = 0x01,
@@ -37,12 +37,11 @@ struct pr_op {
 };
 
 struct pr_action {
-	const char *name;
 	void (*fn)(struct pr_op *op);
-	bool key_needed;		/* the nexus must be registered and RESERVATION KEY its key */
-	bool move;			/* the parameter list is REGISTER AND MOVE's */
-	bool spec_i_pt;			/* SPEC_I_PT is valid */
-	bool counts;			/* increments PRGENERATION */
+	bool key_needed;	/* the nexus must be registered and RESERVATION KEY its key */
+	bool move;		/* the parameter list is REGISTER AND MOVE's */
+	bool spec_i_pt;		/* SPEC_I_PT is valid */
+	bool counts;		/* increments PRGENERATION */
 };
 
 /* Answers. */
@@ -74,7 +73,10 @@ static struct pr_state *op_begin(struct pr_op *op)
 	return op->next;
 }
 
-/* Effects. A nexus gets at most one unit attention and one abort from one command, so cap is never reached. */
+/*
+ * Effects. A nexus gets at most one unit attention and one abort from one command, so cap is never
+ * reached.
+ */
 
 static void op_ua(struct pr_op *op, const struct pr_state *s, unsigned i, enum ua ua)
 {
@@ -122,7 +124,10 @@ static bool op_scope_type(struct pr_op *op)
 
 /* REGISTER, REGISTER AND IGNORE EXISTING KEY (SPC-4 5.13.7) */
 
-/* The k-th target port a registration is for: the one the command came through, then, with ALL_TG_PT, all others. */
+/*
+ * The k-th target port a registration is for: the one the command came through, then, with
+ * ALL_TG_PT, all others.
+ */
 static bool op_port(const struct pr_op *op, unsigned *k, uint16_t *tpgt)
 {
 	if (*k == 0) {
@@ -161,9 +166,10 @@ static bool register_ports(struct pr_op *op, struct nexus *nexus)
 }
 
 /*
- * SPEC_I_PT: the listed initiator ports too, all or none (6.16.3). Naming a registered one is an error (table 67, footnote b);
- * naming one twice, or the sender, is not. Format 00b, "all initiator ports known of that name", may be refused (7.6.4.6), and is: a
- * registration for whoever happens to be logged in now would promise more than it does.
+ * SPEC_I_PT: the listed initiator ports too, all or none (6.16.3). Naming a registered one is an
+ * error (table 67, footnote b); naming one twice, or the sender, is not. Format 00b, "all initiator
+ * ports known of that name", may be refused (7.6.4.6), and is: a registration for whoever happens
+ * to be logged in now would promise more than it does.
  */
 static bool register_listed(struct pr_op *op)
 {
@@ -224,8 +230,9 @@ static void op_register(struct pr_op *op)
 }
 
 /*
- * Table 67 for one target port: RESERVATION KEY must be the key that is registered there, 0 when none is. With ALL_TG_PT it is as
- * if the request came through each port (6.16.3), and one answer stands for all: GOOD only when it would be GOOD on each.
+ * Table 67 for one target port: RESERVATION KEY must be the key that is registered there, 0 when
+ * none is. With ALL_TG_PT it is as if the request came through each port (6.16.3), and one answer
+ * stands for all: GOOD only when it would be GOOD on each.
  */
 static bool register_key_fits(const struct pr_op *op, const struct nexus *nexus)
 {
@@ -249,7 +256,10 @@ static void do_register(struct pr_op *op)
 			return;
 		}
 	}
-	/* "Do nothing except return GOOD status": neither APTPL nor PRGENERATION changes, and SPEC_I_PT is ignored. */
+	/*
+	 * "Do nothing except return GOOD status": neither APTPL nor PRGENERATION changes, and
+	 * SPEC_I_PT is ignored.
+	 */
 	if (op->self < 0 && !op->sa_key)
 		return;
 	if (op->self >= 0 && op->spec_i_pt) {
@@ -284,7 +294,10 @@ static void do_reserve(struct pr_op *op)
 		op_conflict(op);
 }
 
-/* RELEASE (SPC-4 5.13.11.2.2): by others than a holder it does nothing, whatever its SCOPE and TYPE. */
+/*
+ * RELEASE (SPC-4 5.13.11.2.2): by others than a holder it does nothing, whatever its SCOPE and
+ * TYPE.
+ */
 static void do_release(struct pr_op *op)
 {
 	uint8_t type = op->old->type;
@@ -315,7 +328,10 @@ static bool victim(const struct pr_op *op, unsigned i)
 	return !op->sa_key || op->old->regs[i].key == op->sa_key;
 }
 
-/* Removes the victims; `spare`, if any, is kept. From the end, so that the records in front keep their numbers. */
+/*
+ * Removes the victims; `spare`, if any, is kept. From the end, so that the records in front keep
+ * their numbers.
+ */
 static void preempt_remove(struct pr_op *op, int spare)
 {
 	for (unsigned i = op->old->nregs; i-- > 0; ) {
@@ -344,13 +360,17 @@ static void do_preempt(struct pr_op *op)
 		return;
 	}
 	/* Table 72: does the key identify the holder? Under all registrants types only 0 does. */
-	takes = all ? !op->sa_key : old->holder != PR_NO_HOLDER && old->regs[old->holder].key == op->sa_key;
+	takes = all ? !op->sa_key
+		    : old->holder != PR_NO_HOLDER && old->regs[old->holder].key == op->sa_key;
 	if (takes && !op_scope_type(op))
 		return;
 
 	op_begin(op);
 	if (!takes) {
-		/* SCOPE and TYPE are ignored; the sender's own registration goes too if it has that key. */
+		/*
+		 * SCOPE and TYPE are ignored; the sender's own registration goes too if it has that
+		 * key.
+		 */
 		preempt_remove(op, -1);
 		return;
 	}
@@ -367,8 +387,8 @@ static void do_preempt_and_abort(struct pr_op *op)
 	if (op->fx->status != SAM_GOOD)
 		return;
 	/*
-	 * 5.13.11.2.6: for all nexuses with that key (all at all, if it is 0), the sender included; the PR OUT itself is spared, which
-	 * is for the shell to see to.
+	 * 5.13.11.2.6: for all nexuses with that key (all at all, if it is 0), the sender included;
+	 * the PR OUT itself is spared, which is for the shell to see to.
 	 */
 	for (unsigned i = 0; i < op->old->nregs; i++)
 		if (victim(op, i))
@@ -404,7 +424,8 @@ static void do_register_and_move(struct pr_op *op)
 		return;
 	}
 	/* Exactly one TransportID, and of one initiator port: a reservation has one holder. */
-	if (!transportid_get(&op->tids, &tid) || op->tids.left || !tid.has_isid || nexus_same_iport(&tid.iport, op->who)) {
+	if (!transportid_get(&op->tids, &tid) || op->tids.left || !tid.has_isid ||
+	    nexus_same_iport(&tid.iport, op->who)) {
 		op_bad_param(op, PARAM_BASIC, -1);
 		return;
 	}
@@ -430,16 +451,16 @@ static void do_register_and_move(struct pr_op *op)
 	pr_reserve(op->next, (unsigned)i, type);
 }
 
-static const struct pr_action actions[] = {		/* SPC-4 table 213 */
-	/*	  name				   fn			 key	move	spec	counts */
-	[0x00] = { "REGISTER",			   do_register,		 false,	false,	true,	true },
-	[0x01] = { "RESERVE",			   do_reserve,		 true,	false,	false,	false },
-	[0x02] = { "RELEASE",			   do_release,		 true,	false,	false,	false },
-	[0x03] = { "CLEAR",			   do_clear,		 true,	false,	false,	true },
-	[0x04] = { "PREEMPT",			   do_preempt,		 true,	false,	false,	true },
-	[0x05] = { "PREEMPT AND ABORT",		   do_preempt_and_abort, true,	false,	false,	true },
-	[0x06] = { "REGISTER AND IGNORE EXISTING KEY", do_register_and_ignore, false, false, false, true },
-	[0x07] = { "REGISTER AND MOVE",		   do_register_and_move, true,	true,	false,	true },
+static const struct pr_action actions[] = {	/* by SERVICE ACTION (SPC-4 tables 213, 216) */
+	/* function		   key	  move	 spec	counts */
+	{ do_register,		   false, false, true,	true },
+	{ do_reserve,		   true,  false, false, false },
+	{ do_release,		   true,  false, false, false },
+	{ do_clear,		   true,  false, false, true },
+	{ do_preempt,		   true,  false, false, true },
+	{ do_preempt_and_abort,	   true,  false, false, true },
+	{ do_register_and_ignore,  false, false, false, true },
+	{ do_register_and_move,	   true,  true,  false, true },
 };
 
 /* The TransportIDs: `len` bytes at the cursor. */
@@ -521,7 +542,8 @@ const struct pr_state *pr_out(const struct pr_state *old, const struct scsi_targ
 	uint8_t sa = rq->cdb[1] & 0x1f;
 	const struct pr_action *a;
 
-	assert(rq->has_nexus && fx->pr_buf != old && fx->pr_cap >= pr_state_max() && fx->cap > PR_REGISTRANTS_MAX);
+	assert(rq->has_nexus && fx->pr_buf != old && fx->pr_cap >= pr_state_max() &&
+	       fx->cap > PR_REGISTRANTS_MAX);
 	fx->status = SAM_GOOD;
 	fx->sense = sense_of(SENSE_NONE);
 	fx->changed = fx->persist = fx->abort_all = false;
@@ -535,7 +557,10 @@ const struct pr_state *pr_out(const struct pr_state *old, const struct scsi_targ
 	if (!parse(&op, a, rq))
 		return old;
 	op.self = pr_find(old, op.who);
-	/* 6.16.3: the key is verified whatever SERVICE ACTION and SCOPE are; 5.13.7 for the unregistered. */
+	/*
+	 * 6.16.3: the key is verified whatever SERVICE ACTION and SCOPE are; 5.13.7 for the
+	 * unregistered.
+	 */
 	if (a->key_needed && (op.self < 0 || old->regs[op.self].key != op.key))
 		op_conflict(&op);
 	else

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RESERVE and RELEASE, 6 and 10 bytes, as SPC-2 5.5.1, 7.21 and 7.29 have them, with the exceptions of SPC-4 5.13.3 (CRH=1). Logical
- * unit reservations only: extents and third parties are optional, obsolete and refused. The reservation is the nexus's, it is
- * never persisted, and goes with LU reset, target reset and the loss of the nexus (lu_change()).
+ * RESERVE and RELEASE, 6 and 10 bytes, as SPC-2 5.5.1, 7.21 and 7.29 have them, with the exceptions
+ * of SPC-4 5.13.3 (CRH=1). Logical unit reservations only: extents and third parties are optional,
+ * obsolete and refused. The reservation is the nexus's, it is never persisted, and goes with LU
+ * reset, target reset and the loss of the nexus (lu_change()).
  */
 #include "pr/state.h"
 
@@ -38,7 +39,9 @@ static bool begin(const struct lu_value *old, const struct lu_request *rq, struc
 	answer(fx, SAM_GOOD);
 	if (bad) {
 		fx->status = SAM_CHECK_CONDITION;
-		fx->sense = sense_field(SENSE_INVALID_FIELD_CDB, true, 1, bad & 0x10 ? 4 : bad & 2 ? 1 : 0);
+		/* The highest of the bits at fault */
+		fx->sense = sense_field(SENSE_INVALID_FIELD_CDB, true, 1,
+					31 - __builtin_clz((unsigned)bad));
 		return false;
 	}
 	switch (judge(old->pr, &rq->nexus)) {
@@ -52,7 +55,8 @@ static bool begin(const struct lu_value *old, const struct lu_request *rq, struc
 	}
 }
 
-void pr_reserve6(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next, struct lu_fx *fx)
+void pr_reserve6(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
+		 struct lu_fx *fx)
 {
 	if (!begin(old, rq, fx))
 		return;
@@ -66,7 +70,8 @@ void pr_reserve6(const struct lu_value *old, const struct lu_request *rq, struct
 	fx->changed = true;
 }
 
-void pr_release6(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next, struct lu_fx *fx)
+void pr_release6(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
+		 struct lu_fx *fx)
 {
 	/* SPC-2 7.21.1: it is not an error to release what one does not hold. */
 	if (!begin(old, rq, fx) || !old->reserved6 || !nexus_eq(&old->reserved6_by, &rq->nexus))

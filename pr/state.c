@@ -25,19 +25,19 @@ size_t pr_state_size(const struct pr_state *s)
 
 size_t pr_state_max(void)
 {
-	return sizeof(struct pr_state) + PR_REGISTRANTS_MAX * (sizeof(struct pr_reg) + PR_NAME_ROOM);
+	return sizeof(struct pr_state) +
+	       PR_REGISTRANTS_MAX * (sizeof(struct pr_reg) + PR_NAME_ROOM);
 }
 
 bool pr_type_valid(uint8_t type)
 {
-	return type <= PR_EXCLUSIVE_ACCESS_AR &&
-	       ((1u << PR_WRITE_EXCLUSIVE | 1u << PR_EXCLUSIVE_ACCESS | 1u << PR_WRITE_EXCLUSIVE_RO |
-		 1u << PR_EXCLUSIVE_ACCESS_RO | 1u << PR_WRITE_EXCLUSIVE_AR | 1u << PR_EXCLUSIVE_ACCESS_AR) >> type & 1);
+	return type == PR_WRITE_EXCLUSIVE || type == PR_EXCLUSIVE_ACCESS ||
+	       pr_type_registrants(type);
 }
 
 /*
- * Offset of the first name that is not less than `name`; *hit when it is equal. The table is sorted, but its entries
- * have no fixed length: a walk.
+ * Offset of the first name that is not less than `name`; *hit when it is equal. The table is
+ * sorted, but its entries have no fixed length: a walk.
  */
 static uint32_t name_seek(const struct pr_state *s, const char *name, bool *hit)
 {
@@ -162,7 +162,8 @@ bool pr_remove(struct pr_state *s, unsigned i)
 	bool released = false;
 
 	assert(i < s->nregs);
-	memmove(&s->regs[i], &s->regs[i + 1], s->size - sizeof(*s) - (i + 1) * sizeof(struct pr_reg));
+	memmove(&s->regs[i], &s->regs[i + 1],
+		s->size - sizeof(*s) - (i + 1) * sizeof(struct pr_reg));
 	s->nregs--;
 	s->size -= (uint32_t)sizeof(struct pr_reg);
 	name_drop(s, name);

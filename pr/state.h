@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The layout of the reservations value, and how to look into it and make the next one. Private to pr/, but for those who
- * show the value (`pr show`, `pr export`, `pr prune`).
+ * The layout of the reservations value, and how to look into it and make the next one. Private to
+ * pr/, but for those who show the value (`pr show`, `pr export`, `pr prune`).
  *
- * One flat block: header, records, name table. An initiator name is stored once, however many registrations it has. The value
- * is canonical: records in the order of registration, names ascending and each one used, every spare byte 0. So two equal
- * values are equal bytes.
+ * One flat block: header, records, name table. An initiator name is stored once, however many
+ * registrations it has. The value is canonical: records in the order of registration, names
+ * ascending and each one used, every spare byte 0. So two equal values are equal bytes.
  *
- * All functions are pure; any thread. Those that change a value work in place on a block that nobody else sees yet (the
- * fx->pr_buf of pr_out()).
+ * All functions are pure; any thread. Those that change a value work in place on a block that
+ * nobody else sees yet (the fx->pr_buf of pr_out()).
  */
 #ifndef PR_STATE_H
 #define PR_STATE_H
@@ -18,23 +18,23 @@
 enum { PR_NO_HOLDER = 0xffff };
 
 struct pr_reg {
-	uint64_t key;			/* never 0 */
-	uint32_t name;			/* offset of the initiator's name in the name table, bytes */
+	uint64_t key;		/* never 0 */
+	uint32_t name;		/* offset of the initiator's name in the name table, bytes */
 	uint16_t tpgt;
 	uint8_t isid[6];
-	uint32_t spare;			/* 0 */
+	uint32_t spare;		/* 0 */
 };
 
 struct pr_state {
-	uint32_t size;			/* bytes of the whole value */
-	uint32_t generation;		/* PRGENERATION (SPC-4 6.15.2) */
-	uint32_t names_len;		/* bytes of the name table */
+	uint32_t size;		/* bytes of the whole value */
+	uint32_t generation;	/* PRGENERATION (SPC-4 6.15.2) */
+	uint32_t names_len;	/* bytes of the name table */
 	uint16_t nregs;
-	uint16_t holder;		/* index of the holder's record; PR_NO_HOLDER for none and for all registrants types */
-	uint8_t type;			/* enum pr_type; PR_NONE: no reservation */
-	bool aptpl;			/* the last valid APTPL bit received */
-	uint8_t spare[6];		/* 0 */
-	struct pr_reg regs[];		/* nregs records, then names_len bytes of NUL terminated names */
+	uint16_t holder;	/* record; PR_NO_HOLDER: none, or all of them (all registrants) */
+	uint8_t type;		/* enum pr_type; PR_NONE: no reservation */
+	bool aptpl;		/* the last valid APTPL bit received */
+	uint8_t spare[6];	/* 0 */
+	struct pr_reg regs[];	/* nregs records, then names_len bytes of NUL terminated names */
 };
 
 static inline const char *pr_names(const struct pr_state *s)
@@ -69,18 +69,24 @@ int pr_find(const struct pr_state *s, const struct nexus *who);
 /* Record i as a nexus. */
 void pr_nexus(const struct pr_state *s, unsigned i, struct nexus *out);
 
-/* Whether record i is a persistent reservation holder (SPC-4 5.13.10): each one under an all registrants type. */
+/*
+ * Whether record i is a persistent reservation holder (SPC-4 5.13.10): each one under an all
+ * registrants type.
+ */
 bool pr_is_holder(const struct pr_state *s, unsigned i);
 
 /* Copies a value; to has at least pr_state_size(from) bytes. */
 void pr_copy(struct pr_state *to, const struct pr_state *from);
 
-/* Appends a registration; false when PR_REGISTRANTS_MAX is reached. `who` must not be registered; key must not be 0. */
+/*
+ * Appends a registration; false when PR_REGISTRANTS_MAX is reached. `who` must not be registered;
+ * key must not be 0.
+ */
 bool pr_add(struct pr_state *s, const struct nexus *who, uint64_t key);
 
 /*
- * Removes record i. When it was the holder's, or the last one under an all registrants type, the reservation is released
- * (SPC-4 5.13.10). Gives true if the reservation was released.
+ * Removes record i. When it was the holder's, or the last one under an all registrants type, the
+ * reservation is released (SPC-4 5.13.10). Gives true if the reservation was released.
  */
 bool pr_remove(struct pr_state *s, unsigned i);
 
@@ -92,8 +98,8 @@ void pr_reserve(struct pr_state *s, unsigned i, uint8_t type);
 void pr_clear(struct pr_state *s);
 
 /*
- * What a loss of power leaves (SPC-4 5.13.5, 6.15.2): everything if APTPL was set, else nothing; PRGENERATION is 0 in either
- * case. In place.
+ * What a loss of power leaves (SPC-4 5.13.5, 6.15.2): everything if APTPL was set, else nothing;
+ * PRGENERATION is 0 in either case. In place.
  */
 void pr_power_on(struct pr_state *s);
 

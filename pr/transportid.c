@@ -13,8 +13,9 @@ enum {
 static const char separator[5] = { ',', 'i', ',', '0', 'x' };
 
 /*
- * Copies an iSCSI name as we compare names: in lower case (RFC 7143 4.2.7.2 normalizes to it). Control characters and blanks
- * are in no iSCSI name, nor is a comma, which would make the text forms ambiguous.
+ * Copies an iSCSI name as we compare names: in lower case (RFC 7143 4.2.7.2 normalizes to it).
+ * Control characters and blanks are in no iSCSI name, nor is a comma, which would make the text
+ * forms ambiguous.
  */
 static bool name_take(const uint8_t *p, size_t len, struct nexus *out)
 {
@@ -96,7 +97,8 @@ bool transportid_get(struct rcur *c, struct transportid *out)
 }
 
 /* Header, text, one NUL and padding. */
-static void put(struct wcur *out, uint8_t format, const char *initiator, const char *tail, size_t tail_len)
+static void put(struct wcur *out, uint8_t format, const char *initiator, const char *tail,
+		size_t tail_len)
 {
 	size_t text = strlen(initiator) + tail_len;
 	size_t len = (text + 1 + 3) / 4 * 4;

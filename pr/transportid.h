@@ -10,12 +10,12 @@
 #include "scsi/nexus.h"
 
 enum {
-	TRANSPORTID_MIN = 24,		/* SPC-4 7.6.4.1: at least this, and a multiple of 4 (bytes) */
+	TRANSPORTID_MIN = 24, /* SPC-4 7.6.4.1: at least this, and a multiple of 4 (bytes) */
 };
 
 /*
- * An initiator port (format 01b), or all initiator ports of an initiator device (format 00b, has_isid false). The nexus's tpgt
- * is 0: a TransportID says nothing about target ports.
+ * An initiator port (format 01b), or all initiator ports of an initiator device (format 00b,
+ * has_isid false). The nexus's tpgt is 0: a TransportID says nothing about target ports.
  */
 struct transportid {
 	bool has_isid;
@@ -23,12 +23,15 @@ struct transportid {
 };
 
 /*
- * Takes one TransportID off the cursor. False when it is cut short, of another protocol, or not well-formed; the cursor is then
- * of no further use.
+ * Takes one TransportID off the cursor. False when it is cut short, of another protocol, or not
+ * well-formed; the cursor is then of no further use.
  */
 bool transportid_get(struct rcur *c, struct transportid *out);
 
-/* Writes a format 01b TransportID: null-terminated, null-padded, at least 24 bytes and a multiple of 4. */
+/*
+ * Writes a format 01b TransportID: null-terminated, null-padded, at least 24 bytes and a multiple
+ * of 4.
+ */
 void transportid_put(struct wcur *out, const char *initiator, const uint8_t isid[6]);
 
 /* Writes a format 00b TransportID. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parser of persistent images: as it comes, and (first byte odd) with length and checksum made right, so that what lies behind
- * them is reached. What is accepted is put again as the same bytes.
+ * The parser of persistent images: as it comes, and (first byte odd) with length and checksum made
+ * right, so that what lies behind them is reached. What is accepted is put again as the same bytes.
  */
 #include <stdlib.h>
 

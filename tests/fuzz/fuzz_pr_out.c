@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PERSISTENT RESERVE OUT with any CDB and parameter list, one after the other on one state. Each command in the input: nexus (1 byte), bytes 1
- * and 2 of the CDB, the difference between PARAMETER LIST LENGTH and the data sent (1, signed), length of the data (2), data.
- * After each: the value is one that an image can be made of, and gives itself back.
+ * PERSISTENT RESERVE OUT with any CDB and parameter list, one after the other on one state. Each
+ * command in the input: nexus (1 byte), bytes 1 and 2 of the CDB, the difference between PARAMETER
+ * LIST LENGTH and the data sent (1, signed), length of the data (2), data. After each: the value is
+ * one that an image can be made of, and gives itself back.
  */
 #include <stdlib.h>
 
@@ -26,8 +27,8 @@ static void check(const struct pr_state *s)
 	if (pr_state_size(s) > pr_state_max())
 		abort();
 	len = pr_image_put(s, image, pr_image_max());
-	if (!len || !pr_image_get(image, len, back, pr_state_max()) || pr_state_size(back) != pr_state_size(s) ||
-	    memcmp(back, s, pr_state_size(s)))
+	if (!len || !pr_image_get(image, len, back, pr_state_max()) ||
+	    pr_state_size(back) != pr_state_size(s) || memcmp(back, s, pr_state_size(s)))
 		abort();
 	for (uint8_t sa = 0; sa < 4; sa++) {
 		struct wcur out = wcur_of(image, 64);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A LU with nothing but reservations: nexuses by letter, PR OUT commands by a line of C, and what came of them. For the unit tests
- * of pr/.
+ * A LU with nothing but reservations: nexuses by letter, PR OUT commands by a line of C, and what
+ * came of them. For the unit tests of pr/.
  */
 #ifndef TESTS_PR_CMD_H
 #define TESTS_PR_CMD_H
@@ -14,10 +14,19 @@
 #include "pr/transportid.h"
 
 enum {
-	REGISTER, RESERVE, RELEASE, CLEAR, PREEMPT, PREEMPT_AND_ABORT, REGISTER_AND_IGNORE, REGISTER_AND_MOVE,
+	REGISTER,
+	RESERVE,
+	RELEASE,
+	CLEAR,
+	PREEMPT,
+	PREEMPT_AND_ABORT,
+	REGISTER_AND_IGNORE,
+	REGISTER_AND_MOVE,
 
-	F_APTPL = 1, F_ALL_TG_PT = 4, F_SPEC_I_PT = 8,		/* byte 20 of the basic parameter list */
-	F_UNREG = 2,						/* byte 17 of REGISTER AND MOVE's, with F_APTPL */
+	F_APTPL = 1,
+	F_ALL_TG_PT = 4,
+	F_SPEC_I_PT = 8, /* byte 20 of the basic parameter list */
+	F_UNREG = 2,	 /* byte 17 of REGISTER AND MOVE's, with F_APTPL */
 
 	PARAM_MAX = 64 << 10,
 };
@@ -27,7 +36,7 @@ static const struct scsi_target pr_target = {
 	.name = "iqn.2026-11.com.example:t", .tpgts = pr_tpgts, .ntpgts = 3,
 };
 
-static struct pr_state *pr_now, *pr_spare;	/* the value in force, and where the next one is made */
+static struct pr_state *pr_now, *pr_spare; /* the value in force, and where the next one is made */
 static struct lu_fx fx;				/* of the last command */
 static uint8_t pr_param[PARAM_MAX];
 
@@ -62,10 +71,11 @@ static inline void pr_world(void)
 }
 
 /*
- * Sends a PR OUT and, if it changed something, puts the new value in force. Gives 0 for GOOD, 18h for RESERVATION CONFLICT, else
- * key, ASC and ASCQ as one number (SENSE_CODE).
+ * Sends a PR OUT and, if it changed something, puts the new value in force. Gives 0 for GOOD, 18h
+ * for RESERVATION CONFLICT, else key, ASC and ASCQ as one number (SENSE_CODE).
  */
-static inline uint32_t pr_send(struct nexus who, uint8_t sa, uint8_t scope_type, const uint8_t *param, uint32_t len)
+static inline uint32_t pr_send(struct nexus who, uint8_t sa, uint8_t scope_type,
+			       const uint8_t *param, uint32_t len)
 {
 	struct lu_request rq = {
 		.kind = LU_CHANGE_CMD, .seq = 1, .has_nexus = true, .nexus = who, .cdb_len = 10,
@@ -93,7 +103,8 @@ static inline uint32_t pr_send(struct nexus who, uint8_t sa, uint8_t scope_type,
 }
 
 /* A basic parameter list: key, service action key, byte 20. */
-static inline uint32_t pr(struct nexus who, uint8_t sa, uint8_t type, uint64_t key, uint64_t sa_key, uint8_t flags)
+static inline uint32_t pr(struct nexus who, uint8_t sa, uint8_t type, uint64_t key, uint64_t sa_key,
+			  uint8_t flags)
 {
 	uint8_t param[24] = { 0 };
 
@@ -104,8 +115,8 @@ static inline uint32_t pr(struct nexus who, uint8_t sa, uint8_t type, uint64_t k
 }
 
 /* REGISTER with SPEC_I_PT and n initiator ports. */
-static inline uint32_t pr_spec(struct nexus who, uint64_t key, uint64_t sa_key, uint8_t flags, const struct nexus *list,
-			       unsigned n)
+static inline uint32_t pr_spec(struct nexus who, uint64_t key, uint64_t sa_key, uint8_t flags,
+			       const struct nexus *list, unsigned n)
 {
 	struct wcur c = wcur_of(pr_param, sizeof(pr_param));
 
@@ -121,7 +132,8 @@ static inline uint32_t pr_spec(struct nexus who, uint64_t key, uint64_t sa_key, 
 	return pr_send(who, REGISTER, 0, pr_param, (uint32_t)c.len);
 }
 
-static inline uint32_t pr_move(struct nexus who, uint64_t key, uint64_t sa_key, uint8_t flags, struct nexus to)
+static inline uint32_t pr_move(struct nexus who, uint64_t key, uint64_t sa_key, uint8_t flags,
+			       struct nexus to)
 {
 	struct wcur c = wcur_of(pr_param, sizeof(pr_param));
 
@@ -163,7 +175,8 @@ static inline size_t pr_read(uint8_t sa)
 	struct wcur c = wcur_of(pr_in_buf, sizeof(pr_in_buf));
 
 	memset(pr_in_buf, 0xaa, 1024);
-	if (!pr_in(pr_now, &pr_target, sa, &c) || c.len != pr_in_max(pr_now, sa) || c.len > sizeof(pr_in_buf))
+	if (!pr_in(pr_now, &pr_target, sa, &c) || c.len != pr_in_max(pr_now, sa) ||
+	    c.len > sizeof(pr_in_buf))
 		abort();
 	return c.len;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may do what: SPC-4 tables 65 and 66, the CRH rules of 5.13.3, and RESERVE(6/10) after SPC-2. */
+/*
+ * Who may do what: SPC-4 tables 65 and 66, the CRH rules of 5.13.3, and RESERVE(6/10) after SPC-2.
+ */
 #include "tests/unit/unit.h"
 
 #include "tests/unit/pr_cmd.h"
@@ -41,9 +43,10 @@ static void test_no_reservation(void)
 }
 
 /*
- * Table 65. Its columns: another nexus holds Write Exclusive / Exclusive Access (any nexus); RR types: registered; not registered, Write
- * Exclusive RR / Exclusive Access RR. The rows that stand for our classes: INQUIRY, TEST UNIT READY, MODE SENSE and READ, MODE
- * SELECT and WRITE, PERSISTENT RESERVE IN.
+ * Table 65. Its columns: another nexus holds Write Exclusive / Exclusive Access (any nexus); RR
+ * types: registered; not registered, Write Exclusive RR / Exclusive Access RR. The rows that stand
+ * for our classes: INQUIRY, TEST UNIT READY, MODE SENSE and READ, MODE SELECT and WRITE, PERSISTENT
+ * RESERVE IN.
  */
 static void test_table_65(void)
 {
@@ -108,20 +111,27 @@ static void test_table_66(void)
 
 			held(types[t]);
 			if (sa == REGISTER_AND_MOVE) {
-				CU_ASSERT_EQUAL(pr_move(nx('b'), 0xb, 1, 0, nx('c')), SAM_RESERVATION_CONFLICT);
-				CU_ASSERT_EQUAL(pr_move(nx('c'), 0, 1, 0, nx('b')), SAM_RESERVATION_CONFLICT);
+				CU_ASSERT_EQUAL(pr_move(nx('b'), 0xb, 1, 0, nx('c')),
+						SAM_RESERVATION_CONFLICT);
+				CU_ASSERT_EQUAL(pr_move(nx('c'), 0, 1, 0, nx('b')),
+						SAM_RESERVATION_CONFLICT);
 				continue;
 			}
-			CU_ASSERT_EQUAL(pr(nx('b'), sa, types[t], 0xb, 0xa, 0) == SAM_GOOD, rows[i].registered);
+			CU_ASSERT_EQUAL(pr(nx('b'), sa, types[t], 0xb, 0xa, 0) == SAM_GOOD,
+					rows[i].registered);
 			if (sa == RELEASE)
 				CU_ASSERT_EQUAL(pr_type_now(), types[t]);
 			held(types[t]);
-			CU_ASSERT_EQUAL(pr(nx('c'), sa, types[t], 0, 0xa, 0) == SAM_GOOD, rows[i].other);
+			CU_ASSERT_EQUAL(pr(nx('c'), sa, types[t], 0, 0xa, 0) == SAM_GOOD,
+					rows[i].other);
 		}
 	}
 }
 
-/* 5.13.3: RESERVE and RELEASE pass where they are to do nothing with GOOD; SPC-2 5.5.1: conflict with any registration. */
+/*
+ * 5.13.3: RESERVE and RELEASE pass where they are to do nothing with GOOD; SPC-2 5.5.1: conflict
+ * with any registration.
+ */
 static void test_reserve_class(void)
 {
 	for (unsigned t = 0; t < 6; t++) {
@@ -144,7 +154,9 @@ static void lu_world(void)
 
 static uint32_t send6(uint8_t opcode, uint8_t byte1, struct nexus who)
 {
-	struct lu_request rq = { .has_nexus = true, .nexus = who, .cdb = { opcode, byte1 }, .cdb_len = 6 };
+	struct lu_request rq = {
+		.has_nexus = true, .nexus = who, .cdb = { opcode, byte1 }, .cdb_len = 6
+	};
 	struct lu_value next = lu;
 
 	fx.status = 0xff;
@@ -158,7 +170,9 @@ static uint32_t send6(uint8_t opcode, uint8_t byte1, struct nexus who)
 		CU_ASSERT_EQUAL(fx.status, SAM_GOOD);
 		lu = next;
 	}
-	return fx.status == SAM_CHECK_CONDITION ? SENSE_CODE(fx.sense.key, fx.sense.asc, fx.sense.ascq) : fx.status;
+	return fx.status == SAM_CHECK_CONDITION
+		       ? SENSE_CODE(fx.sense.key, fx.sense.asc, fx.sense.ascq)
+		       : fx.status;
 }
 
 static void test_spc2(void)
@@ -173,7 +187,8 @@ static void test_spc2(void)
 		GOOD(send6(release, 0, nx('a')));
 		CU_ASSERT_FALSE(fx.changed);
 		GOOD(send6(reserve, 0, nx('a')));
-		CU_ASSERT_TRUE(lu.reserved6 && nexus_eq(&lu.reserved6_by, &(struct nexus){ 0 }) == false);
+		CU_ASSERT_TRUE(lu.reserved6 &&
+			       nexus_eq(&lu.reserved6_by, &(struct nexus){ 0 }) == false);
 		GOOD(send6(reserve, 0, nx('a')));
 		CU_ASSERT_FALSE(fx.changed);
 		CU_ASSERT_EQUAL(send6(reserve, 0, nx('b')), SAM_RESERVATION_CONFLICT);

@@ -88,7 +88,8 @@ static void test_largest(void)
 /* Names that no login should let in are no reason to lose reservations. */
 static void test_odd_names(void)
 {
-	static const char *const names[] = { "x", "\x01", "a b,c", "IQN.Upper", "iqn.\xc3\xa4", "\xff" };
+	static const char *const names[] = { "x",	  "\x01",	  "a b,c",
+					     "IQN.Upper", "iqn.\xc3\xa4", "\xff" };
 
 	pr_world();
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -103,10 +104,22 @@ static void test_odd_names(void)
 /* The format as written down in pr/image.c; it may only change together with its version. */
 static void test_format(void)
 {
-	static const char want[] =
-		"4846505253544154" "00000001" "00000057" "00000001" "0000001f" "0001" "0000" "05" "01" "0000"
-		"0000000000000abc" "00000000" "0001" "800000110001"
-		"69716e2e313939312d30352e636f6d2e6578616d706c653a6e6f64652d61" "00";
+	static const char want[] = "4846505253544154"
+				   "00000001"
+				   "00000057"
+				   "00000001"
+				   "0000001f"
+				   "0001"
+				   "0000"
+				   "05"
+				   "01"
+				   "0000"
+				   "0000000000000abc"
+				   "00000000"
+				   "0001"
+				   "800000110001"
+				   "69716e2e313939312d30352e636f6d2e6578616d706c653a6e6f64652d61"
+				   "00";
 	size_t len;
 
 	pr_world();
@@ -141,7 +154,10 @@ static void test_damage(void)
 	CU_ASSERT_TRUE(get(len));
 }
 
-/* CRC32C by its definition, to sign images that are wrong in other ways; RFC 7143 appendix's value for 32 zero bytes. */
+/*
+ * CRC32C by its definition, to sign images that are wrong in other ways; RFC 7143 appendix's value
+ * for 32 zero bytes.
+ */
 static uint32_t crc_slow(const uint8_t *p, size_t len)
 {
 	uint32_t crc = 0xffffffff;
@@ -173,7 +189,10 @@ static void test_crc(void)
 	CU_ASSERT_TRUE(get_signed(len));
 }
 
-/* Images that are signed but not well-formed. Offsets are those of the format; some() has 5 records and 2 names of 30 bytes and a NUL. */
+/*
+ * Images that are signed but not well-formed. Offsets are those of the format; some() has 5 records
+ * and 2 names of 30 bytes and a NUL.
+ */
 static void test_malformed(void)
 {
 	enum { REC = 32, NAMES = REC + 5 * 20 };

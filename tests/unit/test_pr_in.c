@@ -46,7 +46,11 @@ static void test_read_keys(void)
 	GOOD(pr(nx('b'), REGISTER, 0, 0, 0xb, 0));
 	GOOD(pr(nx('c'), REGISTER, 0, 0, 0xb, F_APTPL));
 	/* Equal keys are listed as often as they are registered. */
-	CU_ASSERT_TRUE(answer_is(0, "00000003" "00000018" "1122334455667788" "000000000000000b" "000000000000000b"));
+	CU_ASSERT_TRUE(answer_is(0, "00000003"
+				    "00000018"
+				    "1122334455667788"
+				    "000000000000000b"
+				    "000000000000000b"));
 	CU_ASSERT_TRUE(answer_is(2, "00081dc1ea010000"));
 }
 
@@ -74,11 +78,30 @@ static void test_read_full_status(void)
 	GOOD(pr(nx_of('b', 2, 7), REGISTER, 0, 0, 0xb, 0));
 	GOOD(pr(nx('a'), RESERVE, 5, 0xa, 0, 0));
 	/* "iqn.1991-05.com.example:node-a,i,0x800000110001": 47 characters, NUL, to 48 */
-	CU_ASSERT_TRUE(answer_is(3, "00000002" "00000098"
-		"000000000000000a" "00000000" "01" "05" "00000000" "0001" "00000034" "45000030"
-		"69716e2e313939312d30352e636f6d2e6578616d706c653a6e6f64652d612c692c3078383030303030313130303031" "00"
-		"000000000000000b" "00000000" "00" "00" "00000000" "0007" "00000034" "45000030"
-		"69716e2e313939312d30352e636f6d2e6578616d706c653a6e6f64652d622c692c3078383030303030313130303032" "00"));
+	CU_ASSERT_TRUE(answer_is(3, "00000002"
+				    "00000098"
+				    "000000000000000a"
+				    "00000000"
+				    "01"
+				    "05"
+				    "00000000"
+				    "0001"
+				    "00000034"
+				    "45000030"
+				    "69716e2e313939312d30352e636f6d2e6578616d706c653a6e6f64652d612c"
+				    "692c3078383030303030313130303031"
+				    "00"
+				    "000000000000000b"
+				    "00000000"
+				    "00"
+				    "00"
+				    "00000000"
+				    "0007"
+				    "00000034"
+				    "45000030"
+				    "69716e2e313939312d30352e636f6d2e6578616d706c653a6e6f64652d622c"
+				    "692c3078383030303030313130303032"
+				    "00"));
 	/* All registrants: all are holders. */
 	GOOD(pr(nx('a'), PREEMPT, 8, 0xa, 0xa, 0));
 	CU_ASSERT_TRUE(holds(nx('a')));
@@ -151,8 +174,9 @@ static const char *tid_text(const char *text, uint8_t kind)
 		return "-";
 	if (!t.has_isid)
 		return strcpy(out, t.iport.initiator);
-	snprintf(out, sizeof(out), "%s %02x%02x%02x%02x%02x%02x", t.iport.initiator, t.iport.isid[0], t.iport.isid[1],
-		 t.iport.isid[2], t.iport.isid[3], t.iport.isid[4], t.iport.isid[5]);
+	snprintf(out, sizeof(out), "%s %02x%02x%02x%02x%02x%02x", t.iport.initiator,
+		 t.iport.isid[0], t.iport.isid[1], t.iport.isid[2], t.iport.isid[3],
+		 t.iport.isid[4], t.iport.isid[5]);
 	return out;
 }
 
@@ -211,13 +235,19 @@ static void test_transportid_edges(void)
 	CU_ASSERT_FALSE(tid(text, 0, 5, &t));
 	for (uint16_t len = 21; len < 24; len++)
 		CU_ASSERT_FALSE(tid(text, len, 5, &t));
-	/* "The first byte containing an ASCII null character terminates the field": what follows is of no interest. */
+	/*
+	 * "The first byte containing an ASCII null character terminates the field": what follows is
+	 * of no interest.
+	 */
 	memcpy(text, "iqn.a:b,i,0x1\0\xff\xff\xff\xff\xff\xff", 20);
 	CU_ASSERT_TRUE(tid(text, 20, 0x45, &t));
 	CU_ASSERT_EQUAL(t.iport.isid[5], 1);
 }
 
-/* Whatever is built can be read, is long enough and a multiple of 4; and takes up exactly what it says. */
+/*
+ * Whatever is built can be read, is long enough and a multiple of 4; and takes up exactly what it
+ * says.
+ */
 static void test_transportid_put(void)
 {
 	static const uint8_t isid[6] = { 0x80, 0x12, 0xab, 0, 0, 1 };

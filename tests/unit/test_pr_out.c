@@ -50,8 +50,10 @@ static void test_register_table(void)
 	GOOD(pr(nx('a'), REGISTER, 0, 0xa1, 0xa1, 0));
 	CU_ASSERT_EQUAL(pr_generation(), 3);
 	/* registered and SPEC_I_PT */
-	FAILS(pr_spec(nx('a'), 0xa1, 0xa2, 0, (struct nexus[]){ nx('b') }, 1), SENSE_INVALID_FIELD_PARAM);
-	FAILS(pr_spec(nx('a'), 0xa1, 0, 0, (struct nexus[]){ nx('b') }, 1), SENSE_INVALID_FIELD_PARAM);
+	FAILS(pr_spec(nx('a'), 0xa1, 0xa2, 0, (struct nexus[]){ nx('b') }, 1),
+	      SENSE_INVALID_FIELD_PARAM);
+	FAILS(pr_spec(nx('a'), 0xa1, 0, 0, (struct nexus[]){ nx('b') }, 1),
+	      SENSE_INVALID_FIELD_PARAM);
 	CONFLICT(pr_spec(nx('a'), 0xa2, 0, 0, (struct nexus[]){ nx('b') }, 1));
 	CU_ASSERT_EQUAL(pr_count(), 1);
 	/* unregisters */
@@ -77,10 +79,13 @@ static void test_register_and_ignore_table(void)
 	CU_ASSERT_EQUAL(pr_generation(), 3);
 }
 
-/* A nexus is name, ISID and target port; the same key on several is nothing special (SPC-4 5.13.7). */
+/*
+ * A nexus is name, ISID and target port; the same key on several is nothing special (SPC-4 5.13.7).
+ */
 static void test_identity(void)
 {
-	struct nexus all[] = { nx_of('a', 1, 1), nx_of('a', 1, 2), nx_of('a', 2, 1), nx_of('b', 1, 1) };
+	struct nexus all[] = { nx_of('a', 1, 1), nx_of('a', 1, 2), nx_of('a', 2, 1),
+			       nx_of('b', 1, 1) };
 
 	pr_world();
 	for (unsigned i = 0; i < 4; i++) {
@@ -95,7 +100,10 @@ static void test_identity(void)
 	CU_ASSERT_FALSE(pr_registered(pr_now, &all[2]));
 }
 
-/* 5.13.7: anything but registering, from an unregistered nexus; and a wrong key from a registered one, first of all. */
+/*
+ * 5.13.7: anything but registering, from an unregistered nexus; and a wrong key from a registered
+ * one, first of all.
+ */
 static void test_key_check(void)
 {
 	for (uint8_t sa = RESERVE; sa <= PREEMPT_AND_ABORT; sa++) {
@@ -138,8 +146,12 @@ static void test_lengths(void)
 static void test_short_data(void)
 {
 	uint8_t param[24] = { 0 };
-	struct lu_request rq = { .has_nexus = true, .nexus = nx('a'), .cdb = { 0x5f, 0 }, .cdb_len = 10,
-				 .param = param, .param_len = 20 };
+	struct lu_request rq = { .has_nexus = true,
+				 .nexus = nx('a'),
+				 .cdb = { 0x5f, 0 },
+				 .cdb_len = 10,
+				 .param = param,
+				 .param_len = 20 };
 
 	pr_world();
 	rq.cdb[8] = 24;
@@ -183,7 +195,8 @@ static void test_reserve(void)
 		CU_ASSERT_FALSE(fx.changed);
 		CONFLICT(pr(nx('a'), RESERVE, types[t] == 1 ? 3 : 1, 0xa, 0, 0));
 		/* Another: conflict, but every registrant holds an all registrants type. */
-		CU_ASSERT_EQUAL(pr(nx('b'), RESERVE, types[t], 0xb, 0, 0), ar ? SAM_GOOD : SAM_RESERVATION_CONFLICT);
+		CU_ASSERT_EQUAL(pr(nx('b'), RESERVE, types[t], 0xb, 0, 0),
+				ar ? SAM_GOOD : SAM_RESERVATION_CONFLICT);
 		CONFLICT(pr(nx('b'), RESERVE, types[t] == 1 ? 3 : 1, 0xb, 0, 0));
 		CU_ASSERT_EQUAL(pr_type_now(), types[t]);
 	}
@@ -293,7 +306,10 @@ static void test_preempt_registrations(void)
 			CU_ASSERT_TRUE(abort_has(nx('c')));
 			CU_ASSERT_TRUE(abort_has(nx_of('c', 2, 1)));
 		}
-		/* Oneself, when not the holder: "The registration is removed", without a unit attention. */
+		/*
+		 * Oneself, when not the holder: "The registration is removed", without a unit
+		 * attention.
+		 */
 		GOOD(pr(nx('b'), sa, 0, 0xb, 0xb, 0));
 		CU_ASSERT_EQUAL(pr_count(), 1);
 		CU_ASSERT_EQUAL(fx.nua, 0);
@@ -312,7 +328,8 @@ static void test_preempt_reservation(void)
 			three();
 			GOOD(pr(nx_of('a', 1, 2), REGISTER, 0, 0, 0xa, 0));
 			GOOD(pr(nx('a'), RESERVE, types[t], 0xa, 0, 0));
-			FAILS(pr(nx('b'), sa, 0x10 | types[n], 0xb, 0xa, 0), SENSE_INVALID_FIELD_CDB);
+			FAILS(pr(nx('b'), sa, 0x10 | types[n], 0xb, 0xa, 0),
+			      SENSE_INVALID_FIELD_CDB);
 			FAILS(pr(nx('b'), sa, 2, 0xb, 0xa, 0), SENSE_INVALID_FIELD_CDB);
 			CU_ASSERT_EQUAL(fx.nabort, 0);
 			CU_ASSERT_EQUAL(pr_count(), 4);
@@ -324,7 +341,8 @@ static void test_preempt_reservation(void)
 			CU_ASSERT_EQUAL(pr_generation(), 5);
 			CU_ASSERT_TRUE(ua_has(nx('a'), UA_REGISTRATIONS_PREEMPTED));
 			CU_ASSERT_TRUE(ua_has(nx_of('a', 1, 2), UA_REGISTRATIONS_PREEMPTED));
-			CU_ASSERT_EQUAL(ua_has(nx('c'), UA_RESERVATIONS_RELEASED), types[n] != types[t]);
+			CU_ASSERT_EQUAL(ua_has(nx('c'), UA_RESERVATIONS_RELEASED),
+					types[n] != types[t]);
 			CU_ASSERT_EQUAL(fx.nua, types[n] != types[t] ? 3 : 2);
 			CU_ASSERT_EQUAL(fx.nabort, sa == PREEMPT ? 0 : 2);
 			CU_ASSERT_EQUAL(abort_has(nx('a')), sa != PREEMPT);
@@ -332,7 +350,9 @@ static void test_preempt_reservation(void)
 	}
 }
 
-/* 5.13.11.2.4.3: the holder preempts itself; other nexuses with its key go (fence_scsi does this) */
+/*
+ * 5.13.11.2.4.3: the holder preempts itself; other nexuses with its key go (fence_scsi does this)
+ */
 static void test_preempt_self(void)
 {
 	three();
@@ -374,7 +394,9 @@ static void test_preempt_all_registrants(void)
 			CU_ASSERT_EQUAL(fx.nua, 2);
 			CU_ASSERT_TRUE(ua_has(nx('a'), UA_REGISTRATIONS_PREEMPTED));
 			CU_ASSERT_TRUE(ua_has(nx('c'), UA_REGISTRATIONS_PREEMPTED));
-			CU_ASSERT_EQUAL(fx.nabort, 3);	/* all registered ones, the sender's other commands too */
+			CU_ASSERT_EQUAL(
+				fx.nabort,
+				3); /* all registered ones, the sender's other commands too */
 		}
 		three();
 		GOOD(pr(nx('a'), RESERVE, types[t], 0xa, 0, 0));
@@ -440,7 +462,8 @@ static void test_spec_i_pt(void)
 	/* Footnote b of table 67: all or nothing */
 	list[0] = nx('e');
 	FAILS(pr_spec(nx('d'), 0, 0x5, 0, list, 2), SENSE_INVALID_FIELD_PARAM);
-	CU_ASSERT_EQUAL(fx.sense.sks[2], 28 + 4 + 48);		/* the field pointer names the second TransportID */
+	CU_ASSERT_EQUAL(fx.sense.sks[2],
+			28 + 4 + 48); /* the field pointer names the second TransportID */
 	CU_ASSERT_EQUAL(pr_count(), 3);
 	CU_ASSERT_EQUAL(key_of(nx('d')), 0);
 	/* No TransportID at all is a list, too. */
@@ -484,7 +507,8 @@ static void test_spec_i_pt_broken(void)
 	c = wcur_of(pr_param + 28, sizeof(pr_param) - 28);
 	transportid_put_device(&c, list[0].initiator);
 	put_be32(pr_param + 24, (uint32_t)c.len);
-	FAILS(pr_send(nx('a'), REGISTER, 0, pr_param, 28 + (uint32_t)c.len), SENSE_INVALID_FIELD_PARAM);
+	FAILS(pr_send(nx('a'), REGISTER, 0, pr_param, 28 + (uint32_t)c.len),
+	      SENSE_INVALID_FIELD_PARAM);
 }
 
 /* SPC-4 5.13.8, table 70 */
@@ -493,13 +517,15 @@ static void test_move(void)
 	pr_world();
 	GOOD(pr(nx('a'), REGISTER, 0, 0, 0xa, 0));
 	GOOD(pr(nx('c'), REGISTER, 0, 0, 0xc, 0));
-	FAILS(pr_move(nx('a'), 0xa, 0xb, 0, nx('b')), SENSE_INVALID_FIELD_CDB);		/* no reservation */
+	FAILS(pr_move(nx('a'), 0xa, 0xb, 0, nx('b')), SENSE_INVALID_FIELD_CDB); /* no reservation */
 	GOOD(pr(nx('a'), RESERVE, 1, 0xa, 0, 0));
-	CONFLICT(pr_move(nx('c'), 0xc, 0xb, 0, nx('b')));				/* not the holder */
+	CONFLICT(pr_move(nx('c'), 0xc, 0xb, 0, nx('b'))); /* not the holder */
 	FAILS(pr_move(nx('a'), 0xa, 0, 0, nx('b')), SENSE_INVALID_FIELD_PARAM);
 	FAILS(pr_move(nx('a'), 0xa, 0xb, 0, nx('a')), SENSE_INVALID_FIELD_PARAM);
-	FAILS(pr_move(nx('a'), 0xa, 0xb, 0, nx_of('a', 1, 2)), SENSE_INVALID_FIELD_PARAM);	/* same initiator port */
-	FAILS(pr_move(nx('a'), 0xa, 0xb, 0, nx_of('b', 1, 3)), SENSE_INVALID_FIELD_PARAM);	/* no such port */
+	FAILS(pr_move(nx('a'), 0xa, 0xb, 0, nx_of('a', 1, 2)),
+	      SENSE_INVALID_FIELD_PARAM); /* same initiator port */
+	FAILS(pr_move(nx('a'), 0xa, 0xb, 0, nx_of('b', 1, 3)),
+	      SENSE_INVALID_FIELD_PARAM); /* no such port */
 	CU_ASSERT_EQUAL(pr_generation(), 2);
 	GOOD(pr_move(nx('a'), 0xa, 0xb, F_APTPL, nx_of('b', 1, 7)));
 	CU_ASSERT_EQUAL(fx.nua, 0);
@@ -529,13 +555,15 @@ static void test_move_broken(void)
 	pr_world();
 	GOOD(pr(nx('a'), REGISTER, 0, 0, 0xa, 0));
 	GOOD(pr(nx('a'), RESERVE, 5, 0xa, 0, 0));
-	FAILS(pr_move(nx('a'), 0xa, 0xb, 0, nx('a')), SENSE_INVALID_FIELD_PARAM);	/* leaves pr_param filled */
+	FAILS(pr_move(nx('a'), 0xa, 0xb, 0, nx('a')),
+	      SENSE_INVALID_FIELD_PARAM); /* leaves pr_param filled */
 	len = 24 + get_be32(pr_param + 20);
 	for (uint32_t n = 0; n < len; n++)
 		FAILS(pr_send(nx('a'), REGISTER_AND_MOVE, 0, pr_param, n), SENSE_PARAM_LIST_LENGTH);
 	for (uint32_t n = 0; n < len - 24; n++) {
 		put_be32(pr_param + 20, n);
-		FAILS(pr_send(nx('a'), REGISTER_AND_MOVE, 0, pr_param, len), SENSE_INVALID_FIELD_PARAM);
+		FAILS(pr_send(nx('a'), REGISTER_AND_MOVE, 0, pr_param, len),
+		      SENSE_INVALID_FIELD_PARAM);
 	}
 	CU_ASSERT_EQUAL(pr_generation(), 1);
 }
@@ -543,15 +571,20 @@ static void test_move_broken(void)
 /* The last valid APTPL counts; other service actions and failed commands do not. */
 static void test_aptpl(void)
 {
-	static const struct { uint8_t sa; uint64_t key, sa_key; uint8_t flags; bool after; } steps[] = {
+	static const struct {
+		uint8_t sa;
+		uint64_t key, sa_key;
+		uint8_t flags;
+		bool after;
+	} steps[] = {
 		{ REGISTER, 0, 0xa, F_APTPL, true },
 		{ RESERVE, 0xa, 0, 0, true },
 		{ RELEASE, 0xa, 0, 0, true },
-		{ REGISTER, 0xb, 0xc, 0, true },		/* conflict */
+		{ REGISTER, 0xb, 0xc, 0, true }, /* conflict */
 		{ REGISTER, 0xa, 0xa, 0, false },
 		{ REGISTER_AND_IGNORE, 0, 0xa, F_APTPL, true },
 		{ CLEAR, 0xa, 0, 0, true },
-		{ REGISTER_AND_IGNORE, 0, 0, 0, true },		/* does nothing */
+		{ REGISTER_AND_IGNORE, 0, 0, 0, true }, /* does nothing */
 		{ REGISTER_AND_IGNORE, 0, 0xa, F_APTPL, true },
 		{ REGISTER, 0xa, 0, 0, false },
 	};
@@ -564,7 +597,10 @@ static void test_aptpl(void)
 	}
 }
 
-/* 5.13.7: INSUFFICIENT REGISTRATION RESOURCES, nothing changed; and all of it still works when full. */
+/*
+ * 5.13.7: INSUFFICIENT REGISTRATION RESOURCES, nothing changed; and all of it still works when
+ * full.
+ */
 static void test_full(void)
 {
 	struct nexus list[9];
@@ -610,7 +646,8 @@ static void test_largest(void)
 	memset(who.initiator, 'x', ISCSI_NAME_MAX);
 	for (unsigned i = 0; i < PR_REGISTRANTS_MAX; i++) {
 		/* From the back to the front and in between, so that names move. */
-		snprintf(who.initiator + ISCSI_NAME_MAX - 4, 5, "%04u", i * 37 % PR_REGISTRANTS_MAX);
+		snprintf(who.initiator + ISCSI_NAME_MAX - 4, 5, "%04u",
+			 i * 37 % PR_REGISTRANTS_MAX);
 		CU_ASSERT_EQUAL_FATAL(pr(who, REGISTER, 0, 0, 1 + i, 0), SAM_GOOD);
 	}
 	CU_ASSERT_EQUAL(pr_state_size(pr_now), pr_state_max());

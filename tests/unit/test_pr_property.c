@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random PERSISTENT RESERVE OUT commands from several nexuses, against a model that is slow and simple: a fixed grid of nexuses, each one
- * registered or not, and for each service action the sentences of SPC-4 one after the other. It shares no code with pr/ but the
- * helper that sends commands; TransportIDs are written out by hand.
+ * Random PERSISTENT RESERVE OUT commands from several nexuses, against a model that is slow and
+ * simple: a fixed grid of nexuses, each one registered or not, and for each service action the
+ * sentences of SPC-4 one after the other. It shares no code with pr/ but the helper that sends
+ * commands; TransportIDs are written out by hand.
  *
- * After each command: status, sense, unit attentions, aborts, and the whole state as PERSISTENT RESERVE IN and pr_access() show it.
- * HOLDFAST_PR_SEED=n runs one seed and says what it does; HOLDFAST_PR_SEEDS=n runs that many.
+ * After each command: status, sense, unit attentions, aborts, and the whole state as PERSISTENT
+ * RESERVE IN and pr_access() show it. HOLDFAST_PR_SEED=n runs one seed and says what it does;
+ * HOLDFAST_PR_SEEDS=n runs that many.
  */
 #include "tests/unit/unit.h"
 
@@ -50,12 +52,14 @@ struct command {
 static const uint16_t ports[PORTS] = { 1, 2, 7 };
 
 /* Initiator ports 0 and 1 are two sessions of one node; 3 has the longer name. */
-static const char *const iport_name[INITIATORS] = { "iqn.x:one", "iqn.x:one", "iqn.x:two", "iqn.x:one-and-a-half" };
+static const char *const iport_name[INITIATORS] = { "iqn.x:one", "iqn.x:one", "iqn.x:two",
+						    "iqn.x:one-and-a-half" };
 static const uint8_t iport_isid[INITIATORS] = { 1, 2, 1, 1 };
 
 static struct nexus nexus_at(int i)
 {
-	struct nexus n = { .tpgt = ports[i % PORTS], .isid = { 0, 2, 0x3d, 0, 0, iport_isid[i / PORTS] } };
+	struct nexus n = { .tpgt = ports[i % PORTS],
+			   .isid = { 0, 2, 0x3d, 0, 0, iport_isid[i / PORTS] } };
 
 	strcpy(n.initiator, iport_name[i / PORTS]);
 	return n;
@@ -113,9 +117,10 @@ static void do_register(struct model *m, int i, uint64_t key)
 }
 
 /*
- * "If the registration of the persistent reservation holder is removed, the reservation shall be released. If the persistent reservation
- * holder is more than one I_T nexus, the reservation shall not be released until the registrations for all persistent reservation
- * holder I_T nexuses are removed" (5.13.10).
+ * "If the registration of the persistent reservation holder is removed, the reservation shall be
+ * released. If the persistent reservation holder is more than one I_T nexus, the reservation shall
+ * not be released until the registrations for all persistent reservation holder I_T nexuses are
+ * removed" (5.13.10).
  */
 static void do_unregister(struct model *m, int i)
 {
@@ -161,7 +166,8 @@ static uint32_t model_register(struct model *m, const struct command *c, struct 
 				continue;
 			if (old.registered[i] && c->key != old.key[i])
 				return SAM_RESERVATION_CONFLICT;
-			if (!old.registered[i] && c->key != 0 && !(c->sa_key == 0 && old.registered[c->from]))
+			if (!old.registered[i] && c->key != 0 &&
+			    !(c->sa_key == 0 && old.registered[c->from]))
 				return SAM_RESERVATION_CONFLICT;
 		}
 		if (!old.registered[c->from] && c->sa_key == 0)
@@ -313,8 +319,10 @@ static void model_run(struct model *m, const struct command *c, struct verdict *
 	memset(v, 0, sizeof(*v));
 	memset(v->ua, 0xff, sizeof(v->ua));
 	if (c->sa != REGISTER_AND_MOVE && c->spec_i_pt && c->sa != REGISTER)
-		v->answer = c->len_error < 0x80000000 ? SENSE_INVALID_FIELD_PARAM : SENSE_PARAM_LIST_LENGTH;
-	else if (c->len_error && !((c->spec_i_pt || c->sa == REGISTER_AND_MOVE) && c->len_error < 0x80000000))
+		v->answer = c->len_error < 0x80000000 ? SENSE_INVALID_FIELD_PARAM
+						      : SENSE_PARAM_LIST_LENGTH;
+	else if (c->len_error &&
+		 !((c->spec_i_pt || c->sa == REGISTER_AND_MOVE) && c->len_error < 0x80000000))
 		v->answer = SENSE_PARAM_LIST_LENGTH;
 	else if (c->sa == REGISTER || c->sa == REGISTER_AND_IGNORE)
 		v->answer = model_register(m, c, v);
@@ -343,8 +351,21 @@ static void command_make(const struct model *m, struct command *c)
 {
 	static const unsigned types[] = { 1, 3, 5, 6, 7, 8 };
 	static const unsigned sas[] = {
-		REGISTER, REGISTER, REGISTER, REGISTER_AND_IGNORE, REGISTER_AND_IGNORE, RESERVE, RESERVE, RESERVE,
-		RELEASE, PREEMPT, PREEMPT, PREEMPT_AND_ABORT, PREEMPT_AND_ABORT, REGISTER_AND_MOVE, REGISTER_AND_MOVE,
+		REGISTER,
+		REGISTER,
+		REGISTER,
+		REGISTER_AND_IGNORE,
+		REGISTER_AND_IGNORE,
+		RESERVE,
+		RESERVE,
+		RESERVE,
+		RELEASE,
+		PREEMPT,
+		PREEMPT,
+		PREEMPT_AND_ABORT,
+		PREEMPT_AND_ABORT,
+		REGISTER_AND_MOVE,
+		REGISTER_AND_MOVE,
 	};
 
 	memset(c, 0, sizeof(*c));
@@ -383,7 +404,8 @@ static unsigned put_tid(uint8_t *p, int iport)
 	unsigned len;
 
 	if (iport >= 0)
-		snprintf(text, sizeof(text), "%s,i,0x00023d0000%02X", iport_name[iport], iport_isid[iport]);
+		snprintf(text, sizeof(text), "%s,i,0x00023d0000%02X", iport_name[iport],
+			 iport_isid[iport]);
 	else
 		strcpy(text, "iqn.x:one");
 	len = ((unsigned)strlen(text) + 4) & ~3u;
@@ -419,7 +441,8 @@ static uint32_t command_send(const struct command *c)
 			put_be32(p + 24, len - 28);
 		}
 	}
-	return pr_send(nexus_at(c->from), (uint8_t)c->sa, (uint8_t)(c->scope << 4 | c->type), p, len + c->len_error);
+	return pr_send(nexus_at(c->from), (uint8_t)c->sa, (uint8_t)(c->scope << 4 | c->type), p,
+		       len + c->len_error);
 }
 
 /* Comparing */
@@ -456,7 +479,8 @@ static uint32_t model_access(const struct model *m, int i)
 	bool crh = m->type ? full : !registrants(m);
 
 	return 1u << PRC_FREE | 1u << PRC_INFO | 1u << PRC_PR_IN | 1u << PRC_PR_OUT |
-	       (full || we ? 1u << PRC_READ : 0) | (full ? 1u << PRC_WRITE : 0) | (crh ? 1u << PRC_RESERVE : 0);
+	       (full || we ? 1u << PRC_READ : 0) | (full ? 1u << PRC_WRITE : 0) |
+	       (crh ? 1u << PRC_RESERVE : 0);
 }
 
 static const char *state_differs(const struct model *m)
@@ -476,9 +500,11 @@ static const char *state_differs(const struct model *m)
 		if (get_be64(p + 8 + 8 * i) != m->key[order[i]])
 			return "READ KEYS";
 
-	if (pr_read(1) != (m->type ? 24u : 8u) || get_be32(p) != m->generation || get_be32(p + 4) != (m->type ? 16 : 0))
+	if (pr_read(1) != (m->type ? 24u : 8u) || get_be32(p) != m->generation ||
+	    get_be32(p + 4) != (m->type ? 16 : 0))
 		return "READ RESERVATION header";
-	if (m->type && (p[21] != m->type || get_be64(p + 8) != (m->holder >= 0 ? m->key[m->holder] : 0)))
+	if (m->type &&
+	    (p[21] != m->type || get_be64(p + 8) != (m->holder >= 0 ? m->key[m->holder] : 0)))
 		return "READ RESERVATION";
 
 	pr_read(2);
@@ -491,9 +517,12 @@ static const char *state_differs(const struct model *m)
 		int x = (int)order[i];
 		char text[64];
 
-		snprintf(text, sizeof(text), "%s,i,0x00023d0000%02x", iport_name[x / PORTS], iport_isid[x / PORTS]);
-		if (get_be64(p) != m->key[x] || p[12] != is_holder(m, x) || p[13] != (is_holder(m, x) ? m->type : 0) ||
-		    get_be16(p + 18) != ports[x % PORTS] || p[24] != 0x45 || strcmp((char *)p + 28, text))
+		snprintf(text, sizeof(text), "%s,i,0x00023d0000%02x", iport_name[x / PORTS],
+			 iport_isid[x / PORTS]);
+		if (get_be64(p) != m->key[x] || p[12] != is_holder(m, x) ||
+		    p[13] != (is_holder(m, x) ? m->type : 0) ||
+		    get_be16(p + 18) != ports[x % PORTS] || p[24] != 0x45 ||
+		    strcmp((char *)p + 28, text))
 			return "READ FULL STATUS";
 		p += 24 + get_be32(p + 20);
 	}
@@ -516,8 +545,8 @@ static const char *image_differs(void)
 	struct pr_state *s = (void *)state;
 	size_t len = pr_image_put(pr_now, image, sizeof(image));
 
-	if (!len || !pr_image_get(image, len, s, sizeof(state)) || pr_state_size(s) != pr_state_size(pr_now) ||
-	    memcmp(s, pr_now, pr_state_size(s)))
+	if (!len || !pr_image_get(image, len, s, sizeof(state)) ||
+	    pr_state_size(s) != pr_state_size(pr_now) || memcmp(s, pr_now, pr_state_size(s)))
 		return "the image";
 	return NULL;
 }
@@ -558,11 +587,15 @@ static bool run_seed(uint64_t seed, bool talk)
 		if (!bad && generation != m.generation && !fx.persist)
 			bad = "persist";
 		if (talk || bad)
-			printf("%u: nexus %d sa %u scope %u type %u key %llx sa_key %llx aptpl %d all %d spec %d unreg %d list %u:"
-			       " %d %d %d %d rtpi %u len%+d -> %x, model %x; type %u, holder %d, %u registered\n",
-			       n, c.from, c.sa, c.scope, c.type, (unsigned long long)c.key, (unsigned long long)c.sa_key,
-			       c.aptpl, c.all_tg_pt, c.spec_i_pt, c.unreg, c.nlist, c.list[0], c.list[1], c.list[2],
-			       c.list[3], c.rtpi, (int)c.len_error, answer, v.answer, m.type, m.holder, registrants(&m));
+			printf("%u: nexus %d sa %u scope %u type %u key %llx sa_key %llx aptpl %d "
+			       "all %d spec %d unreg %d list %u:"
+			       " %d %d %d %d rtpi %u len%+d -> %x, model %x; type %u, holder %d, "
+			       "%u registered\n",
+			       n, c.from, c.sa, c.scope, c.type, (unsigned long long)c.key,
+			       (unsigned long long)c.sa_key, c.aptpl, c.all_tg_pt, c.spec_i_pt,
+			       c.unreg, c.nlist, c.list[0], c.list[1], c.list[2], c.list[3], c.rtpi,
+			       (int)c.len_error, answer, v.answer, m.type, m.holder,
+			       registrants(&m));
 		if (bad) {
 			printf("seed %llu, command %u: %s\n", (unsigned long long)seed, n, bad);
 			return false;
@@ -586,14 +619,21 @@ static void test_property(void)
 	printf(" %llu commands ", (unsigned long long)(seeds * COMMANDS));
 }
 
-/* The random commands reach what they are for: each service action changes something, does nothing, conflicts and fails. */
+/*
+ * The random commands reach what they are for: each service action changes something, does nothing,
+ * conflicts and fails.
+ */
 static void test_coverage(void)
 {
-	static const char *const kinds[] = { "GOOD with a change", "GOOD without", "conflict", "check condition" };
+	static const char *const kinds[] = { "GOOD with a change", "GOOD without", "conflict",
+					     "check condition" };
 	/* CLEAR never does nothing; RESERVE and RELEASE are below. */
 	static const bool never[8][4] = {
-		[CLEAR] = { [1] = true }, [PREEMPT] = { [1] = true }, [PREEMPT_AND_ABORT] = { [1] = true },
-		[REGISTER_AND_IGNORE] = { [2] = true }, [REGISTER_AND_MOVE] = { [1] = true },
+		[CLEAR] = { [1] = true },
+		[PREEMPT] = { [1] = true },
+		[PREEMPT_AND_ABORT] = { [1] = true },
+		[REGISTER_AND_IGNORE] = { [2] = true },
+		[REGISTER_AND_MOVE] = { [1] = true },
 	};
 
 	if (getenv("HOLDFAST_PR_SEED") || getenv("HOLDFAST_PR_SEEDS"))
@@ -601,7 +641,8 @@ static void test_coverage(void)
 	for (unsigned sa = 0; sa < 8; sa++) {
 		for (unsigned k = 0; k < 4; k++) {
 			if ((answered[sa][k] > 100) == never[sa][k]) {
-				printf("service action %u, %s: %lu times\n", sa, kinds[k], answered[sa][k]);
+				printf("service action %u, %s: %lu times\n", sa, kinds[k],
+				       answered[sa][k]);
 				CU_FAIL("coverage");
 			}
 		}
