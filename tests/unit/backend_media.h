@@ -32,6 +32,10 @@ static struct medium media[] = {
 	  .device = true },
 	{ .name = "loop4096", .make = "truncate -s 64M $F && losetup -f --show -b 4096 --direct-io=on $F",
 	  .remove = "losetup -d $P", .device = true },
+	/* Eight megabytes, and a device of 64 over them. */
+	{ .name = "full", .make = "mount -t tmpfs -o size=8M none $D && echo $D", .remove = "umount $P" },
+	{ .name = "loopfull", .make = "mount -t tmpfs -o size=8M none $D && truncate -s 64M $D/f && "
+	  "losetup -f --show $D/f", .remove = "losetup -d $P; umount $D", .device = true },
 };
 #define MEDIA (sizeof(media) / sizeof(media[0]))
 
@@ -81,8 +85,8 @@ static inline void media_remove(void)
 	for (unsigned i = 0; i < MEDIA; i++) {
 		if (media[i].why[0] || !media[i].remove)
 			continue;
-		snprintf(cmd, sizeof(cmd), "export PATH=$PATH:/sbin:/usr/sbin; P=%s; %s", media[i].path,
-			 media[i].remove);
+		snprintf(cmd, sizeof(cmd), "export PATH=$PATH:/sbin:/usr/sbin; P=%s; D=%s/%s; %s",
+			 media[i].path, media_top, media[i].name, media[i].remove);
 		if (system(cmd))
 			fprintf(stderr, "left behind: %s\n", media[i].path);
 	}
