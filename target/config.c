@@ -26,7 +26,8 @@ void config_free(struct config *c)
 }
 
 /* where: with files, mode and dir set, or zeroed. */
-static struct config *config_build(const char *file, const void *text, size_t len, struct check *where, FILE *errors)
+static struct config *config_build(const char *file, const void *text, size_t len,
+				   struct check *where, FILE *errors)
 {
 	struct reader r = { .file = file };
 	struct doc_error e;
@@ -72,21 +73,25 @@ static char *config_slurp(const char *file, size_t *len, mode_t *mode, FILE *err
 	ssize_t n = 0;
 
 	if (fd < 0 || fstat(fd, &st)) {
-		fprintf(errors, "%s: cannot open: %s (expected a configuration file)\n", file, strerror(errno));
+		fprintf(errors, "%s: cannot open: %s (expected a configuration file)\n", file,
+			strerror(errno));
 	} else if (!S_ISREG(st.st_mode)) {
 		fprintf(errors, "%s: %s (expected a configuration file)\n", file,
 			S_ISDIR(st.st_mode) ? "is a directory" : "is not a regular file");
 	} else {
 		*mode = st.st_mode;
 		*len = 0;
-		text = must_alloc(DOC_BYTES_MAX + 1, 1);	/* one byte more tells that it is too long */
-		while (*len < DOC_BYTES_MAX + 1 && (n = read(fd, text + *len, DOC_BYTES_MAX + 1 - *len)) > 0)
+		text = must_alloc(DOC_BYTES_MAX + 1,
+				  1); /* one byte more tells that it is too long */
+		while (*len < DOC_BYTES_MAX + 1 &&
+		       (n = read(fd, text + *len, DOC_BYTES_MAX + 1 - *len)) > 0)
 			*len += (size_t)n;
 		if (n < 0 || *len > DOC_BYTES_MAX) {
 			if (n < 0)
 				fprintf(errors, "%s: cannot read: %s\n", file, strerror(errno));
 			else
-				fprintf(errors, "%s: longer than %d bytes (expected fewer)\n", file, DOC_BYTES_MAX);
+				fprintf(errors, "%s: longer than %d bytes (expected fewer)\n", file,
+					DOC_BYTES_MAX);
 			free(text);
 			text = NULL;
 		}

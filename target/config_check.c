@@ -31,7 +31,8 @@ void check_path_lun(struct check *k, unsigned t, unsigned l)
 	path_index(k->r, l);
 }
 
-static void unique_path(struct check *k, const struct check_unique *u, const char *list, bool of_lun)
+static void unique_path(struct check *k, const struct check_unique *u, const char *list,
+			bool of_lun)
 {
 	path_pop(k->r, 0);
 	if (of_lun) {
@@ -42,8 +43,8 @@ static void unique_path(struct check *k, const struct check_unique *u, const cha
 	}
 }
 
-void check_unique(struct check *k, struct check_unique *u, unsigned n, const char *key, const char *what, const char *list,
-		  bool of_lun)
+void check_unique(struct check *k, struct check_unique *u, unsigned n, const char *key,
+		  const char *what, const char *list, bool of_lun)
 {
 	char first[64], found[256];
 	const yaml_node_t *value;
@@ -60,9 +61,10 @@ void check_unique(struct check *k, struct check_unique *u, unsigned n, const cha
 		snprintf(first, sizeof(first), "%.63s", k->r->path);
 		unique_path(k, &u[i], list, of_lun);
 		value = doc_get(&k->r->doc, u[i].map, key);
-		reader_error_key(k->r, u[i].map, key, "%s is %s of %s on line %u already (expected a different one)",
-				 value ? doc_describe(value, found, sizeof(found)) : "the default", what, first,
-				 doc_line(u[owner].map));
+		reader_error_key(k->r, u[i].map, key,
+				 "%s is %s of %s on line %u already (expected a different one)",
+				 value ? doc_describe(value, found, sizeof(found)) : "the default",
+				 what, first, doc_line(u[owner].map));
 		path_pop(k->r, 0);
 	}
 	for (unsigned i = 0; i < n; i++)
@@ -80,28 +82,37 @@ static void secret_read(struct check *k, const yaml_node_t *map, const char *key
 	ssize_t len;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s%s%s", *name == '/' ? "" : k->dir, *name == '/' ? "" : "/", name);
+	snprintf(path, sizeof(path), "%s%s%s", *name == '/' ? "" : k->dir, *name == '/' ? "" : "/",
+		 name);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st)) {
-		reader_error_key(k->r, map, key, "cannot open %s: %s (expected a file that holds the secret)", path, strerror(errno));
+		reader_error_key(k->r, map, key,
+				 "cannot open %s: %s (expected a file that holds the secret)", path,
+				 strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		reader_error_key(k->r, map, key, "%s is not a regular file (expected a file that holds the secret)", path);
+		reader_error_key(k->r, map, key,
+				 "%s is not a regular file (expected a file that holds the secret)",
+				 path);
 	} else if (st.st_mode & 077) {
-		reader_error_key(k->r, map, key, "%s has mode %04o: others can read the secret (expected 0600)", path,
-				 (unsigned)st.st_mode & 07777);
+		reader_error_key(k->r, map, key,
+				 "%s has mode %04o: others can read the secret (expected 0600)",
+				 path, (unsigned)st.st_mode & 07777);
 	} else {
 		len = read(fd, text, sizeof(text));
 		if (len > 0 && text[len - 1] == '\n')
 			len--;
 		if (len > 0 && text[len - 1] == '\r')
 			len--;
-		if (len < 12 || len > CHAP_SECRET_MAX || memchr(text, '\0', (size_t)len) || memchr(text, '\n', (size_t)len)) {
-			reader_error_key(k->r, map, key, "%s does not hold one line of 12 to %d bytes (expected that)", path,
-					 CHAP_SECRET_MAX);
+		if (len < 12 || len > CHAP_SECRET_MAX || memchr(text, '\0', (size_t)len) ||
+		    memchr(text, '\n', (size_t)len)) {
+			reader_error_key(
+				k->r, map, key,
+				"%s does not hold one line of 12 to %d bytes (expected that)", path,
+				CHAP_SECRET_MAX);
 		} else {
 			memcpy(secret, text, (size_t)len);
 			secret[len] = '\0';
@@ -112,21 +123,27 @@ static void secret_read(struct check *k, const yaml_node_t *map, const char *key
 }
 
 /* user with its secret or secret_file: both or neither. */
-static void check_credentials(struct check *k, const yaml_node_t *map, const char *user, const char *secret,
-			      const char *secret_file, char *value)
+static void check_credentials(struct check *k, const yaml_node_t *map, const char *user,
+			      const char *secret, const char *secret_file, char *value)
 {
 	struct reader *r = k->r;
 	bool inside = reader_has(r, map, secret), apart = reader_has(r, map, secret_file);
 
 	if (inside && apart)
-		reader_error_key(r, map, secret_file, "given beside %s (expected one of the two)", secret);
+		reader_error_key(r, map, secret_file, "given beside %s (expected one of the two)",
+				 secret);
 	if (reader_has(r, map, user) && !inside && !apart)
-		reader_error_key(r, map, secret, "missing (expected a secret, or %s, as %s is given)", secret_file, user);
+		reader_error_key(r, map, secret,
+				 "missing (expected a secret, or %s, as %s is given)", secret_file,
+				 user);
 	if (!reader_has(r, map, user) && (inside || apart))
-		reader_error_key(r, map, user, "missing (expected a name, as %s is given)", inside ? secret : secret_file);
+		reader_error_key(r, map, user, "missing (expected a name, as %s is given)",
+				 inside ? secret : secret_file);
 	if (inside && k->files && (k->mode & 077))
-		reader_error_key(r, map, secret, "a secret in a file of mode %04o, which others can read (expected mode 0600, or %s)",
-				 (unsigned)k->mode & 07777, secret_file);
+		reader_error_key(
+			r, map, secret,
+			"a secret in a file of mode %04o, which others can read (expected mode 0600, or %s)",
+			(unsigned)k->mode & 07777, secret_file);
 	if (k->files && !inside && reader_good(r, map, secret_file))
 		secret_read(k, map, secret_file, value);
 }
@@ -140,15 +157,27 @@ void check_auth(struct check *k, const yaml_node_t *map, struct login_auth *auth
 	if (!doc_is_map(map))
 		return;
 	check_credentials(k, map, "user", "secret", "secret_file", auth->secret);
-	check_credentials(k, map, "mutual_user", "mutual_secret", "mutual_secret_file", auth->mutual_secret);
-	/* RFC 7143 12.1.3: the target answers a challenge only from an initiator that answered its own. */
-	if (!doc_count(map) || (mutual && !reader_has(r, map, "user") && !reader_has(r, map, "secret") &&
-				!reader_has(r, map, "secret_file")))
-		reader_error_key(r, map, "user", "missing (expected user and secret%s)", mutual ? ", as mutual authentication comes on top of them" : "");
-	/* RFC 7143 9.2.1: else an initiator could have the target compute the answer to the target's own challenge. */
+	check_credentials(k, map, "mutual_user", "mutual_secret", "mutual_secret_file",
+			  auth->mutual_secret);
+	/*
+	 * RFC 7143 12.1.3: the target answers a challenge only from an initiator that answered its
+	 * own.
+	 */
+	if (!doc_count(map) ||
+	    (mutual && !reader_has(r, map, "user") && !reader_has(r, map, "secret") &&
+	     !reader_has(r, map, "secret_file")))
+		reader_error_key(r, map, "user", "missing (expected user and secret%s)",
+				 mutual ? ", as mutual authentication comes on top of them" : "");
+	/*
+	 * RFC 7143 9.2.1: else an initiator could have the target compute the answer to the
+	 * target's own challenge.
+	 */
 	if (auth->secret[0] && !strcmp(auth->secret, auth->mutual_secret))
-		reader_error_key(r, map, reader_has(r, map, "mutual_secret") ? "mutual_secret" : "mutual_secret_file",
-				 "the same secret in both directions (expected two different ones)");
+		reader_error_key(
+			r, map,
+			reader_has(r, map, "mutual_secret") ? "mutual_secret" :
+							      "mutual_secret_file",
+			"the same secret in both directions (expected two different ones)");
 }
 
 /* ---- portals ---- */
@@ -179,10 +208,14 @@ static void check_portals(struct check *k, const yaml_node_t *list)
 
 		if (p->listen && text_listen(p->listen, p->host, &p->port)) {
 			snprintf(text, sizeof(text), "%s:%u", p->host, p->port);
-			listens[nlistens++] = (struct check_unique){ .text = must_strdup(text), .target = i, .map = map };
+			listens[nlistens++] = (struct check_unique){ .text = must_strdup(text),
+								     .target = i,
+								     .map = map };
 		}
 		if (p->name)
-			names[nnames++] = (struct check_unique){ .text = must_strdup(p->name), .target = i, .map = map };
+			names[nnames++] = (struct check_unique){ .text = must_strdup(p->name),
+								 .target = i,
+								 .map = map };
 	}
 	check_unique(k, names, nnames, "name", "the name", "portals", false);
 	check_unique(k, listens, nlistens, "listen", "the address", "portals", false);
@@ -214,8 +247,10 @@ static void unknown_portal(struct check *k, const yaml_node_t *item)
 
 	for (unsigned i = 0; i < k->c->nportals && n < sizeof(list); i++)
 		if (k->c->portals[i].name)
-			n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "", k->c->portals[i].name);
-	reader_error(k->r, item, "no portal is called %s (expected one of: %s)", doc_describe(item, found, sizeof(found)), list);
+			n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "",
+					      k->c->portals[i].name);
+	reader_error(k->r, item, "no portal is called %s (expected one of: %s)",
+		     doc_describe(item, found, sizeof(found)), list);
 }
 
 /* Names to indices. The reader's path is that of the target. */
@@ -243,7 +278,8 @@ static void check_target_portals(struct check *k, const yaml_node_t *map, struct
 		if (index < 0)
 			unknown_portal(k, item);
 		else if (twice)
-			reader_error(k->r, item, "the portal \"%s\" a second time (expected once)", doc_text(item));
+			reader_error(k->r, item, "the portal \"%s\" a second time (expected once)",
+				     doc_text(item));
 		else
 			t->portals[t->nportals++] = (unsigned)index;
 		path_pop(k->r, item_mark);
@@ -269,7 +305,9 @@ static void check_targets(struct check *k, const yaml_node_t *list)
 		path_pop(k->r, auth_mark);
 		path_pop(k->r, mark);
 		if (t->name)
-			names[n++] = (struct check_unique){ .text = must_strdup(t->name), .target = i, .map = map };
+			names[n++] = (struct check_unique){ .text = must_strdup(t->name),
+							    .target = i,
+							    .map = map };
 	}
 	check_unique(k, names, n, "name", "the name", "targets", false);
 	free(names);
@@ -291,7 +329,8 @@ static void check_iscsi(struct check *k, const yaml_node_t *map)
 	}
 	/* RFC 7143 13.14. */
 	mark = path_key(k->r, "iscsi");
-	reader_error_key(k->r, map, "first_burst_length", "more than max_burst_length (expected at most %s)",
+	reader_error_key(k->r, map, "first_burst_length",
+			 "more than max_burst_length (expected at most %s)",
 			 schema_size_text(o->max_burst, max, sizeof(max)));
 	path_pop(k->r, mark);
 }
@@ -300,8 +339,10 @@ static void check_limits(struct check *k, const yaml_node_t *map)
 {
 	size_t mark = path_key(k->r, "limits");
 
-	if (k->c->limits.lun_commands > k->c->limits.commands && reader_good(k->r, map, "lun_commands"))
-		reader_error_key(k->r, map, "lun_commands", "found %u, more than commands (expected at most %u)",
+	if (k->c->limits.lun_commands > k->c->limits.commands &&
+	    reader_good(k->r, map, "lun_commands"))
+		reader_error_key(k->r, map, "lun_commands",
+				 "found %u, more than commands (expected at most %u)",
 				 k->c->limits.lun_commands, k->c->limits.commands);
 	path_pop(k->r, mark);
 }

@@ -14,8 +14,8 @@
 /* ---- identity ---- */
 
 /*
- * RFC 9562 5.8: version 8 leaves 122 bits to us; variant 10b. From the names only, so that it is the same through every portal, path and
- * restart.
+ * RFC 9562 5.8: version 8 leaves 122 bits to us; variant 10b. From the names only, so that it is
+ * the same through every portal, path and restart.
  */
 static void lun_uuid_derive(const char *target, const char *name, uint8_t uuid[16])
 {
@@ -35,7 +35,8 @@ static void lun_uuid_derive(const char *target, const char *name, uint8_t uuid[1
 	free(text);
 }
 
-static void lun_uuid(struct check *k, const yaml_node_t *map, const struct config_target *t, struct config_lun *l)
+static void lun_uuid(struct check *k, const yaml_node_t *map, const struct config_target *t,
+		     struct config_lun *l)
 {
 	static const uint8_t nil[16];
 
@@ -43,7 +44,8 @@ static void lun_uuid(struct check *k, const yaml_node_t *map, const struct confi
 	if (!l->uuid_given && t->name && l->name)
 		lun_uuid_derive(t->name, l->name, l->uuid);
 	else if (reader_good(k->r, map, "uuid") && !memcmp(l->uuid, nil, 16))
-		reader_error_key(k->r, map, "uuid", "the UUID of all zeroes (expected one of its own)");
+		reader_error_key(k->r, map, "uuid",
+				 "the UUID of all zeroes (expected one of its own)");
 }
 
 /* ---- the path ---- */
@@ -57,7 +59,7 @@ static char *path_join(const char *dir, const char *path)
 	snprintf(joined, size, "%s%s%s", *path == '/' ? "" : dir, *path == '/' ? "" : "/", path);
 	if (*joined == '/')
 		out[n++] = '/';
-	for (const char *p = joined; *p; ) {
+	for (const char *p = joined; *p;) {
 		size_t len = strcspn(p, "/");
 
 		if (len && !(len == 1 && *p == '.')) {
@@ -75,7 +77,10 @@ static char *path_join(const char *dir, const char *path)
 	return out;
 }
 
-/* What tells two spellings of one file apart from two files: device and inode, or, while there is no file, its directory and its name. */
+/*
+ * What tells two spellings of one file apart from two files: device and inode, or, while there is
+ * no file, its directory and its name.
+ */
 static char *path_identity(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -88,7 +93,8 @@ static char *path_identity(const char *path)
 		if (S_ISBLK(st.st_mode))
 			snprintf(text, 96, "device %u:%u", major(st.st_rdev), minor(st.st_rdev));
 		else
-			snprintf(text, 96, "inode %u:%u %ju", major(st.st_dev), minor(st.st_dev), (uintmax_t)st.st_ino);
+			snprintf(text, 96, "inode %u:%u %ju", major(st.st_dev), minor(st.st_dev),
+				 (uintmax_t)st.st_ino);
 		return text;
 	}
 	dir = must_strdup(slash ? path : ".");
@@ -103,21 +109,30 @@ static char *path_identity(const char *path)
 	return text;
 }
 
-static void lun_file_found(struct check *k, const yaml_node_t *map, const struct config_lun *l, const struct stat *st)
+static void lun_file_found(struct check *k, const yaml_node_t *map, const struct config_lun *l,
+			   const struct stat *st)
 {
 	struct reader *r = k->r;
 	char have[32], want[32];
 
 	if (S_ISDIR(st->st_mode))
-		reader_error_key(r, map, "path", "%s is a directory (expected a file or a block device)", l->path);
+		reader_error_key(r, map, "path",
+				 "%s is a directory (expected a file or a block device)", l->path);
 	else if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
-		reader_error_key(r, map, "path", "%s is neither (expected a file or a block device)", l->path);
-	else if (S_ISREG(st->st_mode) && reader_good(r, map, "size") && (uint64_t)st->st_size < l->size)
-		reader_error_key(r, map, "size", "%s, but %s has %s only (expected at most that; existing files are not grown)",
-				 schema_size_text(l->size, want, sizeof(want)), l->path,
-				 schema_size_text((uint64_t)st->st_size, have, sizeof(have)));
+		reader_error_key(r, map, "path",
+				 "%s is neither (expected a file or a block device)", l->path);
+	else if (S_ISREG(st->st_mode) && reader_good(r, map, "size") &&
+		 (uint64_t)st->st_size < l->size)
+		reader_error_key(
+			r, map, "size",
+			"%s, but %s has %s only (expected at most that; existing files are not grown)",
+			schema_size_text(l->size, want, sizeof(want)), l->path,
+			schema_size_text((uint64_t)st->st_size, have, sizeof(have)));
 	else if (S_ISREG(st->st_mode) && !reader_has(r, map, "size") && !st->st_size)
-		reader_error_key(r, map, "path", "%s is empty (expected a file that is the disk, or none and a size)", l->path);
+		reader_error_key(
+			r, map, "path",
+			"%s is empty (expected a file that is the disk, or none and a size)",
+			l->path);
 }
 
 /* Whether the daemon could open it, as far as can be seen from outside. */
@@ -129,13 +144,18 @@ static void lun_file(struct check *k, const yaml_node_t *map, const struct confi
 	if (!stat(l->path, &st))
 		lun_file_found(k, map, l, &st);
 	else if (errno != ENOENT)
-		reader_error_key(r, map, "path", "%s: %s (expected a file or a block device)", l->path, strerror(errno));
+		reader_error_key(r, map, "path", "%s: %s (expected a file or a block device)",
+				 l->path, strerror(errno));
 	else if (!reader_has(r, map, "size"))
-		reader_error_key(r, map, "path", "%s does not exist (expected an existing file or block device, or a size to create a file)",
-				 l->path);
+		reader_error_key(
+			r, map, "path",
+			"%s does not exist (expected an existing file or block device, or a size to create a file)",
+			l->path);
 	else if (l->readonly)
-		reader_error_key(r, map, "path", "%s does not exist (expected an existing file or block device, as it is readonly)",
-				 l->path);
+		reader_error_key(
+			r, map, "path",
+			"%s does not exist (expected an existing file or block device, as it is readonly)",
+			l->path);
 }
 
 /* ---- one LUN ---- */
@@ -150,7 +170,9 @@ static void lun_backend(struct check *k, const yaml_node_t *map, struct config_l
 		return;
 	if (!strcmp(l->backend, "file")) {
 		if (!reader_has(r, map, "path"))
-			reader_error_key(r, map, "path", "missing (expected the path of a file or block device, or backend: memory)");
+			reader_error_key(
+				r, map, "path",
+				"missing (expected the path of a file or block device, or backend: memory)");
 		if (!reader_good(r, map, "path"))
 			return;
 		joined = path_join(k->c->data_dir, l->path);
@@ -162,10 +184,14 @@ static void lun_backend(struct check *k, const yaml_node_t *map, struct config_l
 	}
 	for (unsigned i = 0; i < sizeof(of_file) / sizeof(of_file[0]); i++)
 		if (reader_has(r, map, of_file[i]))
-			reader_error_key(r, map, of_file[i], "has no meaning with backend: %s (expected only with backend: file)",
-					 l->backend);
+			reader_error_key(
+				r, map, of_file[i],
+				"has no meaning with backend: %s (expected only with backend: file)",
+				l->backend);
 	if (!reader_has(r, map, "size"))
-		reader_error_key(r, map, "size", "missing (expected a size, as backend: %s has none of its own)", l->backend);
+		reader_error_key(r, map, "size",
+				 "missing (expected a size, as backend: %s has none of its own)",
+				 l->backend);
 }
 
 static void lun_blocks(struct check *k, const yaml_node_t *map, const struct config_lun *l)
@@ -173,17 +199,22 @@ static void lun_blocks(struct check *k, const yaml_node_t *map, const struct con
 	struct reader *r = k->r;
 
 	if (reader_good(r, map, "size") && l->size % l->block_size)
-		reader_error_key(r, map, "size", "found %" PRIu64 " bytes, which is not whole blocks (expected a multiple of block_size, %u)",
-				 l->size, l->block_size);
+		reader_error_key(
+			r, map, "size",
+			"found %" PRIu64
+			" bytes, which is not whole blocks (expected a multiple of block_size, %u)",
+			l->size, l->block_size);
 	if (reader_good(r, map, "physical_block_size") &&
-	    (l->physical_block_size & (l->physical_block_size - 1) || l->physical_block_size < l->block_size))
-		reader_error_key(r, map, "physical_block_size", "found %u (expected a power of two, not less than block_size, %u)",
+	    (l->physical_block_size & (l->physical_block_size - 1) ||
+	     l->physical_block_size < l->block_size))
+		reader_error_key(r, map, "physical_block_size",
+				 "found %u (expected a power of two, not less than block_size, %u)",
 				 l->physical_block_size, l->block_size);
 }
 
 /*
- * A witness disk decides which half of a cluster lives: what it answers is durable, its blocks are there when the store is full, and the
- * old reservations, which block persistent ones, are off.
+ * A witness disk decides which half of a cluster lives: what it answers is durable, its blocks are
+ * there when the store is full, and the old reservations, which block persistent ones, are off.
  */
 static void lun_witness(struct check *k, const yaml_node_t *map, struct config_lun *l)
 {
@@ -195,7 +226,8 @@ static void lun_witness(struct check *k, const yaml_node_t *map, struct config_l
 		l->preallocate = l->path != NULL;
 }
 
-static void check_lun(struct check *k, const yaml_node_t *map, const struct config_target *t, struct config_lun *l)
+static void check_lun(struct check *k, const yaml_node_t *map, const struct config_target *t,
+		      struct config_lun *l)
 {
 	if (!doc_is_map(map))
 		return;
@@ -211,7 +243,8 @@ static void check_lun(struct check *k, const yaml_node_t *map, const struct conf
 /* ---- all of them ---- */
 
 /* What must be unique, as text; NULL when this LUN has none. */
-typedef char *unique_text(const struct check *k, const yaml_node_t *map, const struct config_lun *l);
+typedef char *unique_text(const struct check *k, const yaml_node_t *map,
+			  const struct config_lun *l);
 
 static char *unique_name(const struct check *k, const yaml_node_t *map, const struct config_lun *l)
 {
@@ -225,12 +258,14 @@ static char *unique_path(const struct check *k, const yaml_node_t *map, const st
 
 static char *unique_file(const struct check *k, const yaml_node_t *map, const struct config_lun *l)
 {
-	return k->files && l->path && reader_good(k->r, map, "path") ? path_identity(l->path) : NULL;
+	return k->files && l->path && reader_good(k->r, map, "path") ? path_identity(l->path) :
+								       NULL;
 }
 
 /*
- * Given or derived: a given one may be a copy of another's. Without its first digit, which the NAA designator has no room for. A derived
- * one is equal to another only when the names are, which was said.
+ * Given or derived: a given one may be a copy of another's. Without its first digit, which the NAA
+ * designator has no room for. A derived one is equal to another only when the names are, which was
+ * said.
  */
 static char *unique_uuid(const struct check *k, const yaml_node_t *map, const struct config_lun *l)
 {
@@ -244,21 +279,25 @@ static char *unique_uuid(const struct check *k, const yaml_node_t *map, const st
 	return text;
 }
 
-static void luns_unique(struct check *k, unsigned total, unique_text *text, const char *key, const char *what)
+static void luns_unique(struct check *k, unsigned total, unique_text *text, const char *key,
+			const char *what)
 {
 	struct check_unique *u = must_alloc(total, sizeof(*u));
 	const yaml_node_t *targets = doc_get(&k->r->doc, k->r->doc.root, "targets");
 	unsigned n = 0;
 
 	for (unsigned t = 0; t < k->c->ntargets; t++) {
-		const yaml_node_t *list = doc_get(&k->r->doc, doc_item(&k->r->doc, targets, t), "luns");
+		const yaml_node_t *list =
+			doc_get(&k->r->doc, doc_item(&k->r->doc, targets, t), "luns");
 
 		for (unsigned l = 0; l < k->c->targets[t].nluns; l++) {
 			const yaml_node_t *map = doc_item(&k->r->doc, list, l);
 			char *value = text(k, map, &k->c->targets[t].luns[l]);
 
 			if (value)
-				u[n++] = (struct check_unique){ .text = value, .target = t, .lun = l, .map = map };
+				u[n++] = (struct check_unique){
+					.text = value, .target = t, .lun = l, .map = map
+				};
 		}
 	}
 	check_unique(k, u, n, key, what, NULL, true);
@@ -279,7 +318,9 @@ static void luns_numbers(struct check *k, unsigned t, const yaml_node_t *list)
 		if (!reader_good(k->r, map, "lun"))
 			continue;
 		snprintf(text, sizeof(text), "%05u", target->luns[l].lun);
-		u[n++] = (struct check_unique){ .text = must_strdup(text), .target = t, .lun = l, .map = map };
+		u[n++] = (struct check_unique){
+			.text = must_strdup(text), .target = t, .lun = l, .map = map
+		};
 	}
 	check_unique(k, u, n, "lun", "the number", NULL, true);
 	free(u);
@@ -299,7 +340,8 @@ void check_luns(struct check *k)
 
 	for (unsigned t = 0; t < k->c->ntargets; t++) {
 		struct config_target *target = &k->c->targets[t];
-		const yaml_node_t *list = doc_get(&k->r->doc, doc_item(&k->r->doc, targets, t), "luns");
+		const yaml_node_t *list =
+			doc_get(&k->r->doc, doc_item(&k->r->doc, targets, t), "luns");
 
 		total += target->nluns;
 		for (unsigned l = 0; l < target->nluns; l++) {
@@ -316,5 +358,6 @@ void check_luns(struct check *k)
 	/* Last: until here elements and items of the document go side by side. */
 	for (unsigned t = 0; t < k->c->ntargets; t++)
 		if (k->c->targets[t].nluns)
-			qsort(k->c->targets[t].luns, k->c->targets[t].nluns, sizeof(struct config_lun), lun_compare);
+			qsort(k->c->targets[t].luns, k->c->targets[t].nluns,
+			      sizeof(struct config_lun), lun_compare);
 }

@@ -75,7 +75,8 @@ static void reader_keep(struct reader *r, unsigned line, const char *path, const
 	sprintf(e->text, "%s%s%s", path, *path ? ": " : "", what);
 }
 
-static void reader_verror(struct reader *r, const yaml_node_t *node, unsigned line, const char *fmt, va_list ap)
+static void reader_verror(struct reader *r, const yaml_node_t *node, unsigned line, const char *fmt,
+			  va_list ap)
 {
 	char what[1024];
 
@@ -94,7 +95,8 @@ void reader_error(struct reader *r, const yaml_node_t *node, const char *fmt, ..
 	va_end(ap);
 }
 
-void reader_error_key(struct reader *r, const yaml_node_t *map, const char *key, const char *fmt, ...)
+void reader_error_key(struct reader *r, const yaml_node_t *map, const char *key, const char *fmt,
+		      ...)
 {
 	const yaml_node_t *node = doc_get(&r->doc, map, key);
 	size_t mark = path_key(r, key);
@@ -162,10 +164,11 @@ void reader_free(struct reader *r)
 /* ---- one value ---- */
 
 /*
- * The error about a value that does not fit its key. A secret is never shown. why: what is wrong with it, if more is known than that it
- * does not fit.
+ * The error about a value that does not fit its key. A secret is never shown. why: what is wrong
+ * with it, if more is known than that it does not fit.
  */
-static void reader_unfit(struct reader *r, const struct schema_key *k, const yaml_node_t *n, const char *why)
+static void reader_unfit(struct reader *r, const struct schema_key *k, const yaml_node_t *n,
+			 const char *why)
 {
 	char found[300], expect[256];
 
@@ -174,7 +177,8 @@ static void reader_unfit(struct reader *r, const struct schema_key *k, const yam
 	else
 		doc_describe(n, found, 80);
 	schema_expect(k, expect, sizeof(expect));
-	reader_error(r, n, "found %s%s%s (expected %s)", found, *why ? ", which " : "", why, expect);
+	reader_error(r, n, "found %s%s%s (expected %s)", found, *why ? ", which " : "", why,
+		     expect);
 }
 
 static void field_store(void *field, size_t width, uint64_t value)
@@ -188,7 +192,8 @@ static void field_store(void *field, size_t width, uint64_t value)
 	}
 }
 
-static bool value_number(const struct schema_key *k, const char *text, bool plain, void *field, char *why, size_t size)
+static bool value_number(const struct schema_key *k, const char *text, bool plain, void *field,
+			 char *why, size_t size)
 {
 	bool is_size = k->type == SCHEMA_SIZE;
 	uint64_t v;
@@ -243,7 +248,8 @@ static bool value_is_string(const struct schema_key *k, const char *text, char *
 	return !k->check || k->check(text, why, size);
 }
 
-static bool value_string(const struct schema_key *k, const char *text, void *field, char *why, size_t size)
+static bool value_string(const struct schema_key *k, const char *text, void *field, char *why,
+			 size_t size)
 {
 	if (k->words && !value_word(&(struct schema_key){ .words = k->words }, text, NULL, NULL))
 		return false;
@@ -262,7 +268,8 @@ static bool value_string(const struct schema_key *k, const char *text, void *fie
 }
 
 /* A scalar into its field; false with why. plain: it was written without quotes. */
-static bool value_scalar(const struct schema_key *k, const char *text, bool plain, void *section, char *why, size_t size)
+static bool value_scalar(const struct schema_key *k, const char *text, bool plain, void *section,
+			 char *why, size_t size)
 {
 	void *field = k->offset == SCHEMA_NOWHERE ? NULL : (char *)section + k->offset;
 
@@ -273,17 +280,12 @@ static bool value_scalar(const struct schema_key *k, const char *text, bool plai
 			snprintf(why, size, "is in quotes");
 		return plain && text_bool(text, field);
 	case SCHEMA_INT:
-	case SCHEMA_SIZE:
-		return value_number(k, text, plain, field, why, size);
-	case SCHEMA_WORD:
-		return value_word(k, text, section, field);
+	case SCHEMA_SIZE: return value_number(k, text, plain, field, why, size);
+	case SCHEMA_WORD: return value_word(k, text, section, field);
 	case SCHEMA_STRING:
-	case SCHEMA_CHARS:
-		return value_string(k, text, field, why, size);
-	case SCHEMA_UUID:
-		return text_uuid(text, field);
-	default:
-		return false;
+	case SCHEMA_CHARS: return value_string(k, text, field, why, size);
+	case SCHEMA_UUID: return text_uuid(text, field);
+	default: return false;
 	}
 }
 
@@ -306,7 +308,8 @@ static bool reader_list(struct reader *r, const struct schema_key *k, const yaml
 	return true;
 }
 
-static void reader_strings(struct reader *r, const struct schema_key *k, const yaml_node_t *list, void *section)
+static void reader_strings(struct reader *r, const struct schema_key *k, const yaml_node_t *list,
+			   void *section)
 {
 	char **strings = must_alloc(doc_count(list), sizeof(char *));
 	unsigned n = 0;
@@ -320,7 +323,8 @@ static void reader_strings(struct reader *r, const struct schema_key *k, const y
 		if (text && value_is_string(k, text, why, sizeof(why))) {
 			strings[n++] = must_strdup(text);
 		} else {
-			reader_error(r, item, "found %s%s%s (expected %s)", doc_describe(item, found, sizeof(found)),
+			reader_error(r, item, "found %s%s%s (expected %s)",
+				     doc_describe(item, found, sizeof(found)),
 				     *why ? ", which " : "", why, k->expect);
 			r->bad[doc_index(&r->doc, list)] = true;
 		}
@@ -336,8 +340,12 @@ static void reader_strings(struct reader *r, const struct schema_key *k, const y
 	*(unsigned *)((char *)section + k->count) = n;
 }
 
-/* An element for every item, whatever is wrong with it: config_check.c walks items and elements side by side. */
-static void reader_sections(struct reader *r, const struct schema_key *k, const yaml_node_t *list, void *section)
+/*
+ * An element for every item, whatever is wrong with it: config_check.c walks items and elements
+ * side by side.
+ */
+static void reader_sections(struct reader *r, const struct schema_key *k, const yaml_node_t *list,
+			    void *section)
 {
 	unsigned n = doc_count(list);
 	char *elements = must_alloc(n, k->sub->size);
@@ -354,7 +362,8 @@ static void reader_sections(struct reader *r, const struct schema_key *k, const 
 
 /* ---- sections ---- */
 
-static void reader_value(struct reader *r, const struct schema_key *k, const yaml_node_t *n, void *section)
+static void reader_value(struct reader *r, const struct schema_key *k, const yaml_node_t *n,
+			 void *section)
 {
 	/* `backend: null` means the backend of that name, whatever YAML thinks of the word. */
 	bool null = doc_is_null(n) && !(k->words && *doc_text(n));
@@ -362,9 +371,7 @@ static void reader_value(struct reader *r, const struct schema_key *k, const yam
 	char why[300] = "";
 
 	switch (k->type) {
-	case SCHEMA_MAP:
-		reader_section(r, k->sub, n, (char *)section + k->offset);
-		break;
+	case SCHEMA_MAP: reader_section(r, k->sub, n, (char *)section + k->offset); break;
 	case SCHEMA_LIST:
 		if (reader_list(r, k, n))
 			reader_sections(r, k, n, section);
@@ -400,23 +407,26 @@ static void reader_unknown_key(struct reader *r, const struct schema *s, const y
 	size_t n = 0, mark;
 
 	if (!doc_text(key) || !*doc_text(key)) {
-		reader_error(r, key, "found %s as a key (expected a word)", doc_describe(key, name, sizeof(name)));
+		reader_error(r, key, "found %s as a key (expected a word)",
+			     doc_describe(key, name, sizeof(name)));
 		return;
 	}
 	near = schema_nearest(s, doc_text(key));
 	for (unsigned i = 0; !near && i < s->nkeys && n < sizeof(list); i++)
-		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "one of ", s->keys[i].name);
+		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "one of ",
+				      s->keys[i].name);
 	/* As it was written, without the quotes that doc_quote() puts around it. */
 	doc_quote(doc_text(key), strlen(doc_text(key)), name, sizeof(name));
 	name[strlen(name) - 1] = '\0';
 	mark = path_key(r, name + 1);
-	reader_error(r, key, "unknown key (expected %s%s)", near ? "perhaps " : "", near ? near->name : list);
+	reader_error(r, key, "unknown key (expected %s%s)", near ? "perhaps " : "",
+		     near ? near->name : list);
 	path_pop(r, mark);
 }
 
 /* One pair of a mapping. seen[i]: the line where key i was given, 0 not yet. */
-static void reader_pair(struct reader *r, const struct schema *s, const yaml_node_t *map, unsigned i, unsigned *seen,
-			void *section)
+static void reader_pair(struct reader *r, const struct schema *s, const yaml_node_t *map,
+			unsigned i, unsigned *seen, void *section)
 {
 	const struct schema_key *k;
 	yaml_node_t *key, *value;
@@ -430,7 +440,8 @@ static void reader_pair(struct reader *r, const struct schema *s, const yaml_nod
 	}
 	mark = path_key(r, k->name);
 	if (seen[k - s->keys]) {
-		reader_error(r, key, "given a second time (expected once; the first is on line %u)", seen[k - s->keys]);
+		reader_error(r, key, "given a second time (expected once; the first is on line %u)",
+			     seen[k - s->keys]);
 	} else {
 		seen[k - s->keys] = doc_line(key);
 		reader_value(r, k, value, section);
@@ -448,7 +459,8 @@ void reader_section(struct reader *r, const struct schema *s, const yaml_node_t 
 	if (map && s->line != SCHEMA_NOWHERE)
 		*(unsigned *)((char *)section + s->line) = doc_line(map);
 	if (map && !doc_is_map(map)) {
-		reader_error(r, map, "found %s (expected a mapping of keys to values)", doc_describe(map, found, sizeof(found)));
+		reader_error(r, map, "found %s (expected a mapping of keys to values)",
+			     doc_describe(map, found, sizeof(found)));
 		return;
 	}
 	for (unsigned i = 0; i < doc_count(map); i++)

@@ -37,8 +37,12 @@ static int hex_value(char c)
 
 bool text_bool(const char *text, bool *value)
 {
-	static const struct { const char *word; bool value; } words[] = {
-		{ "on", true }, { "off", false }, { "true", true }, { "false", false }, { "yes", true }, { "no", false },
+	static const struct {
+		const char *word;
+		bool value;
+	} words[] = {
+		{ "on", true },	    { "off", false }, { "true", true },
+		{ "false", false }, { "yes", true },  { "no", false },
 	};
 
 	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -57,7 +61,8 @@ static bool text_digits(const char *text, const char **end, uint64_t *value)
 	const char *p = text;
 
 	for (; is_digit(*p); p++)
-		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v))
+		if (__builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v))
 			return false;
 	if (p == text || (text[0] == '0' && p > text + 1))
 		return false;
@@ -123,7 +128,8 @@ bool text_listen(const char *text, char host[TEXT_HOST_MAX], uint16_t *port)
 		text++;
 		len -= 2;
 	}
-	if (!len || len >= TEXT_HOST_MAX || !text_number(colon + 1, &number) || number < 1 || number > 65535)
+	if (!len || len >= TEXT_HOST_MAX || !text_number(colon + 1, &number) || number < 1 ||
+	    number > 65535)
 		return false;
 	memcpy(host, text, len);
 	host[len] = '\0';
@@ -145,7 +151,8 @@ bool text_is_listen(const char *text, char *why, size_t size)
 bool text_is_name(const char *text, char *why, size_t size)
 {
 	for (const char *p = text; *p; p++)
-		if (!is_lower(*p) && !is_upper(*p) && !is_digit(*p) && (p == text || !strchr("._-", *p)))
+		if (!is_lower(*p) && !is_upper(*p) && !is_digit(*p) &&
+		    (p == text || !strchr("._-", *p)))
 			return false;
 	return *text;
 }
@@ -163,7 +170,8 @@ static bool text_has_upper(const char *text, const char *what, char *why, size_t
 	}
 	lower[n] = '\0';
 	if (found)
-		snprintf(why, size, "has upper-case letters; %s are compared in lower case: %s", what, lower);
+		snprintf(why, size, "has upper-case letters; %s are compared in lower case: %s",
+			 what, lower);
 	return found;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Scalars of the configuration: text to value, and whether text is what it should be. Pure; any thread. Nothing here accepts a part of a text: all of it is the
- * value or none.
+ * Scalars of the configuration: text to value, and whether text is what it should be. Pure; any
+ * thread. Nothing here accepts a part of a text: all of it is the value or none.
  */
 #ifndef TARGET_CONFIG_TEXT_H
 #define TARGET_CONFIG_TEXT_H
@@ -13,7 +13,10 @@
 /* true/false, on/off, yes/no, in lower case. */
 bool text_bool(const char *text, bool *value);
 
-/* Decimal digits without sign or leading zero (010 is 8 to some readers of YAML and 10 to others); false also when over 64 bits. */
+/*
+ * Decimal digits without sign or leading zero (010 is 8 to some readers of YAML and 10 to others);
+ * false also when over 64 bits.
+ */
 bool text_number(const char *text, uint64_t *value);
 
 /* The same in bytes, with one of K M G T after it (powers of 1024). */
@@ -23,12 +26,15 @@ bool text_size(const char *text, uint64_t *value);
 bool text_uuid(const char *text, uint8_t uuid[16]);
 
 enum { TEXT_HOST_MAX = 64 };
-/* "192.0.2.1:3260" or "[2001:db8::1]:3260"; host gets the address as inet_ntop(3) writes it, without brackets. */
+/*
+ * "192.0.2.1:3260" or "[2001:db8::1]:3260"; host gets the address as inet_ntop(3) writes it,
+ * without brackets.
+ */
 bool text_listen(const char *text, char host[TEXT_HOST_MAX], uint16_t *port);
 
 /*
- * Checks (schema_check): true, or false with what is wrong in why ("" when there is nothing more to say than that it is not
- * what was expected).
+ * Checks (schema_check): true, or false with what is wrong in why ("" when there is nothing more to
+ * say than that it is not what was expected).
  */
 bool text_is_name(const char *text, char *why, size_t size);
 bool text_is_listen(const char *text, char *why, size_t size);

@@ -10,7 +10,8 @@
 /* ---- errors ---- */
 
 __attribute__((format(printf, 3, 4)))
-static int doc_fail(struct doc_error *e, unsigned line, const char *fmt, ...)
+static int doc_fail(struct doc_error *e, unsigned line,
+							  const char *fmt, ...)
 {
 	va_list ap;
 
@@ -31,7 +32,8 @@ static unsigned line_of_offset(const char *text, size_t len, size_t offset)
 }
 
 /* What libyaml says, as one sentence. A reader error (bad UTF-8) has no mark, only an offset. */
-static int doc_fail_parser(struct doc_error *e, const yaml_parser_t *p, const char *text, size_t len)
+static int doc_fail_parser(struct doc_error *e, const yaml_parser_t *p, const char *text,
+			   size_t len)
 {
 	const char *problem = p->problem ? p->problem : "not understood";
 
@@ -61,7 +63,7 @@ static void doc_parser(yaml_parser_t *p, const void *text, size_t len)
 
 struct scan {
 	unsigned depth, documents;
-	bool content;			/* of the first document: more than nothing */
+	bool content; /* of the first document: more than nothing */
 };
 
 /* One event of the first pass; 0 or -1. */
@@ -73,11 +75,15 @@ static int doc_scan_event(struct scan *s, const yaml_event_t *ev, struct doc_err
 	switch (ev->type) {
 	case YAML_DOCUMENT_START_EVENT:
 		if (s->documents++)
-			return doc_fail(e, line, "a second document (expected one document, without further ---)");
+			return doc_fail(
+				e, line,
+				"a second document (expected one document, without further ---)");
 		break;
 	case YAML_ALIAS_EVENT:
-		return doc_fail(e, line, "an alias *%.40s (expected the value itself: aliases are not taken)",
-				(const char *)ev->data.alias.anchor);
+		return doc_fail(
+			e, line,
+			"an alias *%.40s (expected the value itself: aliases are not taken)",
+			(const char *)ev->data.alias.anchor);
 	case YAML_SCALAR_EVENT:
 		anchor = ev->data.scalar.anchor;
 		tag = ev->data.scalar.tag;
@@ -99,23 +105,26 @@ static int doc_scan_event(struct scan *s, const yaml_event_t *ev, struct doc_err
 		s->depth--;
 		s->content = true;
 		break;
-	default:
-		break;
+	default: break;
 	}
 	if (anchor)
-		return doc_fail(e, line, "an anchor &%.40s (expected the value alone: anchors are not taken)",
-				(const char *)anchor);
+		return doc_fail(
+			e, line,
+			"an anchor &%.40s (expected the value alone: anchors are not taken)",
+			(const char *)anchor);
 	if (tag)
-		return doc_fail(e, line, "a tag %.40s (expected the value alone: tags are not taken)",
+		return doc_fail(e, line,
+				"a tag %.40s (expected the value alone: tags are not taken)",
 				(const char *)tag);
 	if (s->depth > DOC_DEPTH_MAX)
-		return doc_fail(e, line, "lists and mappings more than %d deep (expected fewer)", DOC_DEPTH_MAX);
+		return doc_fail(e, line, "lists and mappings more than %d deep (expected fewer)",
+				DOC_DEPTH_MAX);
 	return 0;
 }
 
 /*
- * The first pass, over events: the document API resolves aliases (they can be cyclic), forgets where they were written, and builds a
- * tree of any depth before one can look at it.
+ * The first pass, over events: the document API resolves aliases (they can be cyclic), forgets
+ * where they were written, and builds a tree of any depth before one can look at it.
  */
 static int doc_scan(const void *text, size_t len, struct doc_error *e)
 {
@@ -148,7 +157,8 @@ int doc_read(struct doc *d, const void *text, size_t len, struct doc_error *e)
 
 	memset(e, 0, sizeof(*e));
 	if (len > DOC_BYTES_MAX)
-		return doc_fail(e, 0, "%zu bytes long (expected %d bytes at most)", len, DOC_BYTES_MAX);
+		return doc_fail(e, 0, "%zu bytes long (expected %d bytes at most)", len,
+				DOC_BYTES_MAX);
 	if (doc_scan(text, len, e))
 		return -1;
 	doc_parser(&p, text, len);
@@ -156,7 +166,7 @@ int doc_read(struct doc *d, const void *text, size_t len, struct doc_error *e)
 		err = doc_fail_parser(e, &p, text, len);
 	} else {
 		d->root = yaml_document_get_root_node(&d->yaml);
-		assert(d->root);	/* the first pass saw content */
+		assert(d->root); /* the first pass saw content */
 	}
 	yaml_parser_delete(&p);
 	return err;
@@ -221,7 +231,8 @@ yaml_node_t *doc_item(const struct doc *d, const yaml_node_t *list, unsigned i)
 	return doc_node(d, list->data.sequence.items.start[i]);
 }
 
-void doc_pair(const struct doc *d, const yaml_node_t *map, unsigned i, yaml_node_t **key, yaml_node_t **value)
+void doc_pair(const struct doc *d, const yaml_node_t *map, unsigned i, yaml_node_t **key,
+	      yaml_node_t **value)
 {
 	assert(doc_is_map(map) && i < doc_count(map));
 	*key = doc_node(d, map->data.mapping.pairs.start[i].key);
@@ -281,7 +292,7 @@ const char *doc_quote(const char *text, size_t len, char *buf, size_t size)
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)text[i];
 
-		if (n + 6 > size) {	/* room for this, `..."` and NUL */
+		if (n + 6 > size) { /* room for this, `..."` and NUL */
 			cut = true;
 			break;
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a configuration: either a value that keeps what config.h promises, or lines that each begin with the file's
- * name; never both and never neither.
+ * Any bytes as a configuration: either a value that keeps what config.h promises, or lines that
+ * each begin with the file's name; never both and never neither.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -16,12 +16,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_lun(const struct config_lun *l)
 {
-	assert(l->name && strlen(l->name) >= 1 && strlen(l->name) <= LU_NAME_MAX && !strchr(l->name, '/'));
+	assert(l->name && strlen(l->name) >= 1 && strlen(l->name) <= LU_NAME_MAX &&
+	       !strchr(l->name, '/'));
 	assert(l->lun <= LUN_MAX);
 	assert(!strcmp(l->backend, "file") ? !!l->path : !l->path && l->size);
 	assert(l->block_size == 512 || l->block_size == 4096);
 	assert(l->size % l->block_size == 0);
-	assert(l->physical_block_size >= l->block_size && l->physical_block_size % l->block_size == 0);
+	assert(l->physical_block_size >= l->block_size &&
+	       l->physical_block_size % l->block_size == 0);
 }
 
 static void check_auth(const struct login_auth *a)
@@ -38,7 +40,8 @@ static void check_config(const struct config *c)
 	assert(c->offer.first_burst <= c->offer.max_burst);
 	check_auth(&c->discovery_auth);
 	for (unsigned i = 0; i < c->nportals; i++)
-		assert(c->portals[i].name && c->portals[i].host[0] && c->portals[i].port && c->portals[i].group);
+		assert(c->portals[i].name && c->portals[i].host[0] && c->portals[i].port &&
+		       c->portals[i].group);
 	for (unsigned i = 0; i < c->ntargets; i++) {
 		const struct config_target *t = &c->targets[i];
 

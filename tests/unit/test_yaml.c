@@ -24,7 +24,8 @@ static void refused_n(const char *text, size_t len, unsigned line, const char *w
 		return;
 	}
 	if (error.line != line || strcmp(error.what, what))
-		fprintf(stderr, "\nfound    %u: %s\nexpected %u: %s\n", error.line, error.what, line, what);
+		fprintf(stderr, "\nfound    %u: %s\nexpected %u: %s\n", error.line, error.what,
+			line, what);
 	CU_ASSERT_EQUAL(error.line, line);
 	CU_ASSERT_STRING_EQUAL(error.what, what);
 }
@@ -59,15 +60,20 @@ static void test_documents(void)
 
 static void test_aliases(void)
 {
-	refused("a: &x 1\nb: *x\n", 1, "an anchor &x (expected the value alone: anchors are not taken)");
-	refused("a: &x [*x]\n", 1, "an anchor &x (expected the value alone: anchors are not taken)");
-	refused("&top\na: {b: *top}\n", 1, "an anchor &top (expected the value alone: anchors are not taken)");
-	refused("a: 1\nb: *x\n", 2, "an alias *x (expected the value itself: aliases are not taken)");
+	refused("a: &x 1\nb: *x\n", 1,
+		"an anchor &x (expected the value alone: anchors are not taken)");
+	refused("a: &x [*x]\n", 1,
+		"an anchor &x (expected the value alone: anchors are not taken)");
+	refused("&top\na: {b: *top}\n", 1,
+		"an anchor &top (expected the value alone: anchors are not taken)");
+	refused("a: 1\nb: *x\n", 2,
+		"an alias *x (expected the value itself: aliases are not taken)");
 }
 
 static void test_tags(void)
 {
-	refused("a: 1\nb: !!int 5\n", 2, "a tag tag:yaml.org,2002:int (expected the value alone: tags are not taken)");
+	refused("a: 1\nb: !!int 5\n", 2,
+		"a tag tag:yaml.org,2002:int (expected the value alone: tags are not taken)");
 	refused("a: !x {}\n", 1, "a tag !x (expected the value alone: tags are not taken)");
 	refused("a: !x []\n", 1, "a tag !x (expected the value alone: tags are not taken)");
 }
@@ -93,7 +99,8 @@ static void test_size(void)
 
 	memset(text, '#', DOC_BYTES_MAX + 1);
 	memcpy(text, "a: 1\n", 5);
-	refused_n(text, DOC_BYTES_MAX + 1, 0, "1048577 bytes long (expected 1048576 bytes at most)");
+	refused_n(text, DOC_BYTES_MAX + 1, 0,
+		  "1048577 bytes long (expected 1048576 bytes at most)");
 	CU_ASSERT_EQUAL(doc_read(&d, text, DOC_BYTES_MAX, &error), 0);
 	doc_free(&d);
 	free(text);
@@ -101,37 +108,46 @@ static void test_size(void)
 
 static void test_encoding(void)
 {
-	refused("a: 1\nb: 2\nc: \xff\n", 3, "byte 13: invalid leading UTF-8 octet (expected UTF-8 text)");
+	refused("a: 1\nb: 2\nc: \xff\n", 3,
+		"byte 13: invalid leading UTF-8 octet (expected UTF-8 text)");
 	refused("a: \xc3(\n", 1, "byte 4: invalid trailing UTF-8 octet (expected UTF-8 text)");
-	refused("a: 1\nb: \x01\n", 2, "byte 8: control characters are not allowed (expected UTF-8 text)");
-	refused_n("a: 1\n\0\n", 7, 2, "byte 5: control characters are not allowed (expected UTF-8 text)");
+	refused("a: 1\nb: \x01\n", 2,
+		"byte 8: control characters are not allowed (expected UTF-8 text)");
+	refused_n("a: 1\n\0\n", 7, 2,
+		  "byte 5: control characters are not allowed (expected UTF-8 text)");
 	/* UTF-16 by its mark. */
-	refused_n("\xff\xfe" "a\0:\0", 6, 1, "byte 0: invalid leading UTF-8 octet (expected UTF-8 text)");
+	refused_n("\xff\xfe"
+		  "a\0:\0",
+		  6, 1, "byte 0: invalid leading UTF-8 octet (expected UTF-8 text)");
 }
 
 static void test_syntax(void)
 {
 	refused("a: 1\nb: [1, 2\nc: 3\n", 3,
-		"not YAML: did not find expected ',' or ']' while parsing a flow sequence in column 2");
-	refused("a: 1\n b: 2\n", 2, "not YAML: mapping values are not allowed in this context in column 3");
+		"not YAML: did not find expected ',' or ']' while parsing a flow sequence in "
+		"column 2");
+	refused("a: 1\n b: 2\n", 2,
+		"not YAML: mapping values are not allowed in this context in column 3");
 	refused("a:\n\t- b\n", 2,
-		"not YAML: found character that cannot start any token while scanning for the next token in column 1");
-	refused("a: \"x\n", 2, "not YAML: found unexpected end of stream while scanning a quoted scalar in column 1");
+		"not YAML: found character that cannot start any token while scanning for the next "
+		"token in column 1");
+	refused("a: \"x\n", 2,
+		"not YAML: found unexpected end of stream while scanning a quoted scalar in column "
+		"1");
 }
 
 static void test_nodes(void)
 {
-	static const char text[] =
-		"name: quorum\n"
-		"luns:\n"
-		"  - {lun: 0, 'size': \"500M\"}\n"
-		"  - 7\n"
-		"none:\n"
-		"tilde: ~\n"
-		"quoted: '~'\n"
-		"block: |\n"
-		"  text\n"
-		"nul: \"a\\0b\"\n";
+	static const char text[] = "name: quorum\n"
+				   "luns:\n"
+				   "  - {lun: 0, 'size': \"500M\"}\n"
+				   "  - 7\n"
+				   "none:\n"
+				   "tilde: ~\n"
+				   "quoted: '~'\n"
+				   "block: |\n"
+				   "  text\n"
+				   "nul: \"a\\0b\"\n";
 	const yaml_node_t *list, *item;
 	yaml_node_t *key, *value;
 	struct doc d;
@@ -169,25 +185,21 @@ static void test_describe(void)
 	struct doc d;
 	char buf[16];
 
-	CU_ASSERT_EQUAL_FATAL(read_text(&d, "[a, \"b\\tc\xc3\xa4\", [], {}, '', 0123456789abcdef]"), 0);
+	CU_ASSERT_EQUAL_FATAL(read_text(&d, "[a, \"b\\tc\xc3\xa4\", [], {}, '', 0123456789abcdef]"),
+			      0);
 	CU_ASSERT_STRING_EQUAL(doc_describe(doc_item(&d, d.root, 0), buf, sizeof(buf)), "\"a\"");
-	CU_ASSERT_STRING_EQUAL(doc_describe(doc_item(&d, d.root, 1), buf, sizeof(buf)), "\"b?c??\"");
+	CU_ASSERT_STRING_EQUAL(doc_describe(doc_item(&d, d.root, 1), buf, sizeof(buf)),
+			       "\"b?c??\"");
 	CU_ASSERT_STRING_EQUAL(doc_describe(doc_item(&d, d.root, 2), buf, sizeof(buf)), "a list");
-	CU_ASSERT_STRING_EQUAL(doc_describe(doc_item(&d, d.root, 3), buf, sizeof(buf)), "a mapping");
+	CU_ASSERT_STRING_EQUAL(doc_describe(doc_item(&d, d.root, 3), buf, sizeof(buf)),
+			       "a mapping");
 	CU_ASSERT_STRING_EQUAL(doc_describe(doc_item(&d, d.root, 4), buf, sizeof(buf)), "\"\"");
-	CU_ASSERT_STRING_EQUAL(doc_describe(doc_item(&d, d.root, 5), buf, sizeof(buf)), "\"0123456789...\"");
+	CU_ASSERT_STRING_EQUAL(doc_describe(doc_item(&d, d.root, 5), buf, sizeof(buf)),
+			       "\"0123456789...\"");
 	CU_ASSERT_STRING_EQUAL(doc_describe(NULL, buf, sizeof(buf)), "nothing");
 	doc_free(&d);
 }
 
-UNIT_MAIN("yaml",
-	UNIT(test_empty),
-	UNIT(test_documents),
-	UNIT(test_aliases),
-	UNIT(test_tags),
-	UNIT(test_depth),
-	UNIT(test_size),
-	UNIT(test_encoding),
-	UNIT(test_syntax),
-	UNIT(test_nodes),
-	UNIT(test_describe))
+UNIT_MAIN("yaml", UNIT(test_empty), UNIT(test_documents), UNIT(test_aliases), UNIT(test_tags),
+	  UNIT(test_depth), UNIT(test_size), UNIT(test_encoding), UNIT(test_syntax),
+	  UNIT(test_nodes), UNIT(test_describe))
