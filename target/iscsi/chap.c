@@ -41,17 +41,17 @@ unsigned chap_digest_len(unsigned alg)
 	return 0;
 }
 
-bool chap_digest(unsigned alg, uint8_t id, const char *secret, const uint8_t *challenge, size_t challenge_len,
-		 uint8_t out[CHAP_DIGEST_MAX])
+bool chap_digest(unsigned alg, uint8_t id, const char *secret, const uint8_t *challenge,
+		 size_t challenge_len, uint8_t out[CHAP_DIGEST_MAX])
 {
 	EVP_MD *md = alg_fetch(alg);
 	EVP_MD_CTX *ctx = md ? EVP_MD_CTX_new() : NULL;
 	bool ok;
 
-	/* Digest() of one concatenation would leave the secret in a buffer of ours: update in parts. */
+	/* In parts: a concatenation would leave the secret in a buffer of ours. */
 	ok = ctx && EVP_DigestInit_ex2(ctx, md, NULL) && EVP_DigestUpdate(ctx, &id, 1) &&
-	     EVP_DigestUpdate(ctx, secret, strlen(secret)) && EVP_DigestUpdate(ctx, challenge, challenge_len) &&
-	     EVP_DigestFinal_ex(ctx, out, NULL);
+	     EVP_DigestUpdate(ctx, secret, strlen(secret)) &&
+	     EVP_DigestUpdate(ctx, challenge, challenge_len) && EVP_DigestFinal_ex(ctx, out, NULL);
 	EVP_MD_CTX_free(ctx);
 	EVP_MD_free(md);
 	return ok;
@@ -94,7 +94,8 @@ static int hex_decode(const char *s, uint8_t *buf, size_t cap)
 
 static int base64_digit(char c)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const char *at = c ? strchr(digits, c) : NULL;
 
 	return at ? (int)(at - digits) : -1;
@@ -184,8 +185,9 @@ static unsigned alg_choose(const char *list)
 	}
 }
 
-static enum chap_result challenge_send(struct chap *chap, void (*random)(void *buf, size_t len), const struct chap_keys *in,
-				       struct text_out *out, const char **why)
+static enum chap_result challenge_send(struct chap *chap, void (*random)(void *buf, size_t len),
+				       const struct chap_keys *in, struct text_out *out,
+				       const char **why)
 {
 	char hex[2 * CHAP_DIGEST_MAX + 3];
 
@@ -206,23 +208,29 @@ static enum chap_result challenge_send(struct chap *chap, void (*random)(void *b
 	return CHAP_GOING_ON;
 }
 
-/* The initiator's name and response; both are looked at whatever the other is, in time that does not tell which was wrong. */
-static bool response_right(const struct chap *chap, const struct login_auth *auth, const struct chap_keys *in)
+/*
+ * The initiator's name and response; both are looked at whatever the other is, in time that does
+ * not tell which was wrong.
+ */
+static bool response_right(const struct chap *chap, const struct login_auth *auth,
+			   const struct chap_keys *in)
 {
 	uint8_t got[CHAP_DIGEST_MAX] = { 0 }, want[CHAP_DIGEST_MAX] = { 0 };
-	unsigned len = chap->challenge_len;		/* the digest's length as well: see above */
+	unsigned len = chap->challenge_len;	/* the digest's length as well: see above */
 	bool name = !strcmp(in->n, auth->user), right;
 
 	if (binary_decode(in->r, got, sizeof(got)) != (int)len)
 		return false;
-	right = chap_digest(chap->alg, chap->id, auth->secret, chap->challenge, chap->challenge_len, want) &&
+	right = chap_digest(chap->alg, chap->id, auth->secret, chap->challenge, chap->challenge_len,
+			    want) &&
 		!CRYPTO_memcmp(got, want, len);
 	OPENSSL_cleanse(want, sizeof(want));
 	return right & name;
 }
 
-static enum chap_result mutual_answer(const struct chap *chap, const struct login_auth *auth, const struct chap_keys *in,
-				      struct text_out *out, const char **why)
+static enum chap_result mutual_answer(const struct chap *chap, const struct login_auth *auth,
+				      const struct chap_keys *in, struct text_out *out,
+				      const char **why)
 {
 	uint8_t challenge[CHAP_BINARY_MAX], digest[CHAP_DIGEST_MAX];
 	char hex[2 * CHAP_DIGEST_MAX + 3];
@@ -232,10 +240,11 @@ static enum chap_result mutual_answer(const struct chap *chap, const struct logi
 	if (!in->i || !in->c)
 		return refuse(why, "CHAP_I and CHAP_C come together");
 	if (!auth->mutual_user[0] || !auth->mutual_secret[0])
-		return refuse(why, "mutual CHAP is wanted, but the target has no mutual_user and mutual_secret");
-	/* 9.2.1: with one secret for both directions, anyone could have us compute his own response. */
+		return refuse(why, "mutual CHAP is wanted, and no mutual_secret is configured");
+	/* 9.2.1: with one secret both ways, anyone could have us compute his own response. */
 	if (!strcmp(auth->secret, auth->mutual_secret))
-		return refuse(why, "mutual CHAP needs a mutual_secret that differs from the secret");
+		return refuse(why,
+			      "mutual CHAP needs a mutual_secret that differs from the secret");
 	if (!key_number(in->i, 255, &id))
 		return refuse(why, "CHAP_I is not a number of one byte");
 	len = binary_decode(in->c, challenge, sizeof(challenge));
@@ -244,7 +253,8 @@ static enum chap_result mutual_answer(const struct chap *chap, const struct logi
 	/* 9.2.1: the target's own challenge must not come back to it. */
 	if (len == chap->challenge_len && !CRYPTO_memcmp(challenge, chap->challenge, (size_t)len))
 		return refuse(why, "the initiator sent our own CHAP challenge back");
-	if (!chap_digest(chap->alg, (uint8_t)id, auth->mutual_secret, challenge, (size_t)len, digest))
+	if (!chap_digest(chap->alg, (uint8_t)id, auth->mutual_secret, challenge, (size_t)len,
+			 digest))
 		return refuse(why, "the CHAP digest could not be computed");
 	binary_encode(digest, chap->challenge_len, hex);
 	text_put_key(out, KEY_CHAP_N, auth->mutual_user);
@@ -252,8 +262,9 @@ static enum chap_result mutual_answer(const struct chap *chap, const struct logi
 	return CHAP_PROVEN;
 }
 
-enum chap_result chap_step(struct chap *chap, const struct login_auth *auth, void (*random)(void *buf, size_t len),
-			   const struct chap_keys *in, struct text_out *out, const char **why)
+enum chap_result chap_step(struct chap *chap, const struct login_auth *auth,
+			   void (*random)(void *buf, size_t len), const struct chap_keys *in,
+			   struct text_out *out, const char **why)
 {
 	assert(chap->state == CHAP_AGREED || chap->state == CHAP_CHALLENGED);
 	if (chap->state == CHAP_AGREED)

@@ -15,108 +15,112 @@
 #define TGT KEY_BY_TARGET
 #define BOTH (KEY_BY_INITIATOR | KEY_BY_TARGET)
 #define NODISC KEY_NOT_DISCOVERY
-#define PARAM(f) .param = { offsetof(struct iscsi_params, f), sizeof(((struct iscsi_params *)0)->f) }
-#define OFFER(f) .offer = { offsetof(struct iscsi_offer, f), sizeof(((struct iscsi_offer *)0)->f) }
-#define SECRET(id, n, c) [id] = { .name = n, .type = KEY_SECURITY_DATA, .rule = KEY_DECLARES, .use = SEC | BOTH, \
-				  .value_max = KEY_BINARY_MAX, .clause = c }
+#define FIELD(s, f) { offsetof(struct s, f), sizeof(((struct s *)0)->f) }
 
-enum { BURST_MAX = (1 << 24) - 1 };
+/* Rows: name, clause of RFC 7143, where and by whom it may be said, and what the type needs. */
+#define ROW(n, c, t, r, u, longest) \
+	.name = n, .clause = c, .type = t, .rule = r, .use = u, .value_max = longest
+/* Something said about oneself. */
+#define TEXT(n, c, u) { ROW(n, c, KEY_TEXT, KEY_DECLARES, u, KEY_VALUE_MAX) }
+/* A key of an authentication method. */
+#define SECRET(n, c) { ROW(n, c, KEY_SECURITY_DATA, KEY_DECLARES, SEC | BOTH, KEY_BINARY_MAX) }
+#define LIST(n, c, u, ...) { ROW(n, c, KEY_LIST, KEY_FIRST, u, KEY_LIST_MAX), __VA_ARGS__ }
+/* Both ends of the range, the default, where the result goes; then our side. */
+#define NUMBER(n, c, r, u, lo, hi, dflt, f, ...) \
+	{ ROW(n, c, KEY_NUMBER, r, u, KEY_VALUE_MAX), .min = lo, .max = hi, .preset = dflt, \
+	  .param = FIELD(iscsi_params, f), __VA_ARGS__ }
+#define BOOLEAN(n, c, r, u, dflt, f, ...) \
+	{ ROW(n, c, KEY_BOOLEAN, r, u, KEY_VALUE_MAX), .preset = dflt, \
+	  .param = FIELD(iscsi_params, f), __VA_ARGS__ }
+#define OBSOLETE(n, t, answer, ...) \
+	{ ROW(n, "13.25", t, KEY_FIXED, OPER | BOTH, KEY_VALUE_MAX), .fixed = answer, __VA_ARGS__ }
+/* Our side: a wish from the configuration, or always the same. */
+#define OFFER(f) .offer = FIELD(iscsi_offer, f)
+#define OURS(v) .ours = v
+#define PARAM(f) .param = FIELD(iscsi_params, f)
+
+enum { LENGTH_MIN = 512, LENGTH_MAX = (1 << 24) - 1 };
 
 /*
- * KEY_REPEATS: RFC 7143 6.3 forbids to declare anything twice, but libiscsi says again in the operational stage who it is and which
- * target it wants, after having said so in the security stage. The same words once more change nothing; other words are an error.
+ * KEY_REPEATS: RFC 7143 6.3 forbids to declare anything twice, but older versions of libiscsi say
+ * again in the operational stage who they are and which target they want, having said so in the
+ * security stage. The same words once more change nothing; other words are an error.
  */
 const struct key keys[KEYS] = {
-	[KEY_AUTH_METHOD] = { .name = "AuthMethod", .type = KEY_LIST, .rule = KEY_FIRST, .use = SEC | BOTH,
-		.value_max = KEY_LIST_MAX, .clause = "12.1" },
-	SECRET(KEY_CHAP_A, "CHAP_A", "12.1.3"),
-	SECRET(KEY_CHAP_I, "CHAP_I", "12.1.3"),
-	SECRET(KEY_CHAP_C, "CHAP_C", "12.1.3"),
-	SECRET(KEY_CHAP_N, "CHAP_N", "12.1.3"),
-	SECRET(KEY_CHAP_R, "CHAP_R", "12.1.3"),
+	[KEY_AUTH_METHOD] = LIST("AuthMethod", "12.1", SEC | BOTH, OURS(0)),
+	[KEY_CHAP_A] = SECRET("CHAP_A", "12.1.3"),
+	[KEY_CHAP_I] = SECRET("CHAP_I", "12.1.3"),
+	[KEY_CHAP_C] = SECRET("CHAP_C", "12.1.3"),
+	[KEY_CHAP_N] = SECRET("CHAP_N", "12.1.3"),
+	[KEY_CHAP_R] = SECRET("CHAP_R", "12.1.3"),
 	/* Methods we never agree to: known, so never NotUnderstood, and always out of place. */
-	SECRET(KEY_KRB_AP_REQ, "KRB_AP_REQ", "12.1.1"),
-	SECRET(KEY_KRB_AP_REP, "KRB_AP_REP", "12.1.1"),
-	SECRET(KEY_SRP_U, "SRP_U", "12.1.2"),
-	SECRET(KEY_TARGET_AUTH, "TargetAuth", "12.1.2"),
-	SECRET(KEY_SRP_GROUP, "SRP_GROUP", "12.1.2"),
-	SECRET(KEY_SRP_A, "SRP_A", "12.1.2"),
-	SECRET(KEY_SRP_B, "SRP_B", "12.1.2"),
-	SECRET(KEY_SRP_S, "SRP_s", "12.1.2"),
-	SECRET(KEY_SRP_M, "SRP_M", "12.1.2"),
-	SECRET(KEY_SRP_HM, "SRP_HM", "12.1.2"),
+	[KEY_KRB_AP_REQ] = SECRET("KRB_AP_REQ", "12.1.1"),
+	[KEY_KRB_AP_REP] = SECRET("KRB_AP_REP", "12.1.1"),
+	[KEY_SRP_U] = SECRET("SRP_U", "12.1.2"),
+	[KEY_TARGET_AUTH] = SECRET("TargetAuth", "12.1.2"),
+	[KEY_SRP_GROUP] = SECRET("SRP_GROUP", "12.1.2"),
+	[KEY_SRP_A] = SECRET("SRP_A", "12.1.2"),
+	[KEY_SRP_B] = SECRET("SRP_B", "12.1.2"),
+	[KEY_SRP_S] = SECRET("SRP_s", "12.1.2"),
+	[KEY_SRP_M] = SECRET("SRP_M", "12.1.2"),
+	[KEY_SRP_HM] = SECRET("SRP_HM", "12.1.2"),
 
-	[KEY_INITIATOR_NAME] = { .name = "InitiatorName", .type = KEY_TEXT, .rule = KEY_DECLARES,
-		.use = ANY | INI | KEY_REPEATS, .value_max = KEY_VALUE_MAX, .clause = "13.5" },
-	[KEY_TARGET_NAME] = { .name = "TargetName", .type = KEY_TEXT, .rule = KEY_DECLARES,
-		.use = ANY | BOTH | KEY_REPEATS, .value_max = KEY_VALUE_MAX, .clause = "13.4" },
-	[KEY_SESSION_TYPE] = { .name = "SessionType", .type = KEY_TEXT, .rule = KEY_DECLARES,
-		.use = ANY | LO | INI | KEY_REPEATS, .value_max = KEY_VALUE_MAX, .clause = "13.21" },
-	[KEY_INITIATOR_ALIAS] = { .name = "InitiatorAlias", .type = KEY_TEXT, .rule = KEY_DECLARES,
-		.use = ANY | FFP | INI | KEY_REPEATS, .value_max = KEY_VALUE_MAX, .clause = "13.7" },
-	[KEY_TARGET_ALIAS] = { .name = "TargetAlias", .type = KEY_TEXT, .rule = KEY_DECLARES, .use = ANY | FFP | TGT,
-		.value_max = KEY_VALUE_MAX, .clause = "13.6" },
-	[KEY_TARGET_ADDRESS] = { .name = "TargetAddress", .type = KEY_TEXT, .rule = KEY_DECLARES, .use = ANY | FFP | TGT,
-		.value_max = KEY_VALUE_MAX, .clause = "13.8" },
-	[KEY_TARGET_PORTAL_GROUP_TAG] = { .name = "TargetPortalGroupTag", .type = KEY_TEXT, .rule = KEY_DECLARES, .use = ANY | TGT,
-		.value_max = KEY_VALUE_MAX, .clause = "13.9" },
-	[KEY_SEND_TARGETS] = { .name = "SendTargets", .type = KEY_TEXT, .rule = KEY_DECLARES, .use = FFP | INI,
-		.value_max = KEY_VALUE_MAX, .clause = "13.3" },
+	[KEY_INITIATOR_NAME] = TEXT("InitiatorName", "13.5", ANY | INI | KEY_REPEATS),
+	[KEY_TARGET_NAME] = TEXT("TargetName", "13.4", ANY | BOTH | KEY_REPEATS),
+	[KEY_SESSION_TYPE] = TEXT("SessionType", "13.21", ANY | LO | INI | KEY_REPEATS),
+	[KEY_INITIATOR_ALIAS] = TEXT("InitiatorAlias", "13.7", ANY | FFP | INI | KEY_REPEATS),
+	[KEY_TARGET_ALIAS] = TEXT("TargetAlias", "13.6", ANY | FFP | TGT),
+	[KEY_TARGET_ADDRESS] = TEXT("TargetAddress", "13.8", ANY | FFP | TGT),
+	[KEY_TARGET_PORTAL_GROUP_TAG] = TEXT("TargetPortalGroupTag", "13.9", ANY | TGT),
+	[KEY_SEND_TARGETS] = TEXT("SendTargets", "13.3", FFP | INI),
 
-	[KEY_HEADER_DIGEST] = { .name = "HeaderDigest", .type = KEY_LIST, .rule = KEY_FIRST, .use = OPER | BOTH,
-		.value_max = KEY_LIST_MAX, PARAM(header_digest), OFFER(header_digest), .clause = "13.1" },
-	[KEY_DATA_DIGEST] = { .name = "DataDigest", .type = KEY_LIST, .rule = KEY_FIRST, .use = OPER | BOTH,
-		.value_max = KEY_LIST_MAX, PARAM(data_digest), OFFER(data_digest), .clause = "13.1" },
-	[KEY_MAX_CONNECTIONS] = { .name = "MaxConnections", .type = KEY_NUMBER, .rule = KEY_MIN,
-		.use = OPER | LO | BOTH | NODISC, .value_max = KEY_VALUE_MAX, .min = 1, .max = 65535, .preset = 1,
-		PARAM(max_connections), .ours = 1, .clause = "13.2" },
-	[KEY_INITIAL_R2T] = { .name = "InitialR2T", .type = KEY_BOOLEAN, .rule = KEY_OR, .use = OPER | LO | BOTH | NODISC,
-		.value_max = KEY_VALUE_MAX, .preset = true, PARAM(initial_r2t), OFFER(initial_r2t), .clause = "13.10" },
-	[KEY_IMMEDIATE_DATA] = { .name = "ImmediateData", .type = KEY_BOOLEAN, .rule = KEY_AND,
-		.use = OPER | LO | BOTH | NODISC, .value_max = KEY_VALUE_MAX, .preset = true, PARAM(immediate_data),
-		OFFER(immediate_data), .clause = "13.11" },
-	[KEY_MAX_RECV_DATA_SEGMENT_LENGTH] = { .name = "MaxRecvDataSegmentLength", .type = KEY_NUMBER, .rule = KEY_DECLARES,
-		.use = OPER | FFP | BOTH, .value_max = KEY_VALUE_MAX, .min = 512, .max = BURST_MAX, .preset = 8192,
-		PARAM(max_recv_dsl), OFFER(own_max_recv_dsl), .clause = "13.12" },
-	[KEY_MAX_BURST_LENGTH] = { .name = "MaxBurstLength", .type = KEY_NUMBER, .rule = KEY_MIN,
-		.use = OPER | LO | BOTH | NODISC, .value_max = KEY_VALUE_MAX, .min = 512, .max = BURST_MAX, .preset = 262144,
-		PARAM(max_burst), OFFER(max_burst), .clause = "13.13" },
-	[KEY_FIRST_BURST_LENGTH] = { .name = "FirstBurstLength", .type = KEY_NUMBER, .rule = KEY_MIN,
-		.use = OPER | LO | BOTH | NODISC | KEY_LAST, .value_max = KEY_VALUE_MAX, .min = 512, .max = BURST_MAX,
-		.preset = 65536, PARAM(first_burst), OFFER(first_burst), .clause = "13.14" },
-	/* Ours is 0: a lost connection may come back at once, so what the initiator wishes holds. */
-	[KEY_DEFAULT_TIME2WAIT] = { .name = "DefaultTime2Wait", .type = KEY_NUMBER, .rule = KEY_MAX, .use = OPER | LO | BOTH,
-		.value_max = KEY_VALUE_MAX, .min = 0, .max = 3600, .preset = 2, PARAM(time2wait), .ours = 0, .clause = "13.15" },
-	/* Ours is 0: at error recovery level 0 nothing of a session outlives its only connection. */
-	[KEY_DEFAULT_TIME2RETAIN] = { .name = "DefaultTime2Retain", .type = KEY_NUMBER, .rule = KEY_MIN, .use = OPER | LO | BOTH,
-		.value_max = KEY_VALUE_MAX, .min = 0, .max = 3600, .preset = 20, PARAM(time2retain), .ours = 0,
-		.clause = "13.16" },
-	[KEY_MAX_OUTSTANDING_R2T] = { .name = "MaxOutstandingR2T", .type = KEY_NUMBER, .rule = KEY_MIN,
-		.use = OPER | LO | BOTH | NODISC, .value_max = KEY_VALUE_MAX, .min = 1, .max = 65535, .preset = 1,
-		PARAM(max_outstanding_r2t), OFFER(max_outstanding_r2t), .clause = "13.17" },
-	[KEY_DATA_PDU_IN_ORDER] = { .name = "DataPDUInOrder", .type = KEY_BOOLEAN, .rule = KEY_OR,
-		.use = OPER | LO | BOTH | NODISC, .value_max = KEY_VALUE_MAX, .preset = true, PARAM(data_pdu_in_order),
-		.ours = true, .clause = "13.18" },
-	[KEY_DATA_SEQUENCE_IN_ORDER] = { .name = "DataSequenceInOrder", .type = KEY_BOOLEAN, .rule = KEY_OR,
-		.use = OPER | LO | BOTH | NODISC, .value_max = KEY_VALUE_MAX, .preset = true, PARAM(data_sequence_in_order),
-		.ours = true, .clause = "13.19" },
-	[KEY_ERROR_RECOVERY_LEVEL] = { .name = "ErrorRecoveryLevel", .type = KEY_NUMBER, .rule = KEY_MIN, .use = OPER | LO | BOTH,
-		.value_max = KEY_VALUE_MAX, .min = 0, .max = 2, .preset = 0, PARAM(erl), .ours = 0, .clause = "13.20" },
-	[KEY_TASK_REPORTING] = { .name = "TaskReporting", .type = KEY_LIST, .rule = KEY_FIRST, .use = OPER | LO | BOTH | NODISC,
-		.value_max = KEY_LIST_MAX, PARAM(task_reporting), .clause = "13.23" },
+	[KEY_HEADER_DIGEST] = LIST("HeaderDigest", "13.1", OPER | BOTH, PARAM(header_digest),
+				   OFFER(header_digest)),
+	[KEY_DATA_DIGEST] = LIST("DataDigest", "13.1", OPER | BOTH, PARAM(data_digest),
+				 OFFER(data_digest)),
+	[KEY_MAX_CONNECTIONS] = NUMBER("MaxConnections", "13.2", KEY_MIN, OPER | LO | BOTH | NODISC,
+				       1, 65535, 1, max_connections, OURS(1)),
+	[KEY_INITIAL_R2T] = BOOLEAN("InitialR2T", "13.10", KEY_OR, OPER | LO | BOTH | NODISC,
+				    true, initial_r2t, OFFER(initial_r2t)),
+	[KEY_IMMEDIATE_DATA] = BOOLEAN("ImmediateData", "13.11", KEY_AND, OPER | LO | BOTH | NODISC,
+				       true, immediate_data, OFFER(immediate_data)),
+	[KEY_MAX_RECV_DATA_SEGMENT_LENGTH] =
+		NUMBER("MaxRecvDataSegmentLength", "13.12", KEY_DECLARES, OPER | FFP | BOTH,
+		       LENGTH_MIN, LENGTH_MAX, 8192, max_recv_dsl, OFFER(own_max_recv_dsl)),
+	[KEY_MAX_BURST_LENGTH] =
+		NUMBER("MaxBurstLength", "13.13", KEY_MIN, OPER | LO | BOTH | NODISC,
+		       LENGTH_MIN, LENGTH_MAX, 262144, max_burst, OFFER(max_burst)),
+	[KEY_FIRST_BURST_LENGTH] =
+		NUMBER("FirstBurstLength", "13.14", KEY_MIN, OPER | LO | BOTH | NODISC | KEY_LAST,
+		       LENGTH_MIN, LENGTH_MAX, 65536, first_burst, OFFER(first_burst)),
+	/* Ours is 0: a lost connection may come back at once, so the initiator's wish holds. */
+	[KEY_DEFAULT_TIME2WAIT] = NUMBER("DefaultTime2Wait", "13.15", KEY_MAX, OPER | LO | BOTH,
+					 0, 3600, 2, time2wait, OURS(0)),
+	/* Ours is 0: at error recovery level 0 nothing outlives a session's only connection. */
+	[KEY_DEFAULT_TIME2RETAIN] = NUMBER("DefaultTime2Retain", "13.16", KEY_MIN, OPER | LO | BOTH,
+					   0, 3600, 20, time2retain, OURS(0)),
+	[KEY_MAX_OUTSTANDING_R2T] =
+		NUMBER("MaxOutstandingR2T", "13.17", KEY_MIN, OPER | LO | BOTH | NODISC,
+		       1, 65535, 1, max_outstanding_r2t, OFFER(max_outstanding_r2t)),
+	[KEY_DATA_PDU_IN_ORDER] =
+		BOOLEAN("DataPDUInOrder", "13.18", KEY_OR, OPER | LO | BOTH | NODISC,
+			true, data_pdu_in_order, OURS(true)),
+	[KEY_DATA_SEQUENCE_IN_ORDER] =
+		BOOLEAN("DataSequenceInOrder", "13.19", KEY_OR, OPER | LO | BOTH | NODISC,
+			true, data_sequence_in_order, OURS(true)),
+	[KEY_ERROR_RECOVERY_LEVEL] = NUMBER("ErrorRecoveryLevel", "13.20", KEY_MIN,
+					    OPER | LO | BOTH, 0, 2, 0, erl, OURS(0)),
+	[KEY_TASK_REPORTING] = LIST("TaskReporting", "13.23", OPER | LO | BOTH | NODISC,
+				    PARAM(task_reporting)),
 	/* Level 2 would promise the task management functions of RFC 7144. */
-	[KEY_ISCSI_PROTOCOL_LEVEL] = { .name = "iSCSIProtocolLevel", .type = KEY_NUMBER, .rule = KEY_MIN,
-		.use = OPER | LO | BOTH | NODISC, .value_max = KEY_VALUE_MAX, .min = 0, .max = 31, .preset = 1,
-		PARAM(protocol_level), .ours = 1, .clause = "13.24" },
-	/* 13.25: No is allowed besides Reject, and initiators that still offer the markers take it better. */
-	[KEY_OFMARKER] = { .name = "OFMarker", .type = KEY_BOOLEAN, .rule = KEY_FIXED, .use = OPER | BOTH,
-		.value_max = KEY_VALUE_MAX, PARAM(ofmarker), .fixed = "No", .clause = "13.25" },
-	[KEY_IFMARKER] = { .name = "IFMarker", .type = KEY_BOOLEAN, .rule = KEY_FIXED, .use = OPER | BOTH,
-		.value_max = KEY_VALUE_MAX, PARAM(ifmarker), .fixed = "No", .clause = "13.25" },
-	[KEY_OFMARKINT] = { .name = "OFMarkInt", .type = KEY_NUMBER, .rule = KEY_FIXED, .use = OPER | BOTH,
-		.value_max = KEY_VALUE_MAX, .fixed = "Reject", .clause = "13.25" },
-	[KEY_IFMARKINT] = { .name = "IFMarkInt", .type = KEY_NUMBER, .rule = KEY_FIXED, .use = OPER | BOTH,
-		.value_max = KEY_VALUE_MAX, .fixed = "Reject", .clause = "13.25" },
+	[KEY_ISCSI_PROTOCOL_LEVEL] =
+		NUMBER("iSCSIProtocolLevel", "13.24", KEY_MIN, OPER | LO | BOTH | NODISC,
+		       0, 31, 1, protocol_level, OURS(1)),
+	/* No is allowed besides Reject, and who still offers the markers takes it better. */
+	[KEY_OFMARKER] = OBSOLETE("OFMarker", KEY_BOOLEAN, "No", PARAM(ofmarker)),
+	[KEY_IFMARKER] = OBSOLETE("IFMarker", KEY_BOOLEAN, "No", PARAM(ifmarker)),
+	[KEY_OFMARKINT] = OBSOLETE("OFMarkInt", KEY_NUMBER, "Reject", OURS(0)),
+	[KEY_IFMARKINT] = OBSOLETE("IFMarkInt", KEY_NUMBER, "Reject", OURS(0)),
 };
 
 /* The values of a list key we may choose, as they are kept in struct iscsi_params. */
@@ -126,12 +130,12 @@ struct choice {
 };
 
 /*
- * TaskReporting: FastAbort is not among them; it promises Asynchronous Messages with AsyncEvent 5 to the other sessions (4.2.3.4).
- * ResponseFence costs nothing with one connection a session.
+ * TaskReporting: FastAbort is not among them; it promises Asynchronous Messages with AsyncEvent 5
+ * to the other sessions (4.2.3.4). ResponseFence costs nothing with one connection a session.
  */
 static const struct choice choices[] = {
-	{ KEY_HEADER_DIGEST, true, "CRC32C" }, { KEY_HEADER_DIGEST, false, "None" },
-	{ KEY_DATA_DIGEST, true, "CRC32C" }, { KEY_DATA_DIGEST, false, "None" },
+	{ KEY_HEADER_DIGEST, true, "CRC32C" },      { KEY_HEADER_DIGEST, false, "None" },
+	{ KEY_DATA_DIGEST, true, "CRC32C" },        { KEY_DATA_DIGEST, false, "None" },
 	{ KEY_TASK_REPORTING, 1, "ResponseFence" }, { KEY_TASK_REPORTING, 0, "RFC3720" },
 };
 
@@ -233,7 +237,8 @@ bool key_list_has(const char *list, const char *item)
 
 bool key_value_is_answer(const char *value)
 {
-	return !strcmp(value, "Reject") || !strcmp(value, "Irrelevant") || !strcmp(value, "NotUnderstood");
+	return !strcmp(value, "Reject") || !strcmp(value, "Irrelevant") ||
+	       !strcmp(value, "NotUnderstood");
 }
 
 static uint32_t key_ours(const struct key *k, const struct iscsi_offer *offer)
@@ -241,19 +246,24 @@ static uint32_t key_ours(const struct key *k, const struct iscsi_offer *offer)
 	return k->offer.size ? field_get(offer, k->offer) : k->ours;
 }
 
-/* Whether we may choose that value: a digest can be switched off, or be demanded, by the configuration. */
+/*
+ * Whether we may choose that value: a digest can be switched off, or be demanded, by the
+ * configuration.
+ */
 static bool choice_allowed(const struct choice *c, const struct iscsi_offer *offer)
 {
 	bool demanded;
 
 	if (c->key == KEY_TASK_REPORTING)
 		return true;
-	demanded = c->key == KEY_HEADER_DIGEST ? offer->header_digest_required : offer->data_digest_required;
+	demanded = c->key == KEY_HEADER_DIGEST ? offer->header_digest_required
+					       : offer->data_digest_required;
 	return c->value ? demanded || key_ours(&keys[c->key], offer) : !demanded;
 }
 
 /* The first value of the originator's list that we support (RFC 7143 6.2.1), or NULL. */
-static const struct choice *list_choose(const struct key *k, const struct iscsi_offer *offer, const char *list)
+static const struct choice *list_choose(const struct key *k, const struct iscsi_offer *offer,
+					const char *list)
 {
 	size_t len;
 
@@ -261,15 +271,16 @@ static const struct choice *list_choose(const struct key *k, const struct iscsi_
 		len = strcspn(list, ",");
 		for (unsigned i = 0; i < COUNT(choices); i++)
 			if (&keys[choices[i].key] == k && strlen(choices[i].word) == len &&
-			    !memcmp(choices[i].word, list, len) && choice_allowed(&choices[i], offer))
+			    !memcmp(choices[i].word, list, len) &&
+			    choice_allowed(&choices[i], offer))
 				return &choices[i];
 		if (!list[len])
 			return NULL;
 	}
 }
 
-static const char *negotiate_list(const struct key *k, const struct iscsi_offer *offer, struct iscsi_params *p,
-				  const char *value)
+static const char *negotiate_list(const struct key *k, const struct iscsi_offer *offer,
+				  struct iscsi_params *p, const char *value)
 {
 	const struct choice *c = list_choose(k, offer, value);
 
@@ -279,8 +290,8 @@ static const char *negotiate_list(const struct key *k, const struct iscsi_offer 
 	return c->word;
 }
 
-static const char *negotiate_boolean(const struct key *k, const struct iscsi_offer *offer, struct iscsi_params *p,
-				     const char *value)
+static const char *negotiate_boolean(const struct key *k, const struct iscsi_offer *offer,
+				     struct iscsi_params *p, const char *value)
 {
 	bool yes = !strcmp(value, "Yes"), ours = key_ours(k, offer);
 
@@ -292,8 +303,8 @@ static const char *negotiate_boolean(const struct key *k, const struct iscsi_off
 }
 
 /* False: no number, or out of range. */
-static bool negotiate_number(const struct key *k, const struct iscsi_offer *offer, struct iscsi_params *p, const char *value,
-			     uint32_t *result)
+static bool negotiate_number(const struct key *k, const struct iscsi_offer *offer,
+			     struct iscsi_params *p, const char *value, uint32_t *result)
 {
 	uint32_t n, ours = key_ours(k, offer);
 
@@ -305,7 +316,10 @@ static bool negotiate_number(const struct key *k, const struct iscsi_offer *offe
 	}
 	/* A configured wish beyond the key's own range must not become an answer. */
 	ours = ours < k->min ? k->min : ours > k->max ? k->max : ours;
-	/* 13.14: FirstBurstLength never exceeds MaxBurstLength, which has its value by now (KEY_LAST). */
+	/*
+	 * 13.14: FirstBurstLength never exceeds MaxBurstLength, which has its value by now
+	 * (KEY_LAST).
+	 */
 	if (k == &keys[KEY_FIRST_BURST_LENGTH] && ours > p->max_burst)
 		ours = p->max_burst;
 	if (k->rule == KEY_MIN ? n > ours : n < ours)
@@ -316,17 +330,20 @@ static bool negotiate_number(const struct key *k, const struct iscsi_offer *offe
 }
 
 /* Section 13, "Irrelevant when" of each key. */
-static bool key_irrelevant(const struct key *k, bool discovery, uint64_t negotiated, const struct iscsi_params *p)
+static bool key_irrelevant(const struct key *k, bool discovery, uint64_t negotiated,
+			   const struct iscsi_params *p)
 {
 	const uint64_t both = 1ull << KEY_INITIAL_R2T | 1ull << KEY_IMMEDIATE_DATA;
 
 	if (discovery && k->use & KEY_NOT_DISCOVERY)
 		return true;
-	return k == &keys[KEY_FIRST_BURST_LENGTH] && (negotiated & both) == both && p->initial_r2t && !p->immediate_data;
+	return k == &keys[KEY_FIRST_BURST_LENGTH] && (negotiated & both) == both &&
+	       p->initial_r2t && !p->immediate_data;
 }
 
-enum key_answer key_negotiate(const struct key *k, const struct iscsi_offer *offer, bool discovery, uint64_t negotiated,
-			      struct iscsi_params *p, const char *value, char *answer, size_t cap)
+enum key_answer key_negotiate(const struct key *k, const struct iscsi_offer *offer, bool discovery,
+			      uint64_t negotiated, struct iscsi_params *p, const char *value,
+			      char *answer, size_t cap)
 {
 	const char *word = NULL;
 	uint32_t n = 0;
@@ -366,7 +383,10 @@ enum pair_next pair_next(const char *text, uint32_t len, uint32_t *pos, struct p
 	equals = memchr(p->name, '=', (size_t)(end - p->name));
 	if (!equals || equals == p->name || equals - p->name > KEY_NAME_MAX)
 		return PAIR_MALFORMED;
-	/* A name we do not know goes back into an answer and perhaps a log: printable ASCII only (6.1 has fewer still). */
+	/*
+	 * A name we do not know goes back into an answer and perhaps a log: printable ASCII only
+	 * (6.1 has fewer still).
+	 */
 	for (const char *c = p->name; c < equals; c++)
 		if (*c <= ' ' || *c >= 0x7f)
 			return PAIR_MALFORMED;

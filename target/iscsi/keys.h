@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The text keys of iSCSI (RFC 7143 section 13, and section 12 for security) in one table, and the rules by which an offer and
- * our own wish become a result (RFC 7143 6.2). Pure: no state but the caller's; callable from any thread.
+ * The text keys of iSCSI (RFC 7143 section 13, and section 12 for security) in one table, and the
+ * rules by which an offer and our own wish become a result (RFC 7143 6.2). Pure: no state but the
+ * caller's; callable from any thread.
  */
 #ifndef TARGET_ISCSI_KEYS_H
 #define TARGET_ISCSI_KEYS_H
@@ -22,13 +23,15 @@ enum {
 /* The table's rows, in its order. */
 enum key_id {
 	KEY_AUTH_METHOD, KEY_CHAP_A, KEY_CHAP_I, KEY_CHAP_C, KEY_CHAP_N, KEY_CHAP_R,
-	KEY_KRB_AP_REQ, KEY_KRB_AP_REP, KEY_SRP_U, KEY_TARGET_AUTH, KEY_SRP_GROUP, KEY_SRP_A, KEY_SRP_B, KEY_SRP_S, KEY_SRP_M,
+	KEY_KRB_AP_REQ, KEY_KRB_AP_REP,
+	KEY_SRP_U, KEY_TARGET_AUTH, KEY_SRP_GROUP, KEY_SRP_A, KEY_SRP_B, KEY_SRP_S, KEY_SRP_M,
 	KEY_SRP_HM,
-	KEY_INITIATOR_NAME, KEY_TARGET_NAME, KEY_SESSION_TYPE, KEY_INITIATOR_ALIAS, KEY_TARGET_ALIAS, KEY_TARGET_ADDRESS,
-	KEY_TARGET_PORTAL_GROUP_TAG, KEY_SEND_TARGETS,
-	KEY_HEADER_DIGEST, KEY_DATA_DIGEST, KEY_MAX_CONNECTIONS, KEY_INITIAL_R2T, KEY_IMMEDIATE_DATA,
-	KEY_MAX_RECV_DATA_SEGMENT_LENGTH, KEY_MAX_BURST_LENGTH, KEY_FIRST_BURST_LENGTH, KEY_DEFAULT_TIME2WAIT,
-	KEY_DEFAULT_TIME2RETAIN, KEY_MAX_OUTSTANDING_R2T, KEY_DATA_PDU_IN_ORDER, KEY_DATA_SEQUENCE_IN_ORDER,
+	KEY_INITIATOR_NAME, KEY_TARGET_NAME, KEY_SESSION_TYPE, KEY_INITIATOR_ALIAS,
+	KEY_TARGET_ALIAS, KEY_TARGET_ADDRESS, KEY_TARGET_PORTAL_GROUP_TAG, KEY_SEND_TARGETS,
+	KEY_HEADER_DIGEST, KEY_DATA_DIGEST, KEY_MAX_CONNECTIONS, KEY_INITIAL_R2T,
+	KEY_IMMEDIATE_DATA, KEY_MAX_RECV_DATA_SEGMENT_LENGTH, KEY_MAX_BURST_LENGTH,
+	KEY_FIRST_BURST_LENGTH, KEY_DEFAULT_TIME2WAIT, KEY_DEFAULT_TIME2RETAIN,
+	KEY_MAX_OUTSTANDING_R2T, KEY_DATA_PDU_IN_ORDER, KEY_DATA_SEQUENCE_IN_ORDER,
 	KEY_ERROR_RECOVERY_LEVEL, KEY_TASK_REPORTING, KEY_ISCSI_PROTOCOL_LEVEL,
 	KEY_OFMARKER, KEY_IFMARKER, KEY_OFMARKINT, KEY_IFMARKINT,
 	KEYS
@@ -39,10 +42,11 @@ enum key_type {
 	KEY_NUMBER,		/* one number in [min, max] */
 	KEY_LIST,		/* the originator's choices, by preference */
 	KEY_TEXT,		/* names, declared */
-	KEY_SECURITY_DATA,	/* belongs to an authentication method: chap.c, or a method we never agree to */
+	KEY_SECURITY_DATA,	/* of an authentication method: CHAP, or one we never agree to */
 };
 
-enum key_rule {			/* the result function, RFC 7143 6.2.1, 6.2.2 and each key's own clause */
+/* The result function: RFC 7143 6.2.1, 6.2.2 and each key's own clause. */
+enum key_rule {
 	KEY_OR, KEY_AND, KEY_MIN, KEY_MAX, KEY_FIRST, KEY_DECLARES,
 	KEY_FIXED,		/* whatever is offered, the answer is always the same (13.25) */
 };
@@ -55,8 +59,8 @@ enum key_use {
 	KEY_BY_INITIATOR = 0x10,
 	KEY_BY_TARGET = 0x20,
 	KEY_NOT_DISCOVERY = 0x40,	/* irrelevant in a discovery session */
-	KEY_REPEATS = 0x80,		/* the same value once more is no renegotiation: see keys.c */
-	KEY_LAST = 0x100,		/* its result depends on other keys of the same text: looked at after them */
+	KEY_REPEATS = 0x80,		/* may be said again in the same words: see keys.c */
+	KEY_LAST = 0x100,		/* depends on other keys of the text: comes after them */
 };
 
 /* Where a value lives in a struct; size 0: nowhere. */
@@ -72,8 +76,8 @@ struct key {
 	uint16_t value_max;		/* longest value, bytes */
 	uint32_t min, max, preset;	/* range and default of a number; default of a boolean */
 	struct key_field param;		/* in struct iscsi_params */
-	struct key_field offer;		/* in struct iscsi_offer; size 0: ours is the constant below */
-	uint32_t ours;
+	struct key_field offer;		/* in struct iscsi_offer; size 0: see ours */
+	uint32_t ours;			/* the constant we wish, where there is no offer */
 	const char *clause;		/* RFC 7143 */
 	const char *fixed;		/* with KEY_FIXED */
 };
@@ -83,7 +87,10 @@ extern const struct key keys[KEYS];
 /* The key of that name, or NULL. Key names are case sensitive (RFC 7143 6.1). */
 const struct key *key_find(const char *name, size_t len);
 
-/* What holds when nothing is negotiated (section 13's defaults). own_max_recv_dsl too is the default until it is declared. */
+/*
+ * What holds when nothing is negotiated (section 13's defaults). own_max_recv_dsl too is the
+ * default until it is declared.
+ */
 void params_init(struct iscsi_params *p);
 
 enum key_answer {
@@ -92,12 +99,13 @@ enum key_answer {
 };
 
 /*
- * Negotiates one boolean, numeric or list key that the initiator offered: puts the result into *p and our answer into answer (cap
- * at least 32 bytes). What cannot be agreed is answered Reject and leaves *p as it was (RFC 7143 6.2). `negotiated` has a bit for each key with
- * a result so far.
+ * Negotiates one boolean, numeric or list key that the initiator offered: puts the result into *p
+ * and our answer into answer (cap at least 32 bytes). What cannot be agreed is answered Reject and
+ * leaves *p as it was (RFC 7143 6.2). `negotiated` has a bit for each key with a result so far.
  */
-enum key_answer key_negotiate(const struct key *k, const struct iscsi_offer *offer, bool discovery, uint64_t negotiated,
-			      struct iscsi_params *p, const char *value, char *answer, size_t cap);
+enum key_answer key_negotiate(const struct key *k, const struct iscsi_offer *offer, bool discovery,
+			      uint64_t negotiated, struct iscsi_params *p, const char *value,
+			      char *answer, size_t cap);
 
 /* A decimal or hex constant (RFC 7143 6.1) of at most max; false: not one. */
 bool key_number(const char *value, uint32_t max, uint32_t *n);

@@ -21,11 +21,20 @@ static bool is_hex(char c)
 	return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'f');
 }
 
-/* Length of the well-formed UTF-8 sequence at s (2..4), or 0 (RFC 3629: no overlong forms, no surrogates). */
+/*
+ * Length of the well-formed UTF-8 sequence at s (2..4), or 0 (RFC 3629: no overlong forms, no
+ * surrogates).
+ */
 static unsigned utf8_len(const unsigned char *s)
 {
-	unsigned n = s[0] >= 0xc2 && s[0] <= 0xdf ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : 0;
+	unsigned n = 0;
 
+	if (s[0] >= 0xc2 && s[0] <= 0xdf)
+		n = 2;
+	else if ((s[0] & 0xf0) == 0xe0)
+		n = 3;
+	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+		n = 4;
 	for (unsigned i = 1; i < n; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
@@ -36,7 +45,10 @@ static unsigned utf8_len(const unsigned char *s)
 	return n;
 }
 
-/* iqn.: letters, digits, '-', '.', ':' and UTF-8 (RFC 7143 4.2.7.2); commas and blanks would break SCSI name strings. */
+/*
+ * iqn.: letters, digits, '-', '.', ':' and UTF-8 (RFC 7143 4.2.7.2); commas and blanks would break
+ * SCSI name strings.
+ */
 static bool iqn_valid(const char *s)
 {
 	unsigned n;
@@ -80,9 +92,9 @@ bool name_normalize(const char *in, char out[ISCSI_NAME_MAX + 1])
 	if (!strncasecmp(in, "iqn.", 4))
 		ok = iqn_valid(in + 4);
 	else if (!strncasecmp(in, "eui.", 4))
-		ok = hex_valid(in + 4, 16, 16);		/* 4.2.7.4 */
+		ok = hex_valid(in + 4, 16, 16); /* 4.2.7.4 */
 	else if (!strncasecmp(in, "naa.", 4))
-		ok = hex_valid(in + 4, 16, 32);		/* 4.2.7.5 */
+		ok = hex_valid(in + 4, 16, 32); /* 4.2.7.5 */
 	if (!ok)
 		return false;
 	for (size_t i = 0; i <= n; i++)
@@ -90,7 +102,10 @@ bool name_normalize(const char *in, char out[ISCSI_NAME_MAX + 1])
 	return true;
 }
 
-/* The set at p (after '['): *end is behind its ']', or NULL when it has none and '[' stands for itself. */
+/*
+ * The set at p (after '['): *end is behind its ']', or NULL when it has none and '[' stands for
+ * itself.
+ */
 static bool set_match(const char *p, char c, const char **end)
 {
 	bool negated = *p == '!' || *p == '^', in = false, first = true;

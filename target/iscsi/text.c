@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text requests of the full feature phase (RFC 7143 6.4, 11.10, 11.11) and discovery (Appendix C). */
+/*
+ * Text requests of the full feature phase (RFC 7143 6.4, 11.10, 11.11) and discovery (Appendix C).
+ */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,7 +52,10 @@ static bool address_split(const char *address, char host[64], const char **port)
 	return true;
 }
 
-/* An IPv4 address in IPv6's clothes, as a dual-stack listener sees its clients' side, is told as IPv4. */
+/*
+ * An IPv4 address in IPv6's clothes, as a dual-stack listener sees its clients' side, is told as
+ * IPv4.
+ */
 static void host_unmap(char host[64])
 {
 	static const char prefix[] = "[::ffff:";
@@ -63,8 +68,9 @@ static void host_unmap(char host[64])
 }
 
 /*
- * The address an initiator can use for a portal: its own, or for a wildcard the host part of the address this connection came in by, with the
- * portal's port. False: a wildcard of which no address is known (another family, so another listener).
+ * The address an initiator can use for a portal: its own, or for a wildcard the host part of the
+ * address this connection came in by, with the portal's port. False: a wildcard of which no address
+ * is known (another family, so another listener).
  */
 static bool portal_address(const struct login_env *env, const struct login_portal *p, char out[96])
 {
@@ -83,33 +89,45 @@ static bool portal_address(const struct login_env *env, const struct login_porta
 	if (!env->local_address || !address_split(env->local_address, local, &local_port))
 		return false;
 	host_unmap(local);
-	/* [::] may take IPv4 connections too; whether this one does is known only of the group we came in by. */
+	/*
+	 * [::] may take IPv4 connections too; whether this one does is known only of the group we
+	 * came in by.
+	 */
 	if (v4 ? local[0] == '[' : local[0] != '[' && p->tpgt != env->tpgt)
 		return false;
 	snprintf(out, 96, "%s:%s", local, port);
 	return true;
 }
 
-/* Whether an earlier portal of the target was told with the same words: two wildcards can become one address. */
-static bool portal_told(const struct login_env *env, const struct login_target *t, unsigned before, const char *address)
+/*
+ * Whether an earlier portal of the target was told with the same words: two wildcards can become
+ * one address.
+ */
+static bool portal_told(const struct login_env *env, const struct login_target *t, unsigned before,
+			const char *address)
 {
 	char earlier[96];
 
 	for (unsigned i = 0; i < before; i++)
-		if (t->portals[i].tpgt == t->portals[before].tpgt && portal_address(env, &t->portals[i], earlier) &&
-		    !strcmp(earlier, address))
+		if (t->portals[i].tpgt == t->portals[before].tpgt &&
+		    portal_address(env, &t->portals[i], earlier) && !strcmp(earlier, address))
 			return true;
 	return false;
 }
 
-/* Appendix C: TargetName, then a TargetAddress for each portal. A target with no address that could be told is left out. */
-static void target_put(const struct login_env *env, const struct login_target *t, struct text_out *o)
+/*
+ * Appendix C: TargetName, then a TargetAddress for each portal. A target with no address that could
+ * be told is left out.
+ */
+static void target_put(const struct login_env *env, const struct login_target *t,
+		       struct text_out *o)
 {
 	char address[96], value[112];
 	bool named = false;
 
 	for (unsigned i = 0; i < t->nportals; i++) {
-		if (!portal_address(env, &t->portals[i], address) || portal_told(env, t, i, address))
+		if (!portal_address(env, &t->portals[i], address) ||
+		    portal_told(env, t, i, address))
 			continue;
 		if (!named)
 			text_put_key(o, KEY_TARGET_NAME, t->name);
@@ -119,7 +137,10 @@ static void target_put(const struct login_env *env, const struct login_target *t
 	}
 }
 
-/* An initiator is told only of targets it may use: of the others it learns nothing, not even that they are there. */
+/*
+ * An initiator is told only of targets it may use: of the others it learns nothing, not even that
+ * they are there.
+ */
 static void target_put_named(const struct asker *a, const char *name, struct text_out *o)
 {
 	int i = name_find_target(a->env, name);
@@ -128,7 +149,10 @@ static void target_put_named(const struct asker *a, const char *name, struct tex
 		target_put(a->env, &a->env->targets[i], o);
 }
 
-/* Appendix C: "All" in discovery sessions only, nothing in normal ones only (its own target), a name in both. */
+/*
+ * Appendix C: "All" in discovery sessions only, nothing in normal ones only (its own target), a
+ * name in both.
+ */
 static void send_targets(const struct asker *a, const char *value, struct text_out *o)
 {
 	char name[ISCSI_NAME_MAX + 1];
@@ -161,7 +185,7 @@ static bool pair_take(const struct asker *a, const struct pair *p, struct text_o
 	uint64_t bit;
 
 	if (key_value_is_answer(p->value) && (!k || k->type != KEY_TEXT))
-		return true;		/* we declare nothing here, but an answer must not be answered */
+		return true; /* we declare nothing here, but an answer must not be answered */
 	if (!k) {
 		text_put(o, p->name, p->name_len, "NotUnderstood");
 		return true;
@@ -205,7 +229,10 @@ static bool text_answer(const struct asker *a)
 	return true;
 }
 
-/* 11.10.4: the reserved tag begins an exchange (and drops one that was going on); any other must be the one we gave. */
+/*
+ * 11.10.4: the reserved tag begins an exchange (and drops one that was going on); any other must be
+ * the one we gave.
+ */
 static bool exchange_check(const struct asker *a, const struct bhs_text_req *req)
 {
 	struct text *t = a->t;
@@ -241,9 +268,11 @@ static uint32_t ttt_new(struct text *t)
 	return t->next_ttt++;
 }
 
-enum text_next text_request(struct text *t, const struct login_env *env, bool discovery, const char *initiator, const char *target,
-			    struct iscsi_params *params, const struct bhs_text_req *req, const void *data, uint32_t len,
-			    uint32_t max_data, struct bhs_text_rsp *rsp, const char **text, uint32_t *text_len, uint8_t *reason)
+enum text_next text_request(struct text *t, const struct login_env *env, bool discovery,
+			    const char *initiator, const char *target, struct iscsi_params *params,
+			    const struct bhs_text_req *req, const void *data, uint32_t len,
+			    uint32_t max_data, struct bhs_text_rsp *rsp, const char **text,
+			    uint32_t *text_len, uint8_t *reason)
 {
 	struct asker a = { t, env, discovery, initiator, target, reason };
 	bool final = req->flags & PDU_FINAL, more = req->flags & TEXT_CONTINUE;
@@ -253,7 +282,7 @@ enum text_next text_request(struct text *t, const struct login_env *env, bool di
 	*text = NULL;
 	*text_len = 0;
 	memset(rsp, 0, sizeof(*rsp));
-	if (final && more) {			/* 11.10.2 */
+	if (final && more) { /* 11.10.2 */
 		reject(&a, REJECT_PROTOCOL);
 		return TEXT_REJECT;
 	}
@@ -272,7 +301,10 @@ enum text_next text_request(struct text *t, const struct login_env *env, bool di
 	if (t->pending)
 		rsp->flags = TEXT_CONTINUE;
 	if (final && !t->pending) {
-		/* 11.11.1: F answers F, and then the tag is the reserved one; what was declared holds from here. */
+		/*
+		 * 11.11.1: F answers F, and then the tag is the reserved one; what was declared
+		 * holds from here.
+		 */
 		rsp->flags = PDU_FINAL;
 		if (t->max_recv_dsl)
 			params->max_recv_dsl = t->max_recv_dsl;

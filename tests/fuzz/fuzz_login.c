@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Login text. Input: an option byte, then records of flags (1 byte), length (2 bytes, big-endian) and that many bytes of text, each a login request
- * of one connection. What must hold whatever was sent is checked after each response.
+ * Login text. Input: an option byte, then records of flags (1 byte), length (2 bytes, big-endian)
+ * and that many bytes of text, each a login request of one connection. What must hold whatever was
+ * sent is checked after each response.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -38,8 +39,10 @@ static void check_done(const struct peer *p)
 	assert(!auth->user[0] || p->l.auth_done);
 	assert(!p->env.offer.header_digest_required || q->header_digest);
 	assert(q->max_recv_dsl >= 512 && q->max_recv_dsl < 1 << 24 && q->own_max_recv_dsl >= 512);
-	assert(q->max_burst >= 512 && q->max_burst <= p->env.offer.max_burst && q->first_burst >= 512);
-	assert(q->first_burst <= q->max_burst && q->max_connections == 1 && q->erl == 0 && !q->ifmarker && !q->ofmarker);
+	assert(q->max_burst >= 512 && q->max_burst <= p->env.offer.max_burst &&
+	       q->first_burst >= 512);
+	assert(q->first_burst <= q->max_burst && q->max_connections == 1 && q->erl == 0 &&
+	       !q->ifmarker && !q->ofmarker);
 	assert(q->max_outstanding_r2t >= 1 && q->max_outstanding_r2t <= 4 && q->data_pdu_in_order);
 	assert(q->time2wait <= 3600 && q->task_reporting < 2 && q->protocol_level < 2);
 }
@@ -48,10 +51,13 @@ static void check_response(const struct peer *p, bool whole)
 {
 	unsigned status = peer_status(p);
 
-	assert(p->rsp.opcode == OP_LOGIN_RSP && p->text_len <= LOGIN_PDU_TEXT_MAX && be24_get(p->rsp.data_len) == p->text_len);
+	assert(p->rsp.opcode == OP_LOGIN_RSP && p->text_len <= LOGIN_PDU_TEXT_MAX &&
+	       be24_get(p->rsp.data_len) == p->text_len);
 	assert(!(p->rsp.flags & LOGIN_TRANSIT) || !(p->rsp.flags & LOGIN_CONTINUE));
-	assert((p->l.phase == LOGIN_FAILED) == (status != 0) && (!status || (p->l.why && !p->text_len)));
-	assert(!status || (status >= 0x0200 && status <= 0x020b) || (status >= 0x0300 && status <= 0x0302));
+	assert((p->l.phase == LOGIN_FAILED) == (status != 0) &&
+	       (!status || (p->l.why && !p->text_len)));
+	assert(!status || (status >= 0x0200 && status <= 0x020b) ||
+	       (status >= 0x0300 && status <= 0x0302));
 	if (whole)
 		check_text(p->text, p->text_len);
 	if (p->l.phase == LOGIN_DONE)

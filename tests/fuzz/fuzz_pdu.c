@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Headers. Input: an option byte, then PDUs as on the wire (48 bytes of header and its data segment, unpadded), to login_request until
- * the login is done and to text_request after it; or to text_request at once.
+ * Headers. Input: an option byte, then PDUs as on the wire (48 bytes of header and its data
+ * segment, unpadded), to login_request until the login is done and to text_request after it; or to
+ * text_request at once.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -18,8 +19,8 @@ struct session {
 	char out[65536];
 };
 
-static void text_one(struct session *s, struct peer *p, uint8_t options, const struct bhs_text_req *req, const char *data,
-		     uint32_t len)
+static void text_one(struct session *s, struct peer *p, uint8_t options,
+		     const struct bhs_text_req *req, const char *data, uint32_t len)
 {
 	uint32_t max_data = options & OPT_SMALL_PARTS ? 20 : p->l.params.max_recv_dsl, text_len;
 	bool discovery = options & OPT_TEXT ? !(options & OPT_NORMAL) : p->l.discovery;
@@ -27,12 +28,14 @@ static void text_one(struct session *s, struct peer *p, uint8_t options, const s
 	const char *text;
 	uint8_t reason = 0;
 
-	if (text_request(&s->t, &p->env, discovery, p->l.initiator, discovery ? "" : PEER_OPEN, &p->l.params, req, data, len,
-			 max_data, &rsp, &text, &text_len, &reason) == TEXT_REJECT) {
+	if (text_request(&s->t, &p->env, discovery, p->l.initiator, discovery ? "" : PEER_OPEN,
+			 &p->l.params, req, data, len, max_data, &rsp, &text, &text_len,
+			 &reason) == TEXT_REJECT) {
 		assert(reason == REJECT_PROTOCOL || reason == REJECT_LONG_OPERATION);
 		return;
 	}
-	assert(rsp.opcode == OP_TEXT_RSP && text_len <= max_data && be24_get(rsp.data_len) == text_len);
+	assert(rsp.opcode == OP_TEXT_RSP && text_len <= max_data &&
+	       be24_get(rsp.data_len) == text_len);
 	assert(!(rsp.flags & PDU_FINAL) || req->flags & PDU_FINAL);
 	assert((rsp.flags & (PDU_FINAL | TEXT_CONTINUE)) != (PDU_FINAL | TEXT_CONTINUE));
 	assert(!(rsp.flags & PDU_FINAL) == (be32_get(rsp.ttt) != ISCSI_TAG_NONE));
@@ -45,9 +48,11 @@ static void text_one(struct session *s, struct peer *p, uint8_t options, const s
 }
 
 /* True once the login is over without success. */
-static bool login_one(struct peer *p, const struct bhs_login_req *req, const char *data, uint32_t len)
+static bool login_one(struct peer *p, const struct bhs_login_req *req, const char *data,
+		      uint32_t len)
 {
-	enum login_phase phase = login_request(&p->l, &p->env, req, data, len, &p->rsp, &p->text, &p->text_len);
+	enum login_phase phase = login_request(&p->l, &p->env, req, data, len, &p->rsp, &p->text,
+					       &p->text_len);
 
 	assert(p->text_len <= LOGIN_PDU_TEXT_MAX && be24_get(p->rsp.data_len) == p->text_len);
 	assert((phase == LOGIN_FAILED) == (peer_status(p) != 0));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An initiator's side of negotiations, for unit tests and fuzzers: a small world, and requests from C literals. */
+/*
+ * An initiator's side of negotiations, for unit tests and fuzzers: a small world, and requests from
+ * C literals.
+ */
 #ifndef TESTS_ISCSI_PEER_H
 #define TESTS_ISCSI_PEER_H
 
@@ -16,14 +19,21 @@
 #define PEER_ELSEWHERE "iqn.2026-11.com.example:elsewhere"
 
 static const char *const peer_patterns[] = { "iqn.1991-05.com.microsoft:*" };
-static const struct login_portal peer_here[] = { { "192.0.2.1:3260", 1 }, { "[2001:db8::1]:3260", 1 } };
+static const struct login_portal peer_here[] = { { "192.0.2.1:3260", 1 },
+						 { "[2001:db8::1]:3260", 1 } };
 static const struct login_portal peer_there[] = { { "192.0.2.9:3260", 2 } };
 
 static const struct login_target peer_targets[] = {
 	{ .name = PEER_OPEN, .alias = "quorum", .portals = peer_here, .nportals = 2 },
-	{ .name = PEER_CHAP, .portals = peer_here, .nportals = 1,
+	{ .name = PEER_CHAP,
+	  .portals = peer_here,
+	  .nportals = 1,
 	  .auth = { "node", "twelve-bytes-or-more", "array", "another-secret-12" } },
-	{ .name = PEER_PICKY, .portals = peer_here, .nportals = 1, .initiators = peer_patterns, .ninitiators = 1 },
+	{ .name = PEER_PICKY,
+	  .portals = peer_here,
+	  .nportals = 1,
+	  .initiators = peer_patterns,
+	  .ninitiators = 1 },
 	{ .name = PEER_ELSEWHERE, .portals = peer_there, .nportals = 1 },
 };
 
@@ -39,9 +49,18 @@ static void peer_random(void *buf, size_t len)
 static inline struct login_env peer_env(void)
 {
 	return (struct login_env){
-		.targets = peer_targets, .ntargets = 4, .tpgt = 1, .local_address = "192.0.2.1:3260", .random = peer_random,
-		.offer = { .own_max_recv_dsl = 262144, .max_burst = 1048576, .first_burst = 262144, .max_outstanding_r2t = 4,
-			   .header_digest = true, .data_digest = true, .immediate_data = true },
+		.targets = peer_targets,
+		.ntargets = 4,
+		.tpgt = 1,
+		.local_address = "192.0.2.1:3260",
+		.random = peer_random,
+		.offer = { .own_max_recv_dsl = 262144,
+			   .max_burst = 1048576,
+			   .first_burst = 262144,
+			   .max_outstanding_r2t = 4,
+			   .header_digest = true,
+			   .data_digest = true,
+			   .immediate_data = true },
 	};
 }
 
@@ -72,7 +91,8 @@ static inline struct peer *peer_new(void)
 	return p;
 }
 
-static inline enum login_phase peer_send_n(struct peer *p, unsigned flags, const void *text, uint32_t len)
+static inline enum login_phase peer_send_n(struct peer *p, unsigned flags, const void *text,
+					   uint32_t len)
 {
 	p->req.flags = (uint8_t)flags;
 	p->req.data_len = be24_of(len);
@@ -80,7 +100,8 @@ static inline enum login_phase peer_send_n(struct peer *p, unsigned flags, const
 }
 
 /* Pairs as one literal, "A=1\0B=2": the literal's own NUL closes the last. */
-#define peer_send(p, flags, literal) peer_send_n(p, flags, literal, sizeof(literal) == 1 ? 0 : sizeof(literal))
+#define peer_send(p, flags, literal)                                                               \
+	peer_send_n(p, flags, literal, sizeof(literal) == 1 ? 0 : sizeof(literal))
 
 /* The value the answer has for a key, or NULL. */
 static inline const char *text_value(const char *text, uint32_t len, const char *key)

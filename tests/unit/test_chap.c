@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CHAP: known answers (computed with the openssl command), binary values, and the exchange in a login. */
+/*
+ * CHAP: known answers (computed with the openssl command), binary values, and the exchange in a
+ * login.
+ */
 #include "tests/unit/unit.h"
 
 #include <openssl/evp.h>
@@ -47,13 +50,34 @@ static void test_binary(void)
 		int len;
 		const char *bytes;
 	} table[] = {
-		{ "0x00", 1, "\0" }, { "0xfF", 1, "\xff" }, { "0X0102", 2, "\1\2" }, { "0x102", 2, "\1\2" }, { "0x1", 1, "\1" },
-		{ "0bAQID", 3, "\1\2\3" }, { "0BAQI=", 2, "\1\2" }, { "0bAQ==", 1, "\1" }, { "0b+/+/", 3, "\xfb\xff\xbf" },
+		{ "0x00", 1, "\0" },
+		{ "0xfF", 1, "\xff" },
+		{ "0X0102", 2, "\1\2" },
+		{ "0x102", 2, "\1\2" },
+		{ "0x1", 1, "\1" },
+		{ "0bAQID", 3, "\1\2\3" },
+		{ "0BAQI=", 2, "\1\2" },
+		{ "0bAQ==", 1, "\1" },
+		{ "0b+/+/", 3, "\xfb\xff\xbf" },
 		{ "0bAQIDBAUGBwgJCgsMDQ4PEA==", 16, "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20" },
-		{ "", -1, NULL }, { "0", -1, NULL }, { "0x", -1, NULL }, { "0b", -1, NULL }, { "0xg0", -1, NULL },
-		{ "0x0g", -1, NULL }, { "0xg", -1, NULL }, { "x00", -1, NULL }, { "12", -1, NULL }, { "0bA", -1, NULL },
-		{ "0bAQI", -1, NULL }, { "0bAQ=D", -1, NULL }, { "0b====", -1, NULL }, { "0bA===", -1, NULL },
-		{ "0bAQJ=", -1, NULL }, { "0bAR==", -1, NULL }, { "0bAQ I", -1, NULL }, { "0bAQI=AQI=", -1, NULL },
+		{ "", -1, NULL },
+		{ "0", -1, NULL },
+		{ "0x", -1, NULL },
+		{ "0b", -1, NULL },
+		{ "0xg0", -1, NULL },
+		{ "0x0g", -1, NULL },
+		{ "0xg", -1, NULL },
+		{ "x00", -1, NULL },
+		{ "12", -1, NULL },
+		{ "0bA", -1, NULL },
+		{ "0bAQI", -1, NULL },
+		{ "0bAQ=D", -1, NULL },
+		{ "0b====", -1, NULL },
+		{ "0bA===", -1, NULL },
+		{ "0bAQJ=", -1, NULL },
+		{ "0bAR==", -1, NULL },
+		{ "0bAQ I", -1, NULL },
+		{ "0bAQI=AQI=", -1, NULL },
 	};
 	uint8_t buf[16];
 	char hex[8];
@@ -106,7 +130,8 @@ static struct peer *chap_begin(const char *algs)
 /* The third request; what the target sent is in p. */
 static void chap_answer(struct peer *p, const struct answer *a)
 {
-	const char *alg = text_value(p->text, p->text_len, "CHAP_A"), *id = text_value(p->text, p->text_len, "CHAP_I");
+	const char *alg = text_value(p->text, p->text_len, "CHAP_A"),
+		   *id = text_value(p->text, p->text_len, "CHAP_I");
 	const char *c = text_value(p->text, p->text_len, "CHAP_C");
 	uint8_t challenge[CHAP_BINARY_MAX], digest[CHAP_DIGEST_MAX];
 	char text[4096], value[2 * CHAP_DIGEST_MAX + 3], reflected[CHAP_BINARY_MAX];
@@ -116,8 +141,8 @@ static void chap_answer(struct peer *p, const struct answer *a)
 	CU_ASSERT_FATAL(alg && id && c);
 	n = binary_decode(c, challenge, sizeof(challenge));
 	CU_ASSERT_EQUAL_FATAL(n, (int)chap_digest_len((unsigned)atoi(alg)));
-	CU_ASSERT_TRUE(chap_digest((unsigned)atoi(alg), (uint8_t)atoi(id), a->secret ? a->secret : secret, challenge,
-				   (size_t)n, digest));
+	CU_ASSERT_TRUE(chap_digest((unsigned)atoi(alg), (uint8_t)atoi(id),
+				   a->secret ? a->secret : secret, challenge, (size_t)n, digest));
 	if (a->as_base64)
 		base64(digest, chap_digest_len((unsigned)atoi(alg)), value);
 	else
@@ -129,7 +154,9 @@ static void chap_answer(struct peer *p, const struct answer *a)
 		len += (uint32_t)sprintf(text + len, "CHAP_I=%s", a->id) + 1;
 	if (a->challenge)
 		len += (uint32_t)sprintf(text + len, "CHAP_C=%s",
-					 strcmp(a->challenge, "reflect") ? a->challenge : reflected) + 1;
+					 strcmp(a->challenge, "reflect") ? a->challenge
+									 : reflected) +
+		       1;
 	peer_send_n(p, F_SEC | F_TO_OP, text, len);
 }
 
@@ -179,7 +206,9 @@ static void test_mutual(void)
 		CU_ASSERT_EQUAL(p->rsp.flags, F_SEC | F_TO_OP);
 		CU_ASSERT_TRUE(peer_got(p, "CHAP_N", "array"));
 		chap_digest(known[i].alg, 200, mutual_secret, challenge, 4, want);
-		CU_ASSERT_EQUAL(binary_decode(text_value(p->text, p->text_len, "CHAP_R"), got, sizeof(got)), (int)known[i].len);
+		CU_ASSERT_EQUAL(
+			binary_decode(text_value(p->text, p->text_len, "CHAP_R"), got, sizeof(got)),
+			(int)known[i].len);
 		CU_ASSERT_EQUAL(memcmp(got, want, known[i].len), 0);
 		CU_ASSERT_EQUAL(peer_send(p, F_OP | F_TO_FFP, ""), LOGIN_DONE);
 		free(p);
@@ -216,7 +245,8 @@ static void test_wrong_answers(void)
 		chap_answer(p, &table[i]);
 		CU_ASSERT_EQUAL(p->l.phase, LOGIN_FAILED);
 		CU_ASSERT_TRUE(peer_status(p) == LOGIN_ST_AUTH_FAILED ||
-			       (table[i].challenge == long_challenge && peer_status(p) == LOGIN_ST_INITIATOR_ERROR));
+			       (table[i].challenge == long_challenge &&
+				peer_status(p) == LOGIN_ST_INITIATOR_ERROR));
 		CU_ASSERT_EQUAL(p->text_len, 0);
 		free(p);
 	}
@@ -238,13 +268,16 @@ static void test_long_challenge(void)
 
 static void test_out_of_order(void)
 {
-	static const char *const texts[] = { "CHAP_N=node", "CHAP_R=0x00", "CHAP_A=5\0CHAP_N=node", "X-a=b" };
+	static const char *const texts[] = { "CHAP_N=node", "CHAP_R=0x00", "CHAP_A=5\0CHAP_N=node",
+					     "X-a=b" };
 	struct peer *p;
 
 	for (unsigned i = 0; i < 4; i++) {
 		p = peer_new();
 		CU_ASSERT_EQUAL(peer_send(p, F_SEC, TO_CHAP "AuthMethod=CHAP"), LOGIN_GOING);
-		peer_send_n(p, F_SEC, texts[i], (uint32_t)(i == 2 ? sizeof("CHAP_A=5\0CHAP_N=node") : strlen(texts[i]) + 1));
+		peer_send_n(p, F_SEC, texts[i],
+			    (uint32_t)(i == 2 ? sizeof("CHAP_A=5\0CHAP_N=node")
+					      : strlen(texts[i]) + 1));
 		CU_ASSERT_EQUAL(p->l.phase, LOGIN_FAILED);
 		CU_ASSERT_EQUAL(peer_status(p), LOGIN_ST_AUTH_FAILED);
 		free(p);
@@ -288,7 +321,8 @@ static struct peer *chap_with(const struct login_auth *auth)
 
 static void test_bad_configurations(void)
 {
-	struct login_auth auth = { "node", "twelve-bytes-or-more", "array", "twelve-bytes-or-more" };
+	struct login_auth auth = { "node", "twelve-bytes-or-more", "array",
+				   "twelve-bytes-or-more" };
 	struct peer *p = chap_with(&auth);
 
 	/* One secret for both directions. */
@@ -323,7 +357,8 @@ static void test_discovery_auth(void)
 	free(p);
 	p = peer_new();
 	p->env.discovery_auth = peer_targets[1].auth;
-	CU_ASSERT_EQUAL(peer_send(p, F_SEC, WHO "SessionType=Discovery\0AuthMethod=CHAP"), LOGIN_GOING);
+	CU_ASSERT_EQUAL(peer_send(p, F_SEC, WHO "SessionType=Discovery\0AuthMethod=CHAP"),
+			LOGIN_GOING);
 	CU_ASSERT_EQUAL(peer_send(p, F_SEC, "CHAP_A=5"), LOGIN_GOING);
 	chap_answer(p, &(struct answer){ .id = "0", .challenge = "0bAQID" });
 	CU_ASSERT_EQUAL(p->rsp.flags, F_SEC | F_TO_OP);
@@ -332,7 +367,10 @@ static void test_discovery_auth(void)
 	free(p);
 }
 
-/* As under FIPS: no MD5 to be had, so the next one offered is taken. Last, for it changes the process. */
+/*
+ * As under FIPS: no MD5 to be had, so the next one offered is taken. Last, for it changes the
+ * process.
+ */
 static void test_without_md5(void)
 {
 	struct peer *p;

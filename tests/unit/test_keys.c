@@ -17,7 +17,8 @@ static void test_table(void)
 		CU_ASSERT_PTR_NOT_NULL(k->clause);
 		CU_ASSERT_PTR_EQUAL(key_find(k->name, strlen(k->name)), k);
 		CU_ASSERT_TRUE(k->use & (KEY_BY_INITIATOR | KEY_BY_TARGET));
-		CU_ASSERT_TRUE(k->use & (KEY_IN_SECURITY | KEY_IN_OPERATIONAL | KEY_IN_FULL_FEATURE));
+		CU_ASSERT_TRUE(k->use &
+			       (KEY_IN_SECURITY | KEY_IN_OPERATIONAL | KEY_IN_FULL_FEATURE));
 		CU_ASSERT_TRUE(k->value_max >= KEY_VALUE_MAX);
 		CU_ASSERT_TRUE(k->min <= k->max);
 		if (k->type == KEY_NUMBER && k->rule != KEY_FIXED) {
@@ -39,7 +40,8 @@ static void test_defaults(void)
 
 	params_init(&p);
 	CU_ASSERT_FALSE(p.header_digest || p.data_digest || p.ifmarker || p.ofmarker);
-	CU_ASSERT_TRUE(p.initial_r2t && p.immediate_data && p.data_pdu_in_order && p.data_sequence_in_order);
+	CU_ASSERT_TRUE(p.initial_r2t && p.immediate_data && p.data_pdu_in_order &&
+		       p.data_sequence_in_order);
 	CU_ASSERT_EQUAL(p.max_recv_dsl, 8192);
 	CU_ASSERT_EQUAL(p.own_max_recv_dsl, 8192);
 	CU_ASSERT_EQUAL(p.max_burst, 262144);
@@ -136,10 +138,12 @@ static void test_results(void)
 
 		params_init(&p);
 		before = p;
-		got = key_negotiate(&keys[table[i].key], &env.offer, false, 0, &p, table[i].offer, answer, sizeof(answer));
+		got = key_negotiate(&keys[table[i].key], &env.offer, false, 0, &p, table[i].offer,
+				    answer, sizeof(answer));
 		CU_ASSERT_EQUAL(got, table[i].answer ? KEY_ANSWERED : KEY_SILENT);
 		if (table[i].answer && strcmp(answer, table[i].answer))
-			fprintf(stderr, "%s=%s: %s\n", keys[table[i].key].name, table[i].offer, answer);
+			fprintf(stderr, "%s=%s: %s\n", keys[table[i].key].name, table[i].offer,
+				answer);
 		if (table[i].answer)
 			CU_ASSERT_STRING_EQUAL(answer, table[i].answer);
 		/* 6.2: what is rejected stays as it was. */
@@ -155,21 +159,29 @@ static void test_results_are_kept(void)
 	char answer[32];
 
 	params_init(&p);
-	key_negotiate(&keys[KEY_MAX_RECV_DATA_SEGMENT_LENGTH], &env.offer, false, 0, &p, "65536", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_MAX_RECV_DATA_SEGMENT_LENGTH], &env.offer, false, 0, &p, "65536",
+		      answer, sizeof(answer));
 	CU_ASSERT_EQUAL(p.max_recv_dsl, 65536);
 	CU_ASSERT_EQUAL(p.own_max_recv_dsl, 8192);
-	key_negotiate(&keys[KEY_TASK_REPORTING], &env.offer, false, 0, &p, "ResponseFence", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_TASK_REPORTING], &env.offer, false, 0, &p, "ResponseFence", answer,
+		      sizeof(answer));
 	CU_ASSERT_EQUAL(p.task_reporting, 1);
-	key_negotiate(&keys[KEY_MAX_OUTSTANDING_R2T], &env.offer, false, 0, &p, "3", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_MAX_OUTSTANDING_R2T], &env.offer, false, 0, &p, "3", answer,
+		      sizeof(answer));
 	CU_ASSERT_EQUAL(p.max_outstanding_r2t, 3);
-	key_negotiate(&keys[KEY_DEFAULT_TIME2WAIT], &env.offer, false, 0, &p, "300", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_DEFAULT_TIME2WAIT], &env.offer, false, 0, &p, "300", answer,
+		      sizeof(answer));
 	CU_ASSERT_EQUAL(p.time2wait, 300);
-	key_negotiate(&keys[KEY_DATA_DIGEST], &env.offer, false, 0, &p, "CRC32C", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_DATA_DIGEST], &env.offer, false, 0, &p, "CRC32C", answer,
+		      sizeof(answer));
 	CU_ASSERT_TRUE(p.data_digest);
 	CU_ASSERT_FALSE(p.header_digest);
 }
 
-/* The configuration's wishes: both values of a boolean, digests off or demanded, numbers outside a key's range. */
+/*
+ * The configuration's wishes: both values of a boolean, digests off or demanded, numbers outside a
+ * key's range.
+ */
 static void test_offers(void)
 {
 	struct login_env env = peer_env();
@@ -179,32 +191,41 @@ static void test_offers(void)
 	params_init(&p);
 	env.offer.initial_r2t = true;
 	env.offer.immediate_data = false;
-	key_negotiate(&keys[KEY_INITIAL_R2T], &env.offer, false, 0, &p, "No", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_INITIAL_R2T], &env.offer, false, 0, &p, "No", answer,
+		      sizeof(answer));
 	CU_ASSERT_STRING_EQUAL(answer, "Yes");
-	key_negotiate(&keys[KEY_IMMEDIATE_DATA], &env.offer, false, 0, &p, "Yes", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_IMMEDIATE_DATA], &env.offer, false, 0, &p, "Yes", answer,
+		      sizeof(answer));
 	CU_ASSERT_STRING_EQUAL(answer, "No");
 	env.offer.header_digest = false;
-	key_negotiate(&keys[KEY_HEADER_DIGEST], &env.offer, false, 0, &p, "CRC32C,None", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_HEADER_DIGEST], &env.offer, false, 0, &p, "CRC32C,None", answer,
+		      sizeof(answer));
 	CU_ASSERT_STRING_EQUAL(answer, "None");
-	key_negotiate(&keys[KEY_HEADER_DIGEST], &env.offer, false, 0, &p, "CRC32C", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_HEADER_DIGEST], &env.offer, false, 0, &p, "CRC32C", answer,
+		      sizeof(answer));
 	CU_ASSERT_STRING_EQUAL(answer, "Reject");
 	env.offer.data_digest_required = true;
-	key_negotiate(&keys[KEY_DATA_DIGEST], &env.offer, false, 0, &p, "None,CRC32C", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_DATA_DIGEST], &env.offer, false, 0, &p, "None,CRC32C", answer,
+		      sizeof(answer));
 	CU_ASSERT_STRING_EQUAL(answer, "CRC32C");
 	env.offer.max_burst = 0;
-	key_negotiate(&keys[KEY_MAX_BURST_LENGTH], &env.offer, false, 0, &p, "4096", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_MAX_BURST_LENGTH], &env.offer, false, 0, &p, "4096", answer,
+		      sizeof(answer));
 	CU_ASSERT_STRING_EQUAL(answer, "512");
 	env.offer.first_burst = 0xffffffff;
-	key_negotiate(&keys[KEY_FIRST_BURST_LENGTH], &env.offer, false, 0, &p, "16777215", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_FIRST_BURST_LENGTH], &env.offer, false, 0, &p, "16777215", answer,
+		      sizeof(answer));
 	CU_ASSERT_STRING_EQUAL(answer, "512");
 }
 
 static void test_irrelevant(void)
 {
 	static const enum key_id irrelevant[] = {
-		KEY_MAX_CONNECTIONS, KEY_INITIAL_R2T, KEY_IMMEDIATE_DATA, KEY_MAX_BURST_LENGTH, KEY_FIRST_BURST_LENGTH,
-		KEY_MAX_OUTSTANDING_R2T, KEY_DATA_PDU_IN_ORDER, KEY_DATA_SEQUENCE_IN_ORDER, KEY_TASK_REPORTING,
-		KEY_ISCSI_PROTOCOL_LEVEL,
+		KEY_MAX_CONNECTIONS,    KEY_INITIAL_R2T,
+		KEY_IMMEDIATE_DATA,     KEY_MAX_BURST_LENGTH,
+		KEY_FIRST_BURST_LENGTH, KEY_MAX_OUTSTANDING_R2T,
+		KEY_DATA_PDU_IN_ORDER,  KEY_DATA_SEQUENCE_IN_ORDER,
+		KEY_TASK_REPORTING,     KEY_ISCSI_PROTOCOL_LEVEL,
 	};
 	const uint64_t both = 1ull << KEY_INITIAL_R2T | 1ull << KEY_IMMEDIATE_DATA;
 	struct login_env env = peer_env();
@@ -213,14 +234,17 @@ static void test_irrelevant(void)
 
 	params_init(&p);
 	for (unsigned i = 0; i < sizeof(irrelevant) / sizeof(irrelevant[0]); i++) {
-		key_negotiate(&keys[irrelevant[i]], &env.offer, true, 0, &p, "1", answer, sizeof(answer));
+		key_negotiate(&keys[irrelevant[i]], &env.offer, true, 0, &p, "1", answer,
+			      sizeof(answer));
 		CU_ASSERT_STRING_EQUAL(answer, "Irrelevant");
 	}
 	p.immediate_data = false;
-	key_negotiate(&keys[KEY_FIRST_BURST_LENGTH], &env.offer, false, both, &p, "1024", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_FIRST_BURST_LENGTH], &env.offer, false, both, &p, "1024", answer,
+		      sizeof(answer));
 	CU_ASSERT_STRING_EQUAL(answer, "Irrelevant");
 	p.initial_r2t = false;
-	key_negotiate(&keys[KEY_FIRST_BURST_LENGTH], &env.offer, false, both, &p, "1024", answer, sizeof(answer));
+	key_negotiate(&keys[KEY_FIRST_BURST_LENGTH], &env.offer, false, both, &p, "1024", answer,
+		      sizeof(answer));
 	CU_ASSERT_STRING_EQUAL(answer, "1024");
 }
 
@@ -242,7 +266,8 @@ static void test_pairs(void)
 	struct pair p;
 
 	CU_ASSERT_EQUAL(pair_next(text, sizeof(text), &pos, &p), PAIR_FOUND);
-	CU_ASSERT_TRUE(p.name_len == 1 && *p.name == 'A' && p.value_len == 1 && !strcmp(p.value, "1"));
+	CU_ASSERT_TRUE(p.name_len == 1 && *p.name == 'A' && p.value_len == 1 &&
+		       !strcmp(p.value, "1"));
 	CU_ASSERT_EQUAL(pair_next(text, sizeof(text), &pos, &p), PAIR_FOUND);
 	CU_ASSERT_TRUE(*p.name == 'B' && p.value_len == 0);
 	CU_ASSERT_EQUAL(pair_next(text, sizeof(text), &pos, &p), PAIR_FOUND);
@@ -284,14 +309,37 @@ static void test_text_out(void)
 static void test_names(void)
 {
 	static const char *const good[] = {
-		"iqn.2026-11.com.example:cluster1", "iqn.1991-05.com.microsoft:node_1.local", "eui.02004567A425678D",
-		"naa.52004567BA64678D", "naa.62004567BA64678D0123456789ABCDEF", "IQN.2001-04.com.example",
-		"iqn.2001-04.jp.example:\xe5\xa4\xaa", "iqn.x",
+		"iqn.2026-11.com.example:cluster1",
+		"iqn.1991-05.com.microsoft:node_1.local",
+		"eui.02004567A425678D",
+		"naa.52004567BA64678D",
+		"naa.62004567BA64678D0123456789ABCDEF",
+		"IQN.2001-04.com.example",
+		"iqn.2001-04.jp.example:\xe5\xa4\xaa",
+		"iqn.x",
 	};
 	static const char *const bad[] = {
-		"", "iqn.", "iqn", "eui.0200", "eui.02004567A425678G", "naa.5200", "naa.52004567BA64678D0", "cluster1",
-		"iqn.a b", "iqn.a,b", "iqn.a*", "iqn.a\x7f", "iqn.a\xff", "iqn.\xc0\x80", "iqn.\xed\xa0\x80", "iqn.\xf5\x80\x80\x80",
-		"iqn.\xe0\x80\x80", "iqn.\xf0\x80\x80\x80", "iqn.\xe5\xa4", "iqn.\xf4\x90\x80\x80", "iqn.a/b",
+		"",
+		"iqn.",
+		"iqn",
+		"eui.0200",
+		"eui.02004567A425678G",
+		"naa.5200",
+		"naa.52004567BA64678D0",
+		"cluster1",
+		"iqn.a b",
+		"iqn.a,b",
+		"iqn.a*",
+		"iqn.a\x7f",
+		"iqn.a\xff",
+		"iqn.\xc0\x80",
+		"iqn.\xed\xa0\x80",
+		"iqn.\xf5\x80\x80\x80",
+		"iqn.\xe0\x80\x80",
+		"iqn.\xf0\x80\x80\x80",
+		"iqn.\xe5\xa4",
+		"iqn.\xf4\x90\x80\x80",
+		"iqn.a/b",
 	};
 	char out[ISCSI_NAME_MAX + 1], name[ISCSI_NAME_MAX + 2];
 
@@ -316,17 +364,33 @@ static void test_patterns(void)
 		const char *pattern, *name;
 		bool match;
 	} table[] = {
-		{ "*", "iqn.x", true }, { "*", "", true }, { "", "", true }, { "", "a", false }, { "a", "", false },
+		{ "*", "iqn.x", true },
+		{ "*", "", true },
+		{ "", "", true },
+		{ "", "a", false },
+		{ "a", "", false },
 		{ "iqn.1991-05.com.microsoft:*", "iqn.1991-05.com.microsoft:node1", true },
 		{ "iqn.1991-05.com.MICROSOFT:Node?", "iqn.1991-05.com.microsoft:node1", true },
 		{ "iqn.1991-05.com.microsoft:*", "iqn.1993-08.org.debian:1", false },
-		{ "*:node[1-3]", "iqn.x:node2", true }, { "*:node[1-3]", "iqn.x:node4", false },
-		{ "*:node[!1-3]", "iqn.x:node4", true }, { "*:node[!1-3]", "iqn.x:node1", false },
-		{ "*:node[^1]", "iqn.x:node1", false }, { "a[]]b", "a]b", true }, { "a[b", "a[b", true },
-		{ "a[A-C]", "ab", true }, { "a[x-]", "a-", true },
-		{ "a\\*b", "a*b", true }, { "a\\*b", "axb", false }, { "a\\", "a\\", true },
-		{ "a*b*c", "axxbyyc", true }, { "a*b*c", "axxbyy", false }, { "a**c", "abc", true }, { "*a", "ba", true },
-		{ "?", "", false }, { "abc", "ab", false }, { "ab", "abc", false },
+		{ "*:node[1-3]", "iqn.x:node2", true },
+		{ "*:node[1-3]", "iqn.x:node4", false },
+		{ "*:node[!1-3]", "iqn.x:node4", true },
+		{ "*:node[!1-3]", "iqn.x:node1", false },
+		{ "*:node[^1]", "iqn.x:node1", false },
+		{ "a[]]b", "a]b", true },
+		{ "a[b", "a[b", true },
+		{ "a[A-C]", "ab", true },
+		{ "a[x-]", "a-", true },
+		{ "a\\*b", "a*b", true },
+		{ "a\\*b", "axb", false },
+		{ "a\\", "a\\", true },
+		{ "a*b*c", "axxbyyc", true },
+		{ "a*b*c", "axxbyy", false },
+		{ "a**c", "abc", true },
+		{ "*a", "ba", true },
+		{ "?", "", false },
+		{ "abc", "ab", false },
+		{ "ab", "abc", false },
 	};
 	char name[ISCSI_NAME_MAX + 1], pattern[128] = "";
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text requests: SendTargets in both kinds of session, long answers in parts, and the exchange's tags. */
+/*
+ * Text requests: SendTargets in both kinds of session, long answers in parts, and the exchange's
+ * tags.
+ */
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -45,19 +48,24 @@ static enum text_next talk_n(struct talk *k, unsigned flags, const void *text, u
 {
 	k->req.flags = (uint8_t)flags;
 	k->reason = 0;
-	return text_request(&k->t, &k->env, k->discovery, k->initiator, k->discovery ? "" : PEER_OPEN, &k->params, &k->req, text,
-			    len, k->max_data, &k->rsp, &k->text, &k->len, &k->reason);
+	return text_request(&k->t, &k->env, k->discovery, k->initiator,
+			    k->discovery ? "" : PEER_OPEN, &k->params, &k->req, text, len,
+			    k->max_data, &k->rsp, &k->text, &k->len, &k->reason);
 }
 
-#define talk_send(k, flags, literal) talk_n(k, flags, literal, sizeof(literal) == 1 ? 0 : sizeof(literal))
+#define talk_send(k, flags, literal)                                                               \
+	talk_n(k, flags, literal, sizeof(literal) == 1 ? 0 : sizeof(literal))
 
 static bool said(const struct talk *k, const char *text, size_t len)
 {
 	return k->len == len && !memcmp(k->text ? k->text : "", text, len);
 }
 
-#define SAID(k, literal) CU_ASSERT_TRUE(said(k, literal, sizeof(literal) == 1 ? 0 : sizeof(literal)))
-#define A_OPEN "TargetName=" PEER_OPEN "\0TargetAddress=192.0.2.1:3260,1\0TargetAddress=[2001:db8::1]:3260,1\0"
+#define SAID(k, literal)                                                                           \
+	CU_ASSERT_TRUE(said(k, literal, sizeof(literal) == 1 ? 0 : sizeof(literal)))
+#define A_OPEN                                                                                     \
+	"TargetName=" PEER_OPEN                                                                    \
+	"\0TargetAddress=192.0.2.1:3260,1\0TargetAddress=[2001:db8::1]:3260,1\0"
 #define A_CHAP "TargetName=" PEER_CHAP "\0TargetAddress=192.0.2.1:3260,1\0"
 #define A_PICKY "TargetName=" PEER_PICKY "\0TargetAddress=192.0.2.1:3260,1\0"
 #define A_ELSEWHERE "TargetName=" PEER_ELSEWHERE "\0TargetAddress=192.0.2.9:3260,2"
@@ -106,9 +114,11 @@ static void test_normal_session(void)
 	struct talk *k = talk_new(false);
 
 	talk_send(k, PDU_FINAL, "SendTargets=");
-	SAID(k, "TargetName=" PEER_OPEN "\0TargetAddress=192.0.2.1:3260,1\0TargetAddress=[2001:db8::1]:3260,1");
+	SAID(k, "TargetName=" PEER_OPEN
+		"\0TargetAddress=192.0.2.1:3260,1\0TargetAddress=[2001:db8::1]:3260,1");
 	talk_send(k, PDU_FINAL, "SendTargets=" PEER_OPEN);
-	SAID(k, "TargetName=" PEER_OPEN "\0TargetAddress=192.0.2.1:3260,1\0TargetAddress=[2001:db8::1]:3260,1");
+	SAID(k, "TargetName=" PEER_OPEN
+		"\0TargetAddress=192.0.2.1:3260,1\0TargetAddress=[2001:db8::1]:3260,1");
 	talk_send(k, PDU_FINAL, "SendTargets=All");
 	SAID(k, "SendTargets=Reject");
 	talk_send(k, PDU_FINAL, "SendTargets=" PEER_CHAP);
@@ -118,7 +128,9 @@ static void test_normal_session(void)
 
 static void test_wildcards(void)
 {
-	static const struct login_portal portals[] = { { "0.0.0.0:3260", 1 }, { "[::]:3261", 1 }, { "0.0.0.0:3262", 2 }, { "[::]:3263", 2 } };
+	static const struct login_portal portals[] = {
+		{ "0.0.0.0:3260", 1 }, { "[::]:3261", 1 }, { "0.0.0.0:3262", 2 }, { "[::]:3263", 2 }
+	};
 	static const struct {
 		const char *local;
 		const char *answer;
@@ -126,10 +138,16 @@ static void test_wildcards(void)
 	} table[] = {
 #define T "TargetName=iqn.x\0TargetAddress="
 #define ROW(local, text) { local, text, sizeof(text) }
-		ROW("192.0.2.7:3260", T "192.0.2.7:3260,1\0TargetAddress=192.0.2.7:3261,1\0TargetAddress=192.0.2.7:3262,2"),
-		ROW("[::ffff:192.0.2.7]:3260", T "192.0.2.7:3260,1\0TargetAddress=192.0.2.7:3261,1\0TargetAddress=192.0.2.7:3262,2"),
-		ROW("[2001:db8::7]:3261", T "[2001:db8::7]:3261,1\0TargetAddress=[2001:db8::7]:3263,2"),
-		ROW("[fe80::1%eth0]:3261", T "[fe80::1%eth0]:3261,1\0TargetAddress=[fe80::1%eth0]:3263,2"),
+		ROW("192.0.2.7:3260", T
+		    "192.0.2.7:3260,1\0TargetAddress=192.0.2.7:3261,1\0"
+		      "TargetAddress=192.0.2.7:3262,2"),
+		ROW("[::ffff:192.0.2.7]:3260", T
+		    "192.0.2.7:3260,1\0TargetAddress=192.0.2.7:3261,1\0"
+		      "TargetAddress=192.0.2.7:3262,2"),
+		ROW("[2001:db8::7]:3261",
+		    T "[2001:db8::7]:3261,1\0TargetAddress=[2001:db8::7]:3263,2"),
+		ROW("[fe80::1%eth0]:3261",
+		    T "[fe80::1%eth0]:3261,1\0TargetAddress=[fe80::1%eth0]:3263,2"),
 		{ "rubbish", "", 0 },
 		{ NULL, "", 0 },
 	};
@@ -149,7 +167,9 @@ static void test_wildcards(void)
 /* Two wildcards that become the same address are told once. */
 static void test_same_address_once(void)
 {
-	static const struct login_portal portals[] = { { "0.0.0.0:3260", 1 }, { "[::]:3260", 1 }, { "192.0.2.7:3260", 1 } };
+	static const struct login_portal portals[] = { { "0.0.0.0:3260", 1 },
+						       { "[::]:3260", 1 },
+						       { "192.0.2.7:3260", 1 } };
 	struct login_target t = { .name = "iqn.x", .portals = portals, .nportals = 3 };
 	struct talk *k = talk_new(true);
 
@@ -248,7 +268,8 @@ static void test_answer_too_long(void)
 	CU_ASSERT_EQUAL(talk_send(k, PDU_FINAL, "SendTargets=All"), TEXT_REJECT);
 	CU_ASSERT_EQUAL(k->reason, REJECT_LONG_OPERATION);
 	/* Nothing is left over from it. */
-	CU_ASSERT_EQUAL(talk_send(k, PDU_FINAL, "SendTargets=iqn.2026-11.com.example:target001"), TEXT_ANSWER);
+	CU_ASSERT_EQUAL(talk_send(k, PDU_FINAL, "SendTargets=iqn.2026-11.com.example:target001"),
+			TEXT_ANSWER);
 	CU_ASSERT_EQUAL(k->rsp.flags, PDU_FINAL);
 	free(k);
 	free(targets);
@@ -332,8 +353,11 @@ static void test_negotiation(void)
 {
 	struct talk *k = talk_new(false);
 
-	CU_ASSERT_EQUAL(talk_send(k, PDU_FINAL, "MaxBurstLength=4096\0X-what=1\0Some=NotUnderstood\0InitiatorAlias=me\0"
-				  "MaxRecvDataSegmentLength=100"), TEXT_ANSWER);
+	CU_ASSERT_EQUAL(
+		talk_send(k, PDU_FINAL,
+			  "MaxBurstLength=4096\0X-what=1\0Some=NotUnderstood\0InitiatorAlias=me\0"
+			  "MaxRecvDataSegmentLength=100"),
+		TEXT_ANSWER);
 	SAID(k, "MaxBurstLength=Reject\0X-what=NotUnderstood\0MaxRecvDataSegmentLength=Reject");
 	CU_ASSERT_EQUAL(k->params.max_burst, 262144);
 	CU_ASSERT_EQUAL(k->params.max_recv_dsl, 8192);
