@@ -41,7 +41,7 @@ const struct io_caps *backend_caps(const struct backend *be)
 	return &be->caps;
 }
 
-/* ---- open, retry, close -------------------------------------------------------------------------- */
+/* ---- open, retry, close ---------------------------------------------------------------------- */
 
 static const struct backend_ops *ops_find(const struct backend_ops *const *table, size_t n,
 					  const char *name, size_t len)
@@ -54,7 +54,8 @@ static const struct backend_ops *ops_find(const struct backend_ops *const *table
 #define OPS_FIND(table, name, len) ops_find(table, sizeof(table) / sizeof((table)[0]), name, len)
 
 /*
- * Opens one link of the chain over next. *out is the new outermost link; on failure the chain under it is untouched.
+ * Opens one link of the chain over next. *out is the new outermost link; on failure the chain under
+ * it is untouched.
  * -EWOULDBLOCK counts as opened.
  */
 static int link_open(const struct backend_ops *ops, const struct backend_options *o,
@@ -88,7 +89,8 @@ static int link_open(const struct backend_ops *ops, const struct backend_options
 }
 
 /* Opens the filters named in o->filters over *be, innermost (the last) first. */
-static int filters_open(const struct backend_options *o, struct backend **be, char *err, size_t errlen)
+static int filters_open(const struct backend_options *o, struct backend **be, char *err,
+			size_t errlen)
 {
 	struct backend_options fo = *o;
 	char *list = strdup(o->filters), *item, *colon;
@@ -105,7 +107,8 @@ static int filters_open(const struct backend_options *o, struct backend **be, ch
 		colon = strchr(item, ':');
 		ops = OPS_FIND(filter_types, item, colon ? (size_t)(colon - item) : strlen(item));
 		if (!ops) {
-			snprintf(err, errlen, "no filter \"%s\" (there are fault, delay, log, volatile, check)",
+			snprintf(err, errlen,
+				 "no filter \"%s\" (there are fault, delay, log, volatile, check)",
 				 item);
 			r = -EINVAL;
 			break;
@@ -133,7 +136,8 @@ int backend_open(const struct backend_options *o, struct backend **out, char *er
 		return -EINVAL;
 	}
 	if (!is_power_of_two(o->block_size) || o->block_size < 512 || o->block_size > 65536) {
-		snprintf(err, errlen, "block size %u is not a power of two from 512 to 65536", o->block_size);
+		snprintf(err, errlen, "block size %u is not a power of two from 512 to 65536",
+			 o->block_size);
 		return -EINVAL;
 	}
 	if (o->size % o->block_size || o->size > INT64_MAX) {
@@ -196,7 +200,7 @@ void backend_close(struct backend *be)
 	}
 }
 
-/* ---- submit and complete ------------------------------------------------------------------------- */
+/* ---- submit and complete --------------------------------------------------------------------- */
 
 /* What the core may ask and a store may not be able to do: -errno for it. */
 static int io_refuse(const struct backend *be, const struct io_req *io)

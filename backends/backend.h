@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A backend: a store of bytes behind one contract. It knows nothing of SCSI: results are 0 or -errno. Filters are backends that wrap another. The contract
- * is asserted in one place, backend_submit() and its completion, not in each backend.
+ * A backend: a store of bytes behind one contract. It knows nothing of SCSI: results are 0 or
+ * -errno. Filters are backends that wrap another. The contract is asserted in one place,
+ * backend_submit() and its completion, not in each backend.
  *
  * The contract:
- *  - open and close run on the main thread (before reactors take I/O / after the last I/O ended) and may block.
- *  - submit runs on any reactor, several at once; done is called on the submitting reactor, never from within backend_submit()
- *    (so callers need not be re-entrant), exactly once.
- *  - off and len are multiples of caps.align at least; inside [0, caps.size); READ and WRITE have 0 < len <= IO_UNIT_MAX; buf is aligned to
- *    caps.align and belongs to the backend until done.
+ *  - open and close run on the main thread (before reactors take I/O / after the last I/O ended)
+ *    and may block.
+ *  - submit runs on any reactor, several at once; done is called on the submitting reactor, never
+ *    from within backend_submit() (so callers need not be re-entrant), exactly once.
+ *  - off and len are multiples of caps.align at least; inside [0, caps.size); READ and WRITE have
+ *    0 < len <= IO_UNIT_MAX; buf is aligned to caps.align and belongs to the backend until done.
  *  - IO_FLUSH covers every write completed before it was submitted, from whichever reactor.
- *  - IO_DISCARD and IO_ZERO: the whole range reads back zeroes afterwards, also its edges that are not aligned to the granularity.
- *  - A lock that makes this daemon the only one is held from open to close on the very descriptor used for I/O.
+ *  - IO_DISCARD and IO_ZERO: the whole range reads back zeroes afterwards, also its edges that are
+ *    not aligned to the granularity.
+ *  - A lock that makes this daemon the only one is held from open to close on the very descriptor
+ *    used for I/O.
+ *  - What a store cannot do ends in -EROFS (a change of a read-only one), -EOPNOTSUPP (IO_DISCARD
+ *    without caps.discard_granularity) or -EBUSY (its lock is not ours yet), not in an assert.
  */
 #ifndef BACKENDS_BACKEND_H
 #define BACKENDS_BACKEND_H
@@ -57,17 +63,23 @@ struct backend_options {
 	bool direct;
 	bool readonly;
 	bool preallocate;		/* witness: every block allocated at creation */
-	const char *filters;		/* "log|delay:ms=50|fault:op=write,err=EIO": outermost first (backends/filter.h); NULL: none */
+	const char *filters;		/* "log|delay:ms=50", outermost first: filter.h. Or NULL */
 	const char *name;		/* for the log */
 };
 
 struct backend_ops {
 	const char *type;
-	/* Opens; fills be->caps; be->priv is the backend's. 0 or -errno, with *err a sentence for the administrator (static or be->errbuf). */
+	/*
+	 * Opens; fills be->caps; be->priv is the backend's. 0 or -errno, with *err a sentence for
+	 * the administrator (static or be->errbuf).
+	 */
 	int (*open)(struct backend *be, const struct backend_options *o);
 	void (*close)(struct backend *be);
 	void (*submit)(struct backend *be, struct io_req *io);
-	/* After -EWOULDBLOCK from open: tries the lock again. 0, -EWOULDBLOCK or another -errno with be->errbuf set. NULL where open never says so. */
+	/*
+	 * After -EWOULDBLOCK from open: tries the lock again. 0, -EWOULDBLOCK or another -errno
+	 * with be->errbuf set. NULL where open never says so.
+	 */
 	int (*retry)(struct backend *be);
 	void (*clear_error)(struct backend *be);	/* NULL where no error is kept */
 };
@@ -78,21 +90,27 @@ struct backend {
 	struct io_caps caps;
 	void *priv;
 	char errbuf[256];		/* why open failed, for people */
-	char about[128];		/* what open chose, for the log: "engine=io_uring direct=no" */
-	bool busy;			/* open said -EWOULDBLOCK: someone else holds the lock; backend_retry() may succeed later */
+	char about[128];		/* what open chose, for the log: "engine=io_uring ..." */
+	bool busy;			/* the lock is another's: see backend_retry() */
 };
 
 /*
- * Opens a store and its filters. *out is set on success, and also for -EWOULDBLOCK (the lock is held by a dying daemon: the LU answers NOT READY and the shell calls backend_retry()).
- * err (size errlen) gets a sentence on failure. Main thread.
+ * Opens a store and its filters. *out is set on success, and also for -EWOULDBLOCK (the lock is
+ * held by a dying daemon: the LU answers NOT READY and the shell calls backend_retry()). err (size
+ * errlen) gets a sentence on failure. Main thread.
  */
 int backend_open(const struct backend_options *o, struct backend **out, char *err, size_t errlen);
 /*
- * Once a flush has failed, every later one fails the same: the kernel reports what it could not write back only once, and from whichever reactor
- * the next flush comes, it covers what was lost. This forgets it, when the administrator has said so. Any thread.
+ * Once a flush has failed, every later one fails the same: the kernel reports what it could not
+ * write back only once, and from whichever reactor the next flush comes, it covers what was lost.
+ * This forgets it, when the administrator has said so. Any thread.
  */
 void backend_clear_error(struct backend *be);
-int backend_retry(struct backend *be);		/* 0 when the lock is ours now, -EWOULDBLOCK still not. Main thread or a worker */
+/*
+ * Tries again for the lock that open did not get. 0: it is ours now. -EWOULDBLOCK: still not. Other
+ * -errno: what is there is not what was opened; be->errbuf says what. Main thread or a worker.
+ */
+int backend_retry(struct backend *be);
 void backend_close(struct backend *be);
 void backend_submit(struct backend *be, struct io_req *io);
 const struct io_caps *backend_caps(const struct backend *be);

@@ -37,8 +37,9 @@ bool blockdev_queue(dev_t dev, const char *what, uint64_t *out)
 }
 
 /*
- * A discard (BLKDISCARD) promises nothing about what is read afterwards; write zeroes with leave to unmap does, and that is what
- * fallocate(PUNCH_HOLE) on a device asks for. So a device is thin for us only when it has that.
+ * A discard (BLKDISCARD) promises nothing about what is read afterwards; write zeroes with leave to
+ * unmap does, and that is what fallocate(PUNCH_HOLE) on a device asks for. So a device is thin for
+ * us only when it has that.
  */
 static uint32_t discard_granularity(dev_t dev, uint32_t logical)
 {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The filter "check": ends the program when someone around it breaks the contract in a way that backend_submit() cannot see. For tests.
+ * The filter "check": ends the program when someone around it breaks the contract in a way that
+ * backend_submit() cannot see. For tests.
  *
- *	(always)	the buffer of a write is not changed before the write ends; nothing is under way at close; what was discarded
- *			or zeroed with at most 1 MiB reads back zeroes, and what was written reads back the same, when `verify` is given
- *	verify		reads back after every write, discard and zero. Only where nobody writes the same place at the same time
- *	atomic=64K	says that writes up to this length are atomic (caps.atomic_max), which this filter cannot make true
+ *	(always)	the buffer of a write is not changed before the write ends; nothing is under
+ *			way at close
+ *	verify		reads back after every write, and every discard and zero of at most 1 MiB.
+ *			Only where nobody writes the same place at the same time
+ *	atomic=64K	says that writes up to this length are atomic (caps.atomic_max), which this
+ *			filter cannot make true
  */
 #include <assert.h>
 #include <stdio.h>
@@ -125,7 +128,11 @@ static void check_done(struct io_req *io)
 		abort();
 	memset(w->copy, 0xaa, io->len);
 	f->io = (struct io_req){
-		.op = IO_READ, .off = io->off, .len = io->len, .buf = w->copy, .done = check_read_back,
+		.op = IO_READ,
+		.off = io->off,
+		.len = io->len,
+		.buf = w->copy,
+		.done = check_read_back,
 	};
 	filter_io_down(f);
 }

@@ -5,8 +5,10 @@
  *	op=read+write	which (default all)
  *	ms=50		every one for 50 ms; the same as min_us=50000,max_us=50000
  *	min_us=, max_us=	a time between these, evenly spread
- *	seed=1		what the spread follows; the same seed gives the same times for the same order of I/Os
- *	after		the I/O is carried out at once and its end held back; else it is held back itself
+ *	seed=1		what the spread follows; the same seed gives the same times for the same
+ *			order of I/Os
+ *	after		the I/O is carried out at once and its end held back; else it is held back
+ *			itself
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +49,8 @@ static int delay_open(struct backend *be, const struct backend_options *o)
 	if (!r && d->max_us < d->min_us)
 		d->max_us = d->min_us;
 	if (!r && (!d->max_us || d->max_us > hour_us))
-		r = backend_fail(be, -EINVAL, "filter delay: give ms= or max_us=, from 1 us to an hour");
+		r = backend_fail(be, -EINVAL,
+				 "filter delay: give ms= or max_us=, from 1 us to an hour");
 	if (r) {
 		free(d);
 		return r;
@@ -94,7 +97,8 @@ static void delay_submit(struct backend *be, struct io_req *io)
 		filter_io_down(f);
 		return;
 	}
-	us = d->min_us + filter_random(d->seed, atomic_fetch_add(&d->counter, 1)) % (d->max_us - d->min_us + 1);
+	us = d->min_us +
+	     filter_random(d->seed, atomic_fetch_add(&d->counter, 1)) % (d->max_us - d->min_us + 1);
 	f->timer.fn = delay_over;
 	if (d->after) {
 		f->n = us;

@@ -13,11 +13,13 @@
  *	permille=P, seed=S	and then only P of 1000, chosen by the seed
  * What happens to them:
  *	err=EIO		they fail (the default, when nothing else is said)
- *	torn=N		writes write their first N bytes, then fail; N is rounded down to what the store can write
+ *	torn=N		writes write their first N bytes, then fail; N is rounded down to what the
+ *			store can write
  *	after		they are carried out, and fail nevertheless
  *	ms=N		they take so much longer; without err, torn or after they then succeed
- *	hang		they stand still until fault_release(), or until while's file is removed; then they are
- *			carried out as if nothing had been, unless err, torn or after is given too
+ *	hang		they stand still until fault_release(), or until while's file is removed;
+ *			then they are carried out as if nothing had been, unless err, torn or after
+ *			is given too
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -15,16 +15,18 @@
 
 typedef unsigned long long ull;
 
-/* ---- one store, one backend ---------------------------------------------------------------------- */
+/* ---- one store, one backend ------------------------------------------------------------------ */
 
 /*
- * The files this process has open as stores, by identity and not by path. flock would refuse the second one too, but could
- * not tell it from a dying daemon, which is waited for.
+ * The files this process has open as stores, by identity and not by path. flock would refuse the
+ * second one too, but could not tell it from a dying daemon, which is waited for.
  */
 static struct file *registry;
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Enters f, unless its store is there already: then the name of the backend that has it, else NULL. */
+/*
+ * Enters f, unless its store is there already: then the name of the backend that has it, else NULL.
+ */
 static const char *registry_enter(struct file *f, char name[72])
 {
 	struct file *p;
@@ -54,7 +56,7 @@ static void registry_leave(struct file *f)
 	pthread_mutex_unlock(&registry_lock);
 }
 
-/* ---- open ---------------------------------------------------------------------------------------- */
+/* ---- open ------------------------------------------------------------------------------------ */
 
 /* Makes the new name itself durable. */
 static int directory_sync(const char *path)
@@ -75,18 +77,24 @@ static int directory_sync(const char *path)
 
 static int open_flags(const struct file *f)
 {
-	return (f->readonly ? O_RDONLY : O_RDWR) | (f->direct ? O_DIRECT : 0) | O_CLOEXEC | O_NOCTTY;
+	return (f->readonly ? O_RDONLY : O_RDWR) | (f->direct ? O_DIRECT : 0) | O_CLOEXEC |
+	       O_NOCTTY;
 }
 
-/* Opens a file that was not there; it is durable, whole and ours, or it is not there again. 0 or -errno. */
+/*
+ * Opens a file that was not there; it is durable, whole and ours, or it is not there again. 0 or
+ * -errno.
+ */
 static int file_create(struct backend *be, struct file *f)
 {
 	int r;
 
 	if (!f->want_size)
-		return backend_fail(be, -ENOENT, "%s does not exist; with a size it would be created", f->path);
+		return backend_fail(be, -ENOENT,
+				    "%s does not exist; with a size it would be created", f->path);
 	if (f->readonly)
-		return backend_fail(be, -ENOENT, "%s does not exist and would be read-only", f->path);
+		return backend_fail(be, -ENOENT, "%s does not exist and would be read-only",
+				    f->path);
 	f->fd = open(f->path, open_flags(f) | O_CREAT | O_EXCL, 0600);
 	if (f->fd < 0)
 		return backend_fail(be, -errno, "cannot create %s: %s", f->path, strerror(errno));
@@ -110,20 +118,26 @@ static int file_create(struct backend *be, struct file *f)
 	return r;
 }
 
-/* Opens what st describes; a device exclusively. 0, or -errno; -EWOULDBLOCK: it is someone else's. */
+/*
+ * Opens what st describes; a device exclusively. 0, or -errno; -EWOULDBLOCK: it is someone else's.
+ */
 static int file_open_existing(struct backend *be, struct file *f, const struct stat *before)
 {
 	struct stat st;
 	int r;
 
 	if (!S_ISREG(before->st_mode) && !S_ISBLK(before->st_mode))
-		return backend_fail(be, -EINVAL, "%s is neither a regular file nor a block device", f->path);
+		return backend_fail(be, -EINVAL, "%s is neither a regular file nor a block device",
+				    f->path);
 	f->device = S_ISBLK(before->st_mode);
 	f->fd = open(f->path, open_flags(f) | (f->device ? O_EXCL : 0));
 	if (f->fd < 0 && f->device && errno == EBUSY)
-		return backend_fail(be, -EWOULDBLOCK, "%s is in use: mounted, or held by another process", f->path);
+		return backend_fail(be, -EWOULDBLOCK,
+				    "%s is in use: mounted, or held by another process", f->path);
 	if (f->fd < 0 && f->direct && errno == EINVAL)
-		return backend_fail(be, -EINVAL, "%s: its file system does not do direct I/O (direct: true)", f->path);
+		return backend_fail(be, -EINVAL,
+				    "%s: its file system does not do direct I/O (direct: true)",
+				    f->path);
 	if (f->fd < 0)
 		return backend_fail(be, -errno, "cannot open %s: %s", f->path, strerror(errno));
 	if (fstat(f->fd, &st) < 0 || (st.st_mode & S_IFMT) != (before->st_mode & S_IFMT) ||
@@ -143,7 +157,7 @@ static int file_open_existing(struct backend *be, struct file *f, const struct s
 	return r;
 }
 
-/* ---- what it can do ------------------------------------------------------------------------------ */
+/* ---- what it can do -------------------------------------------------------------------------- */
 
 /* Alignment that direct I/O needs, bytes; buffers have 4096 anyway. */
 static uint32_t direct_align(const struct file *f, int fd, const struct stat *st)
@@ -166,29 +180,36 @@ static uint32_t direct_align(const struct file *f, int fd, const struct stat *st
 static int size_check(struct backend *be, const struct file *f, uint64_t size)
 {
 	if (f->want_size && size < f->want_size)
-		return backend_fail(be, -EINVAL, "%s has %llu bytes, fewer than its size of %llu; it is not "
-				    "extended, nor overwritten", f->path, (ull)size, (ull)f->want_size);
+		return backend_fail(be, -EINVAL,
+				    "%s has %llu bytes, fewer than its size of %llu; it is not "
+				    "extended, nor overwritten",
+				    f->path, (ull)size, (ull)f->want_size);
 	if (f->want_size && size > f->want_size)
-		return backend_fail(be, -EINVAL, "%s has %llu bytes, more than its size of %llu, which would hide "
-				    "the rest; leave size out to serve all", f->path, (ull)size, (ull)f->want_size);
+		return backend_fail(
+			be, -EINVAL,
+			"%s has %llu bytes, more than its size of %llu, which would hide "
+			"the rest; leave size out to serve all",
+			f->path, (ull)size, (ull)f->want_size);
 	if (!size)
 		return backend_fail(be, -EINVAL, "%s is empty", f->path);
 	if (size % f->block_size)
-		return backend_fail(be, -EINVAL, "%s has %llu bytes, not a whole number of %u-byte blocks",
+		return backend_fail(be, -EINVAL,
+				    "%s has %llu bytes, not a whole number of %u-byte blocks",
 				    f->path, (ull)size, f->block_size);
 	return 0;
 }
 
 static uint32_t file_granularity(const struct stat *st)
 {
-	if (st->st_blksize < 4096 || st->st_blksize > 1 << 20 || !is_power_of_two((uint64_t)st->st_blksize))
+	if (st->st_blksize < 4096 || st->st_blksize > 1 << 20 ||
+	    !is_power_of_two((uint64_t)st->st_blksize))
 		return 4096;
 	return (uint32_t)st->st_blksize;
 }
 
 /*
- * What fd can do (which may be another descriptor than f->fd while the lock is someone else's). Changes nothing in the store.
- * 0 or -errno.
+ * What fd can do (which may be another descriptor than f->fd while the lock is someone else's).
+ * Changes nothing in the store. 0 or -errno.
  */
 static int caps_read(struct backend *be, const struct file *f, int fd, struct io_caps *out)
 {
@@ -202,7 +223,8 @@ static int caps_read(struct backend *be, const struct file *f, int fd, struct io
 		return backend_fail(be, -errno, "cannot stat %s: %s", f->path, strerror(errno));
 	r = f->device ? blockdev_read(fd, &dev) : 0;
 	if (r)
-		return backend_fail(be, r, "cannot read the geometry of %s: %s", f->path, strerror(-r));
+		return backend_fail(be, r, "cannot read the geometry of %s: %s", f->path,
+				    strerror(-r));
 	caps.size = f->device ? dev.size : (uint64_t)st.st_size;
 	r = size_check(be, f, caps.size);
 	if (r)
@@ -210,13 +232,15 @@ static int caps_read(struct backend *be, const struct file *f, int fd, struct io
 	if (f->direct)
 		caps.align = direct_align(f, fd, &st);
 	if (caps.align > f->block_size || dev.logical > f->block_size)
-		return backend_fail(be, -EINVAL, "%s needs blocks of %u bytes, block_size is %u", f->path,
-				    caps.align > dev.logical ? caps.align : dev.logical, f->block_size);
+		return backend_fail(be, -EINVAL, "%s needs blocks of %u bytes, block_size is %u",
+				    f->path, caps.align > dev.logical ? caps.align : dev.logical,
+				    f->block_size);
 	if (f->device) {
 		caps.rotational = dev.rotational;
 		caps.discard_granularity = f->readonly ? 0 : dev.discard_granularity;
 	} else {
-		caps.rotational = blockdev_queue(st.st_dev, "rotational", &rotational) && rotational;
+		caps.rotational = blockdev_queue(st.st_dev, "rotational", &rotational) &&
+				  rotational;
 		caps.extents = !f->preallocate && file_can_extents(fd);
 		if (!f->readonly && !f->preallocate && file_can_punch(fd, caps.size))
 			caps.discard_granularity = file_granularity(&st);
@@ -238,7 +262,7 @@ static int caps_peek(struct backend *be, struct file *f)
 	return r;
 }
 
-/* ---- attach and detach --------------------------------------------------------------------------- */
+/* ---- attach and detach ----------------------------------------------------------------------- */
 
 static int identity_read(struct backend *be, struct file *f, const struct stat *st)
 {
@@ -252,7 +276,10 @@ static int identity_read(struct backend *be, struct file *f, const struct stat *
 	return 0;
 }
 
-/* What only the holder of the lock may do. The caps that were shown while it was waited for must still be true. */
+/*
+ * What only the holder of the lock may do. The caps that were shown while it was waited for must
+ * still be true.
+ */
 static int file_settle(struct backend *be, struct file *f)
 {
 	struct io_caps caps = { 0 };
@@ -263,7 +290,8 @@ static int file_settle(struct backend *be, struct file *f)
 	if (!be->caps.size)
 		be->caps = caps;
 	if (caps.size != be->caps.size || caps.align != be->caps.align)
-		return backend_fail(be, -ESTALE, "%s changed its size while its lock was waited for", f->path);
+		return backend_fail(be, -ESTALE,
+				    "%s changed its size while its lock was waited for", f->path);
 	if (f->preallocate && !f->readonly && !f->device) {
 		/* Takes nothing that is there away, and is quick when all is. */
 		r = -posix_fallocate(f->fd, 0, (off_t)be->caps.size);
@@ -279,7 +307,10 @@ static int file_settle(struct backend *be, struct file *f)
 	return 0;
 }
 
-/* Opens and locks. 0, -EWOULDBLOCK (caps are filled), or another -errno; f->fd is open only after 0. */
+/*
+ * Opens and locks. 0, -EWOULDBLOCK (caps are filled), or another -errno; f->fd is open only after
+ * 0.
+ */
 static int file_attach(struct backend *be, struct file *f)
 {
 	struct stat st;
@@ -289,7 +320,8 @@ static int file_attach(struct backend *be, struct file *f)
 		r = file_open_existing(be, f, &st);
 	} else {
 		if (errno != ENOENT)
-			return backend_fail(be, -errno, "cannot open %s: %s", f->path, strerror(errno));
+			return backend_fail(be, -errno, "cannot open %s: %s", f->path,
+					    strerror(errno));
 		r = file_create(be, f);
 		if (!r && fstat(f->fd, &st) < 0)
 			r = -errno;
@@ -299,8 +331,10 @@ static int file_attach(struct backend *be, struct file *f)
 		peek = identity_read(be, f, &st);
 		if (peek)
 			r = peek;
-	} else if (!r && (f->dev != (f->device ? st.st_rdev : st.st_dev) || (!f->device && f->ino != st.st_ino))) {
-		r = backend_fail(be, -ESTALE, "%s was replaced while its lock was waited for", f->path);
+	} else if (!r && (f->dev != (f->device ? st.st_rdev : st.st_dev) ||
+			  (!f->device && f->ino != st.st_ino))) {
+		r = backend_fail(be, -ESTALE, "%s was replaced while its lock was waited for",
+				 f->path);
 	}
 	if (!r)
 		r = file_settle(be, f);
@@ -323,7 +357,10 @@ static void file_free(struct file *f)
 static int file_open(struct backend *be, const struct backend_options *o)
 {
 	static const char *const engines[] = {
-		[RIO_AUTO] = "auto", [RIO_URING] = "io_uring", [RIO_AIO] = "libaio", [RIO_WORKERS] = "workers",
+		[RIO_AUTO] = "auto",
+		[RIO_URING] = "io_uring",
+		[RIO_AIO] = "libaio",
+		[RIO_WORKERS] = "workers",
 	};
 	struct file *f = calloc(1, sizeof(*f));
 	const char *why = "";
@@ -383,7 +420,7 @@ static void file_clear_error(struct backend *be)
 		file_sync_clear(&f->sync);
 }
 
-/* ---- I/O ----------------------------------------------------------------------------------------- */
+/* ---- I/O ------------------------------------------------------------------------------------- */
 
 static void rio_ended(struct rio *r)
 {

@@ -16,7 +16,10 @@
 #include "backends/impl.h"
 
 enum {
-	/* Buffered: this much dirty data starts a write-behind, so that flushes and drains stay short (DESIGN 3, Drain). */
+	/*
+	 * Buffered: this much dirty data starts a write-behind, so that flushes and drains stay
+	 * short (DESIGN 3, Drain).
+	 */
 	FILE_DIRTY_START = 32 << 20,
 	/* With this much written while one runs, writes end only when it does: a soft brake. */
 	FILE_DIRTY_PARK = 128 << 20,
@@ -26,20 +29,22 @@ enum {
 enum { FILE_NO_PUNCH = 1, FILE_NO_ZERO_RANGE = 2 };
 
 /*
- * Flushes and write-behind of one file run in its own thread, one at a time. One at a time because the kernel reports a write-back error
- * to one fsync only: two that ran together would let one say "stable" for what the other knows was lost. Its own thread because a device
- * that hangs must not take the workers of others with it.
+ * Flushes and write-behind of one file run in its own thread, one at a time. One at a time because
+ * the kernel reports a write-back error to one fsync only: two that ran together would let one say
+ * "stable" for what the other knows was lost. Its own thread because a device that hangs must not
+ * take the workers of others with it.
  */
 struct file_sync {
 	int fd;
 	const char *name;
-	pthread_mutex_t lock;		/* the fields to the next blank line; never held over a system call that may block */
+	/* For what is below, to the blank line; never held over a system call that may block. */
+	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	pthread_t thread;
 	bool started, stop;
 	struct io_req *waiting;		/* flushes that came since the running one began */
 	struct io_req *parked;		/* writes that are done but wait for the write-behind */
-	int error;			/* of a sync that failed: every flush fails until it is cleared */
+	int error;			/* of a sync: every flush fails until it is cleared */
 
 	atomic_bool behind;		/* a write-behind is wanted or runs */
 	_Atomic uint64_t dirty;		/* bytes written since the last sync began */
@@ -74,14 +79,17 @@ bool file_can_extents(int fd);
 
 /* ---- file_sync.c ---- */
 
-void file_sync_init(struct file_sync *s, int fd, const char *name);	/* name: kept, for the log */
+/* name is kept, for the log. */
+void file_sync_init(struct file_sync *s, int fd, const char *name);
 /* Ends the thread; nothing may be under way. Blocks until a write-behind that runs has ended. */
 void file_sync_fini(struct file_sync *s);
 /* Forgets the error that made flushes fail. Any thread. */
 void file_sync_clear(struct file_sync *s);
 /* IO_FLUSH. Reactor. */
 void file_sync_flush(struct file_sync *s, struct io_req *io);
-/* A buffered write of io->len bytes ended well: true when io is kept and completed later. Reactor. */
+/*
+ * A buffered write of io->len bytes ended well: true when io is kept and completed later. Reactor.
+ */
 bool file_sync_wrote(struct file_sync *s, struct io_req *io);
 
 /* ---- blockdev.c ---- */
@@ -89,12 +97,15 @@ bool file_sync_wrote(struct file_sync *s, struct io_req *io);
 struct blockdev {
 	uint64_t size;			/* bytes */
 	uint32_t logical;		/* bytes */
-	uint32_t discard_granularity;	/* bytes; 0: deallocating does not read back zeroes, or is not possible */
+	uint32_t discard_granularity;	/* bytes; 0: cannot, or does not read back zeroes */
 	bool rotational;
 };
 /* 0 or -errno. fd is the device, open. May block. */
 int blockdev_read(int fd, struct blockdev *out);
-/* A value of the request queue of the device dev (or of the disk it is a partition of); false: not known. */
+/*
+ * A value of the request queue of the device dev (or of the disk it is a partition of); false: not
+ * known.
+ */
 bool blockdev_queue(dev_t dev, const char *what, uint64_t *out);
 
 #endif

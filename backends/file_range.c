@@ -16,8 +16,12 @@ static char zeroes[IO_UNIT_MAX] __attribute__((aligned(4096)));
 
 bool file_can_punch(int fd, uint64_t size)
 {
-	/* Past the end there is nothing to lose, and what cannot punch says so before it looks at the range. */
-	return !fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)size, 4096) || errno == EFBIG;
+	/*
+	 * Past the end there is nothing to lose, and what cannot punch says so before it looks at
+	 * the range.
+	 */
+	return !fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)size, 4096) ||
+	       errno == EFBIG;
 }
 
 bool file_can_extents(int fd)
@@ -25,7 +29,7 @@ bool file_can_extents(int fd)
 	return lseek(fd, 0, SEEK_HOLE) >= 0;
 }
 
-/* ---- discard and zero ---------------------------------------------------------------------------- */
+/* ---- discard and zero ------------------------------------------------------------------------ */
 
 enum range_how { PUNCH, ZERO_RANGE, WRITE_ZEROES, RANGE_HOWS };
 
@@ -37,7 +41,9 @@ static const struct {
 	[ZERO_RANGE] = { FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, FILE_NO_ZERO_RANGE },
 };
 
-/* In which order they are tried; all of them leave zeroes in the whole range, also at ragged edges. */
+/*
+ * In which order they are tried; all of them leave zeroes in the whole range, also at ragged edges.
+ */
 static const uint8_t range_deallocate[RANGE_HOWS] = { PUNCH, ZERO_RANGE, WRITE_ZEROES };
 static const uint8_t range_keep[RANGE_HOWS] = { ZERO_RANGE, PUNCH, WRITE_ZEROES };
 
@@ -67,7 +73,8 @@ static void range_ended(struct rio *r)
 	struct file *f = io->be->priv;
 
 	if (r->result == -EOPNOTSUPP || r->result == -ENOSYS) {
-		atomic_fetch_or(&f->cannot, r->mode & FALLOC_FL_PUNCH_HOLE ? FILE_NO_PUNCH : FILE_NO_ZERO_RANGE);
+		atomic_fetch_or(&f->cannot, r->mode & FALLOC_FL_PUNCH_HOLE ? FILE_NO_PUNCH
+									   : FILE_NO_ZERO_RANGE);
 		range_next(f, io);
 		return;
 	}
@@ -118,14 +125,16 @@ void file_zero(struct file *f, struct io_req *io)
 	range_next(f, io);
 }
 
-/* ---- extents and space --------------------------------------------------------------------------- */
+/* ---- extents and space ----------------------------------------------------------------------- */
 
 /*
- * Where the run that off is in ends, and what it is, as far as `end`. A block that is partly mapped is mapped. 0 or -errno. Past
- * the last data SEEK_DATA says ENXIO. Preallocated space that was not written counts as a hole: it reads zeroes, but is ours; a
- * preallocated store therefore never asks.
+ * Where the run that off is in ends, and what it is, as far as `end`. A block that is partly mapped
+ * is mapped. 0 or -errno. Past the last data SEEK_DATA says ENXIO. Preallocated space that was not
+ * written counts as a hole: it reads zeroes, but is ours; a preallocated store therefore never
+ * asks.
  */
-static int extent_find(const struct file *f, uint64_t off, uint64_t end, uint64_t *upto, bool *mapped)
+static int extent_find(const struct file *f, uint64_t off, uint64_t end, uint64_t *upto,
+		       bool *mapped)
 {
 	uint64_t block = f->block_size;
 	off_t data, hole;

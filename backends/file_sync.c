@@ -34,13 +34,15 @@ static int sync_run(const struct file_sync *s, bool flush)
 	if (flush)
 		r = fdatasync(s->fd);
 	else
-		r = sync_file_range(s->fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE);
+		r = sync_file_range(s->fd, 0, 0,
+				    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE);
 	return r < 0 ? -errno : 0;
 }
 
 /*
- * The file's thread. A flush covers what ended before it was submitted, so the fdatasync for it begins after it was queued. An
- * error, also one that a write-behind met, is told to every flush from then on: the kernel has told it once and will not again.
+ * The file's thread. A flush covers what ended before it was submitted, so the fdatasync for it
+ * begins after it was queued. An error, also one that a write-behind met, is told to every flush
+ * from then on: the kernel has told it once and will not again.
  */
 static void *file_sync_thread(void *arg)
 {
@@ -134,7 +136,8 @@ void file_sync_flush(struct file_sync *s, struct io_req *io)
 
 bool file_sync_wrote(struct file_sync *s, struct io_req *io)
 {
-	uint64_t dirty = atomic_fetch_add_explicit(&s->dirty, io->len, memory_order_relaxed) + io->len;
+	uint64_t dirty = atomic_fetch_add_explicit(&s->dirty, io->len, memory_order_relaxed) +
+			 io->len;
 	bool park = false;
 
 	if (dirty < FILE_DIRTY_START)
@@ -142,7 +145,9 @@ bool file_sync_wrote(struct file_sync *s, struct io_req *io)
 	if (dirty < FILE_DIRTY_PARK && atomic_load_explicit(&s->behind, memory_order_relaxed))
 		return false;
 	pthread_mutex_lock(&s->lock);
-	/* Asked again under the lock: the sync that took this write's share may have begun since. */
+	/*
+	 * Asked again under the lock: the sync that took this write's share may have begun since.
+	 */
 	park = atomic_load(&s->dirty) >= FILE_DIRTY_PARK && !s->stop;
 	if (!sync_wake(s)) {
 		atomic_store(&s->behind, true);

@@ -7,22 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- arguments ----------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static const char *const op_names[IO_OPS] = {
-	[IO_READ] = "read", [IO_WRITE] = "write", [IO_FLUSH] = "flush", [IO_DISCARD] = "discard",
-	[IO_ZERO] = "zero", [IO_EXTENT] = "extent", [IO_SPACE] = "space", [IO_PREFETCH] = "prefetch",
+	[IO_READ] = "read",	  [IO_WRITE] = "write",	      [IO_FLUSH] = "flush",
+	[IO_DISCARD] = "discard", [IO_ZERO] = "zero",	      [IO_EXTENT] = "extent",
+	[IO_SPACE] = "space",	  [IO_PREFETCH] = "prefetch",
 };
 
 static const struct {
 	const char *name;
 	int value;
 } errnos[] = {
-	{ "EIO", EIO }, { "ENOSPC", ENOSPC }, { "EDQUOT", EDQUOT }, { "EROFS", EROFS }, { "ENOMEM", ENOMEM },
-	{ "ETIMEDOUT", ETIMEDOUT }, { "ENODEV", ENODEV }, { "EILSEQ", EILSEQ }, { "EAGAIN", EAGAIN },
-	{ "EBUSY", EBUSY }, { "EINVAL", EINVAL }, { "EOPNOTSUPP", EOPNOTSUPP }, { "ENOLINK", ENOLINK },
-	{ "EREMOTEIO", EREMOTEIO }, { "ENODATA", ENODATA }, { "EBADE", EBADE }, { "EPERM", EPERM },
-	{ "ENXIO", ENXIO },
+	{ "EIO", EIO },		{ "ENOSPC", ENOSPC },	    { "EDQUOT", EDQUOT },
+	{ "EROFS", EROFS },	{ "ENOMEM", ENOMEM },	    { "ETIMEDOUT", ETIMEDOUT },
+	{ "ENODEV", ENODEV },	{ "EILSEQ", EILSEQ },	    { "EAGAIN", EAGAIN },
+	{ "EBUSY", EBUSY },	{ "EINVAL", EINVAL },	    { "EOPNOTSUPP", EOPNOTSUPP },
+	{ "ENOLINK", ENOLINK }, { "EREMOTEIO", EREMOTEIO }, { "ENODATA", ENODATA },
+	{ "EBADE", EBADE },	{ "EPERM", EPERM },	    { "ENXIO", ENXIO },
 };
 
 const char *io_op_name(enum io_op op)
@@ -113,24 +115,28 @@ static const struct {
 } arg_kinds[] = {
 	[ARG_U64] = { arg_u64, "a number" },
 	[ARG_SWITCH] = { arg_switch, "nothing, yes or no" },
-	[ARG_OPS] = { arg_ops, "all, or some of read, write, flush, discard, zero, extent, space, prefetch "
-		"joined by +" },
+	[ARG_OPS] = { arg_ops,
+		      "all, or some of read, write, flush, discard, zero, extent, space, prefetch "
+		      "joined by +" },
 	[ARG_ERRNO] = { arg_errno, "an error such as EIO or ENOSPC" },
 	[ARG_PATH] = { arg_path, "a path" },
 };
 
-static int arg_unknown(struct backend *be, const char *name, const struct filter_arg *table, unsigned n)
+static int arg_unknown(struct backend *be, const char *name, const struct filter_arg *table,
+		       unsigned n)
 {
 	char known[160] = "";
 	size_t at = 0;
 
 	for (unsigned i = 0; i < n && at < sizeof(known); i++)
-		at += (size_t)snprintf(known + at, sizeof(known) - at, "%s%s", i ? ", " : "", table[i].name);
-	return backend_fail(be, -EINVAL, "filter %s knows no \"%.40s\", but %s", be->ops->type, name,
-			    n ? known : "takes no arguments");
+		at += (size_t)snprintf(known + at, sizeof(known) - at, "%s%s", i ? ", " : "",
+				       table[i].name);
+	return backend_fail(be, -EINVAL, "filter %s knows no \"%.40s\", but %s", be->ops->type,
+			    name, n ? known : "takes no arguments");
 }
 
-int filter_args(struct backend *be, const char *args, const struct filter_arg *table, unsigned n, void *into)
+int filter_args(struct backend *be, const char *args, const struct filter_arg *table, unsigned n,
+		void *into)
 {
 	char *copy, *rest, *arg, *value;
 	const struct filter_arg *row;
@@ -150,16 +156,18 @@ int filter_args(struct backend *be, const char *args, const struct filter_arg *t
 		if (row == table + n)
 			r = arg_unknown(be, arg, table, n);
 		else if (!arg_kinds[row->kind].read(value ? value : "", (char *)into + row->at))
-			r = backend_fail(be, -EINVAL, "filter %s: %s=\"%.60s\", expected %s", be->ops->type, arg,
-					 value ? value : "", arg_kinds[row->kind].expected);
+			r = backend_fail(be, -EINVAL, "filter %s: %s=\"%.60s\", expected %s",
+					 be->ops->type, arg, value ? value : "",
+					 arg_kinds[row->kind].expected);
 	}
 	free(copy);
 	return r;
 }
 
-/* ---- an I/O through a filter --------------------------------------------------------------------- */
+/* ---- an I/O through a filter ----------------------------------------------------------------- */
 
-struct filter_io *filter_io_new(struct backend *be, struct io_req *up, void (*done)(struct io_req *io))
+struct filter_io *filter_io_new(struct backend *be, struct io_req *up,
+				void (*done)(struct io_req *io))
 {
 	struct filter_io *f = calloc(1, sizeof(*f));
 
@@ -168,7 +176,12 @@ struct filter_io *filter_io_new(struct backend *be, struct io_req *up, void (*do
 		return NULL;
 	}
 	f->io = (struct io_req){
-		.op = up->op, .flags = up->flags, .off = up->off, .len = up->len, .buf = up->buf, .done = done,
+		.op = up->op,
+		.flags = up->flags,
+		.off = up->off,
+		.len = up->len,
+		.buf = up->buf,
+		.done = done,
 	};
 	f->up = up;
 	f->be = be;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The filter "log": a debug line for every I/O that ends, for looking for a fault; the rule of one line per state change does not
- * apply to it. No arguments.
+ * The filter "log": a debug line for every I/O that ends, for looking for a fault; the rule of one
+ * line per state change does not apply to it. No arguments.
  *
  *	event=io lun=csv1 op=write off=4096 len=8192 flags=0 us=137 result=0
  */
@@ -31,8 +31,9 @@ static void iolog_done(struct io_req *io)
 	struct filter_io *f = filter_io_of(io);
 
 	log_debug("event=io lun=%s op=%s off=%llu len=%llu flags=%u us=%llu result=%d",
-		  LOG_Q(f->be->priv), io_op_name(io->op), (unsigned long long)io->off, (unsigned long long)io->len,
-		  io->flags, (unsigned long long)(reactor_now() - f->began) / 1000, io->result);
+		  LOG_Q(f->be->priv), io_op_name(io->op), (unsigned long long)io->off,
+		  (unsigned long long)io->len, io->flags,
+		  (unsigned long long)(reactor_now() - f->began) / 1000, io->result);
 	filter_io_end(f, io->result);
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A store in this process's memory, sparse. Reads and writes copy at once and are answered together at the end of the turn.
+ * A store in this process's memory, sparse. Reads and writes copy at once and are answered together
+ * at the end of the turn.
  *
- * A bit per granule says whether something may have been written there: a hole is read without touching the memory (that would
- * allocate page tables for it), and IO_EXTENT can tell. The bits are truthful for accesses that do not overlap in time; for
- * those that do any order is right, as on any disk.
+ * A bit per granule says whether something may have been written there: a hole is read without
+ * touching the memory (that would allocate page tables for it), and IO_EXTENT can tell. The bits
+ * are truthful for accesses that do not overlap in time; for those that do any order is right, as
+ * on any disk.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -17,7 +19,7 @@
 
 enum {
 	GRANULE = 32768,		/* bytes; what Windows' TRIM copes with */
-	CLEAR_INLINE = 256 << 10,	/* bytes; discarding more goes to a worker, madvise takes its time */
+	CLEAR_INLINE = 256 << 10,	/* bytes; more goes to a worker, madvise takes its time */
 	EXTENT_GRANULES = 1 << 21,	/* granules one IO_EXTENT looks at (64 GiB; 32768 words) */
 	BITS = 64
 };
@@ -30,8 +32,8 @@ struct memory {
 };
 
 /*
- * Initiators may read and write the same block from several reactors at once; what they then find is theirs to sort out, as
- * with any disk. The thread sanitizer need not know.
+ * Initiators may read and write the same block from several reactors at once; what they then find
+ * is theirs to sort out, as with any disk. The thread sanitizer need not know.
  */
 #if defined(__SANITIZE_THREAD__)
 #define RELAXED_COPY 1
@@ -41,7 +43,10 @@ struct memory {
 #endif
 #endif
 #ifdef RELAXED_COPY
-/* volatile: so that the compiler does not make a memcpy() of it, which the sanitizer watches whoever calls it. */
+/*
+ * volatile: so that the compiler does not make a memcpy() of it, which the sanitizer watches
+ * whoever calls it.
+ */
 __attribute__((no_sanitize("thread"), noinline))
 static void relaxed_copy(void *to, const void *from, size_t n)
 {
@@ -69,7 +74,7 @@ static void relaxed_zero(void *to, size_t n)
 #define relaxed_zero(to, n) memset((to), 0, (n))
 #endif
 
-/* ---- the map ------------------------------------------------------------------------------------- */
+/* ---- the map --------------------------------------------------------------------------------- */
 
 static inline bool granule_mapped(const struct memory *m, uint64_t g)
 {
@@ -80,13 +85,15 @@ static inline void granule_map(struct memory *m, uint64_t g)
 {
 	/* Most are mapped already, and a load does not take the cache line from the others. */
 	if (!granule_mapped(m, g))
-		atomic_fetch_or_explicit(&m->map[g / BITS], (uint64_t)1 << (g % BITS), memory_order_relaxed);
+		atomic_fetch_or_explicit(&m->map[g / BITS], (uint64_t)1 << (g % BITS),
+					 memory_order_relaxed);
 }
 
 static inline void granule_unmap(struct memory *m, uint64_t g)
 {
 	if (granule_mapped(m, g))
-		atomic_fetch_and_explicit(&m->map[g / BITS], ~((uint64_t)1 << (g % BITS)), memory_order_relaxed);
+		atomic_fetch_and_explicit(&m->map[g / BITS], ~((uint64_t)1 << (g % BITS)),
+					  memory_order_relaxed);
 }
 
 /* The first granule in [g, end) whose mapping is not `mapped`; whole words at a time. */
@@ -106,7 +113,7 @@ static uint64_t granule_run_end(const struct memory *m, uint64_t g, uint64_t end
 	return g < end ? g : end;
 }
 
-/* ---- operations ---------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static void memory_read(const struct memory *m, char *to, uint64_t off, uint64_t len)
 {
@@ -126,12 +133,18 @@ static void memory_read(const struct memory *m, char *to, uint64_t off, uint64_t
 static void memory_write(struct memory *m, const char *from, uint64_t off, uint64_t len)
 {
 	relaxed_copy(m->base + off, from, len);
-	/* After the copy: a discard clears its bits before it zeroes, so no data is left under a cleared bit. */
+	/*
+	 * After the copy: a discard clears its bits before it zeroes, so no data is left under a
+	 * cleared bit.
+	 */
 	for (uint64_t g = off / GRANULE; g <= (off + len - 1) / GRANULE; g++)
 		granule_map(m, g);
 }
 
-/* Zeroes [off, off + len), giving memory back where whole pages allow. Whole granules become unmapped. Any thread. */
+/*
+ * Zeroes [off, off + len), giving memory back where whole pages allow. Whole granules become
+ * unmapped. Any thread.
+ */
 static int memory_clear(struct memory *m, uint64_t off, uint64_t len)
 {
 	uint64_t end = off + len, first = (off + GRANULE - 1) / GRANULE;
@@ -140,7 +153,9 @@ static int memory_clear(struct memory *m, uint64_t off, uint64_t len)
 	uint64_t from, to;
 
 	for (uint64_t g = first, e; g < last; g = e) {
-		/* Runs of holes in one step: a big sparse store is discarded at a word per 2 MiB. */
+		/*
+		 * Runs of holes in one step: a big sparse store is discarded at a word per 2 MiB.
+		 */
 		e = granule_run_end(m, g, last, false);
 		if (e > g)
 			continue;
@@ -202,7 +217,8 @@ static void memory_space(const struct memory *m, struct io_req *io)
 	uint64_t used = 0;
 
 	for (size_t i = 0; i < m->map_bytes / sizeof(*m->map); i++)
-		used += (uint64_t)__builtin_popcountll(atomic_load_explicit(&m->map[i], memory_order_relaxed));
+		used += (uint64_t)__builtin_popcountll(
+			atomic_load_explicit(&m->map[i], memory_order_relaxed));
 	used *= GRANULE;
 	io->answer.space.used = used < m->size ? used : m->size;
 	io->answer.space.avail = m->size - io->answer.space.used;
@@ -246,7 +262,7 @@ static void memory_submit(struct backend *be, struct io_req *io)
 	backend_complete_later(io, 0);
 }
 
-/* ---- open and close ------------------------------------------------------------------------------ */
+/* ---- open and close -------------------------------------------------------------------------- */
 
 static int memory_open(struct backend *be, const struct backend_options *o)
 {
@@ -259,17 +275,18 @@ static int memory_open(struct backend *be, const struct backend_options *o)
 		return -ENOMEM;
 	m->size = o->size;
 	m->map_bytes = ((o->size - 1) / GRANULE / BITS + 1) * sizeof(*m->map);
-	m->base = mmap(NULL, o->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	m->map = mmap(NULL, m->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		      -1, 0);
+	m->base = mmap(NULL, o->size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	m->map = mmap(NULL, m->map_bytes, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (m->base == MAP_FAILED || m->map == MAP_FAILED) {
 		int err = errno;
 
 		if (m->base != MAP_FAILED)
 			munmap(m->base, o->size);
 		free(m);
-		return backend_fail(be, -err, "cannot map %llu bytes of memory: %s", (unsigned long long)o->size,
-				    strerror(err));
+		return backend_fail(be, -err, "cannot map %llu bytes of memory: %s",
+				    (unsigned long long)o->size, strerror(err));
 	}
 	be->priv = m;
 	be->caps = (struct io_caps){

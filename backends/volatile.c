@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The filter "volatile": a write cache that loses what was not flushed when the power fails. The power fails by volatile_crash(), or
- * by the end of the process: over a file, kill -9 of the daemon is then a power cut.
+ * The filter "volatile": a write cache that loses what was not flushed when the power fails. The
+ * power fails by volatile_crash(), or by the end of the process: over a file, kill -9 of the daemon
+ * is then a power cut.
  *
- *	survive=P	of 1000 unflushed blocks, P survive volatile_crash() all the same (default 0): a cache may write back
- *			any of them, in any order
+ *	survive=P	of 1000 unflushed blocks, P survive volatile_crash() all the same (default
+ *			0): a cache may write back any of them, in any order
  *	seed=S		which ones
  *	limit=64M	a write that brings it to more than this unflushed waits for a flush
  *
- * What was written is in one of three tables; a younger one hides an older one, and all hide the store:
+ * What was written is in one of three tables; a younger one hides an older one, and all hide the
+ * store:
  *	dirty		since the last flush began; lost by a crash
  *	stable		survived a crash; to be written back before anything else
  *	flushing	on its way to the store; a crash stops that halfway
@@ -22,11 +24,11 @@
 #include "scsi/limits.h"
 
 enum {
-	SECTORS = 64,			/* blocks in a page: the bits of a mask; 32 KiB at least, so that a discarded
-					   page is a granule of most stores */
+	/* Blocks in a page, the bits of a mask: 32 KiB at least, a granule of most stores. */
+	SECTORS = 64,
 	BUCKETS = 4096,
-	BIG = 64 << 20,			/* bytes; to clear more the cache is flushed and the store does it */
-	EXTENT_PAGES = 32		/* pages one IO_EXTENT looks at */
+	BIG = 64 << 20,		/* bytes; to clear more the cache is flushed and the store does it */
+	EXTENT_PAGES = 32	/* pages one IO_EXTENT looks at */
 };
 
 struct page {
@@ -50,8 +52,8 @@ struct vol {
 	uint32_t block;
 	pthread_mutex_t lock;
 	struct table *dirty, *stable, *flushing;
-	struct io_req *waiting;		/* flushes, big clears and writes over the limit, for the next run */
-	struct io_req *group;		/* those of this one; there is no run that nobody waits for */
+	struct io_req *waiting;		/* flushes, big clears, too many writes: next run's */
+	struct io_req *group;		/* of this run; there is none that nobody waits for */
 	enum run_kind run;
 	uint64_t epoch, run_epoch;	/* crashes so far; when the run began */
 	uint64_t dice;
@@ -70,7 +72,7 @@ static const struct filter_arg vol_args[] = {
 	{ "limit", ARG_U64, offsetof(struct vol, limit) },
 };
 
-/* ---- tables -------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static struct page **page_slot(struct table *t, uint64_t no)
 {
@@ -112,8 +114,8 @@ static void table_clear(struct table *t)
 }
 
 /* Puts block `sector` of page `no` into t: data, or NULL for zeroes. 0 or -ENOMEM. */
-static int sector_put(const struct vol *v, struct table *t, uint64_t no, unsigned sector, const char *data,
-		      bool hole)
+static int sector_put(const struct vol *v, struct table *t, uint64_t no, unsigned sector,
+		      const char *data, bool hole)
 {
 	struct page *p = page_get(t, no);
 	uint64_t bit = (uint64_t)1 << sector;
@@ -144,7 +146,7 @@ static void table_merge_under(const struct vol *v, struct table *to, struct tabl
 					continue;
 				if (sector_put(v, to, p->no, s, p->zero >> s & 1 ? NULL :
 					       p->data + (size_t)s * v->block, p->hole >> s & 1))
-					abort();	/* a test machine without memory tests nothing */
+					abort();	/* without memory nothing is tested */
 			}
 	table_clear(from);
 }
@@ -155,7 +157,8 @@ static const struct page *sector_find(const struct vol *v, uint64_t sector)
 	struct table *const layers[] = { v->dirty, v->stable, v->flushing };
 
 	for (unsigned i = 0; i < 3; i++) {
-		const struct page *p = layers[i]->pages ? *page_slot(layers[i], sector / SECTORS) : NULL;
+		const struct page *p = layers[i]->pages ? *page_slot(layers[i], sector / SECTORS)
+							: NULL;
 
 		if (p && p->valid >> (sector % SECTORS) & 1)
 			return p;
@@ -163,11 +166,14 @@ static const struct page *sector_find(const struct vol *v, uint64_t sector)
 	return NULL;
 }
 
-/* ---- write-back ---------------------------------------------------------------------------------- */
+/* ---- write-back ------------------------------------------------------------------------------ */
 
 static void run_next(struct vol *v);
 
-/* Begins a run when one is needed and none is under way. Locked; true: the caller unlocks and calls run_next(). */
+/*
+ * Begins a run when one is needed and none is under way. Locked; true: the caller unlocks and calls
+ * run_next().
+ */
 static bool run_begin(struct vol *v)
 {
 	struct table **from, *empty = v->flushing;
@@ -208,7 +214,8 @@ static void group_end(struct io_req *io, int result)
 	for (; io; io = next) {
 		next = io->next;
 		if (io->op == IO_WRITE) {
-			backend_complete_from(io, 0);	/* it is in the cache whatever became of the flush */
+			/* It is in the cache whatever became of the flush. */
+			backend_complete_from(io, 0);
 		} else if (io->op == IO_FLUSH || result) {
 			backend_complete_from(io, result);
 		} else {
@@ -288,7 +295,9 @@ static bool run_piece(struct vol *v)
 		v->io.op = IO_WRITE;
 		v->io.buf = p->data + (size_t)first * v->block;
 	} else {
-		v->io.op = p->hole >> first & 1 && v->be->next->caps.discard_granularity ? IO_DISCARD : IO_ZERO;
+		v->io.op = p->hole >> first & 1 && v->be->next->caps.discard_granularity
+				   ? IO_DISCARD
+				   : IO_ZERO;
 	}
 	return true;
 }
@@ -324,7 +333,7 @@ static void run_wait(struct vol *v, struct io_req *io)
 		run_next(v);
 }
 
-/* ---- operations ---------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static void vol_write(struct vol *v, struct io_req *io)
 {
@@ -345,7 +354,9 @@ static void vol_write(struct vol *v, struct io_req *io)
 	backend_complete_later(io, r);
 }
 
-/* What the tables hide of a read: its blocks, then a byte for each that says whether it is there. */
+/*
+ * What the tables hide of a read: its blocks, then a byte for each that says whether it is there.
+ */
 struct shadow {
 	uint64_t blocks, have;
 	char *data;
@@ -370,8 +381,8 @@ static void vol_read_done(struct io_req *io)
 }
 
 /*
- * What is in the tables is taken now and laid over what the store says later: by then a run may have emptied them, and the
- * store's answer may be from before it.
+ * What is in the tables is taken now and laid over what the store says later: by then a run may
+ * have emptied them, and the store's answer may be from before it.
  */
 static void vol_read(struct vol *v, struct io_req *io)
 {
@@ -388,7 +399,10 @@ static void vol_read(struct vol *v, struct io_req *io)
 		backend_complete_later(io, -ENOMEM);
 		return;
 	}
-	*sh = (struct shadow){ .blocks = n, .data = (char *)(sh + 1), .there = (bool *)(sh + 1) + io->len };
+	sh->blocks = n;
+	sh->have = 0;
+	sh->data = (char *)(sh + 1);
+	sh->there = (bool *)(sh + 1) + io->len;
 	pthread_mutex_lock(&v->lock);
 	for (uint64_t i = 0; i < n; i++) {
 		p = sector_find(v, first + i);
@@ -399,7 +413,8 @@ static void vol_read(struct vol *v, struct io_req *io)
 		if (p->zero >> ((first + i) % SECTORS) & 1)
 			memset(sh->data + i * v->block, 0, v->block);
 		else
-			memcpy(sh->data + i * v->block, p->data + (first + i) % SECTORS * v->block, v->block);
+			memcpy(sh->data + i * v->block, p->data + (first + i) % SECTORS * v->block,
+			       v->block);
 	}
 	pthread_mutex_unlock(&v->lock);
 	if (sh->have < n) {
@@ -412,7 +427,10 @@ static void vol_read(struct vol *v, struct io_req *io)
 	backend_complete_later(io, 0);
 }
 
-/* Tells a run within the tables, or asks the store about the blocks up to where the tables begin again. */
+/*
+ * Tells a run within the tables, or asks the store about the blocks up to where the tables begin
+ * again.
+ */
 static void vol_extent(struct vol *v, struct io_req *io)
 {
 	uint64_t first = io->off / v->block, n = io->len / v->block, i;
@@ -493,7 +511,8 @@ void volatile_crash(struct backend *be)
 	for (size_t b = 0; v->survive && b < BUCKETS; b++)
 		for (struct page *p = v->dirty->bucket[b]; p; p = p->chain)
 			for (unsigned s = 0; s < SECTORS; s++) {
-				if (!(p->valid >> s & 1) || filter_random(v->seed, v->dice++) % 1000 >= v->survive)
+				if (!(p->valid >> s & 1) ||
+				    filter_random(v->seed, v->dice++) % 1000 >= v->survive)
 					continue;
 				if (sector_put(v, v->stable, p->no, s, p->zero >> s & 1 ? NULL :
 					       p->data + (size_t)s * v->block, p->hole >> s & 1))
@@ -503,7 +522,7 @@ void volatile_crash(struct backend *be)
 	pthread_mutex_unlock(&v->lock);
 }
 
-/* ---- open and close ------------------------------------------------------------------------------ */
+/* ---- open and close -------------------------------------------------------------------------- */
 
 static void vol_close(struct backend *be)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Places for the backends' tests to keep files: tmpfs, ext4 and XFS in loop files, and loop devices themselves. */
+/*
+ * Places for the backends' tests to keep files: tmpfs, ext4 and XFS in loop files, and loop devices
+ * themselves.
+ */
 #ifndef TESTS_BACKEND_MEDIA_H
 #define TESTS_BACKEND_MEDIA_H
 
@@ -15,7 +18,7 @@
 
 struct medium {
 	const char *name;
-	const char *make;		/* shell: $F is its image, $D its folder; prints the path to use. NULL: tmpfs */
+	const char *make;		/* shell: $F its image, $D its folder; prints its path */
 	const char *remove;		/* shell: $P is what make printed */
 	bool device;
 	char path[128];
@@ -24,18 +27,29 @@ struct medium {
 
 static struct medium media[] = {
 	{ .name = "tmpfs" },
-	{ .name = "ext4", .make = "truncate -s 300M $F && mkfs.ext4 -q -F $F && mount -o loop $F $D && echo $D",
+	{ .name = "ext4",
+	  .make = "truncate -s 300M $F && mkfs.ext4 -q -F $F && mount -o loop $F $D && echo $D",
 	  .remove = "umount $P" },
-	{ .name = "xfs", .make = "truncate -s 400M $F && mkfs.xfs -q -f $F && mount -o loop $F $D && echo $D",
+	{ .name = "xfs",
+	  .make = "truncate -s 400M $F && mkfs.xfs -q -f $F && mount -o loop $F $D && echo $D",
 	  .remove = "umount $P" },
-	{ .name = "loop512", .make = "truncate -s 64M $F && losetup -f --show $F", .remove = "losetup -d $P",
+	{ .name = "loop512",
+	  .make = "truncate -s 64M $F && losetup -f --show $F",
+	  .remove = "losetup -d $P",
 	  .device = true },
-	{ .name = "loop4096", .make = "truncate -s 64M $F && losetup -f --show -b 4096 --direct-io=on $F",
-	  .remove = "losetup -d $P", .device = true },
+	{ .name = "loop4096",
+	  .make = "truncate -s 64M $F && losetup -f --show -b 4096 --direct-io=on $F",
+	  .remove = "losetup -d $P",
+	  .device = true },
 	/* Eight megabytes, and a device of 64 over them. */
-	{ .name = "full", .make = "mount -t tmpfs -o size=8M none $D && echo $D", .remove = "umount $P" },
-	{ .name = "loopfull", .make = "mount -t tmpfs -o size=8M none $D && truncate -s 64M $D/f && "
-	  "losetup -f --show $D/f", .remove = "losetup -d $P; umount $D", .device = true },
+	{ .name = "full",
+	  .make = "mount -t tmpfs -o size=8M none $D && echo $D",
+	  .remove = "umount $P" },
+	{ .name = "loopfull",
+	  .make = "mount -t tmpfs -o size=8M none $D && truncate -s 64M $D/f && "
+		  "losetup -f --show $D/f",
+	  .remove = "losetup -d $P; umount $D",
+	  .device = true },
 };
 #define MEDIA (sizeof(media) / sizeof(media[0]))
 
@@ -57,8 +71,10 @@ static inline void medium_make(struct medium *m)
 		snprintf(m->why, sizeof(m->why), "needs root");
 		return;
 	}
-	snprintf(cmd, sizeof(cmd), "export PATH=$PATH:/sbin:/usr/sbin; F=%s/%s.img; D=%s/%s; mkdir -p $D; "
-		 "{ %s; } 2>>%s/log", media_top, m->name, media_top, m->name, m->make, media_top);
+	snprintf(cmd, sizeof(cmd),
+		 "export PATH=$PATH:/sbin:/usr/sbin; F=%s/%s.img; D=%s/%s; mkdir -p $D; "
+		 "{ %s; } 2>>%s/log",
+		 media_top, m->name, media_top, m->name, m->make, media_top);
 	out = popen(cmd, "r");
 	if (!out || !fgets(m->path, sizeof(m->path), out))
 		snprintf(m->why, sizeof(m->why), "could not be made (no loop devices, or no mkfs)");
@@ -71,7 +87,8 @@ static inline void media_make(void)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	snprintf(media_top, sizeof(media_top), "%s/holdfast-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+	snprintf(media_top, sizeof(media_top), "%s/holdfast-XXXXXX",
+		 tmp && strlen(tmp) < 32 ? tmp : "/tmp");
 	if (!mkdtemp(media_top))
 		abort();
 	for (unsigned i = 0; i < MEDIA; i++)
@@ -90,7 +107,8 @@ static inline void media_remove(void)
 		if (system(cmd))
 			fprintf(stderr, "left behind: %s\n", media[i].path);
 	}
-	snprintf(cmd, sizeof(cmd), "rm -rf --one-file-system %s /dev/shm/holdfast-%d", media_top, (int)getpid());
+	snprintf(cmd, sizeof(cmd), "rm -rf --one-file-system %s /dev/shm/holdfast-%d", media_top,
+		 (int)getpid());
 	if (system(cmd))
 		fprintf(stderr, "left behind: %s\n", media_top);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the backends' tests share: a backend driven from the test's own thread, and the contract suite that every one must
- * pass. The reactors run; each I/O is carried to one, submitted there, and waited for.
+ * What the backends' tests share: a backend driven from the test's own thread, and the contract
+ * suite that every one must pass. The reactors run; each I/O is carried to one, submitted there,
+ * and waited for.
  */
 #ifndef TESTS_BACKEND_SUITE_H
 #define TESTS_BACKEND_SUITE_H
@@ -49,14 +50,16 @@ static inline void suite_submit(struct msg *m)
 }
 
 /* Starts op on reactor number `on` (modulo their count). */
-static inline void suite_start(struct suite_io *s, unsigned on, struct backend *be, enum io_op op, uint32_t flags,
-			       uint64_t off, uint64_t len, void *buf)
+static inline void suite_start(struct suite_io *s, unsigned on, struct backend *be, enum io_op op,
+			       uint32_t flags, uint64_t off, uint64_t len, void *buf)
 {
 	memset(s, 0, sizeof(*s));
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->cond, NULL);
 	s->be = be;
-	s->io = (struct io_req){ .op = op, .flags = flags, .off = off, .len = len, .buf = buf, .done = suite_done };
+	s->io = (struct io_req){
+		.op = op, .flags = flags, .off = off, .len = len, .buf = buf, .done = suite_done
+	};
 	s->msg.fn = suite_submit;
 	reactor_send(reactor_at(on % reactor_count()), &s->msg);
 }
@@ -83,8 +86,8 @@ static inline bool suite_wait(struct suite_io *s, unsigned ms)
 }
 
 /* One I/O from start to end; its result. *answer, when not NULL, gets its answer. */
-static inline int suite_io_answer(struct backend *be, enum io_op op, uint32_t flags, uint64_t off, uint64_t len,
-				  void *buf, union io_answer *answer)
+static inline int suite_io_answer(struct backend *be, enum io_op op, uint32_t flags, uint64_t off,
+				  uint64_t len, void *buf, union io_answer *answer)
 {
 	static unsigned turn;
 	struct suite_io s;
@@ -136,7 +139,9 @@ static inline bool suite_is_zero(const void *buf, uint64_t len)
 	return !len || (!p[0] && !memcmp(p, p + 1, len - 1));
 }
 
-/* ---- a program of such tests -------------------------------------------------------------------- */
+/*
+ * ---- a program of such tests --------------------------------------------------------------------
+ */
 
 static unsigned suite_skipped;
 
@@ -148,7 +153,8 @@ static unsigned suite_skipped;
 } while (0)
 
 /* unit_run() with reactors around it, and with what SUITE_SKIP counted. */
-static inline int suite_run(const char *name, const struct unit_test *tests, unsigned n, enum reactor_driver driver)
+static inline int suite_run(const char *name, const struct unit_test *tests, unsigned n,
+			    enum reactor_driver driver)
 {
 	struct reactor_options o = { .count = 2, .driver = driver };
 	unsigned run, failed;
@@ -167,7 +173,8 @@ static inline int suite_run(const char *name, const struct unit_test *tests, uns
 	failed = CU_get_number_of_tests_failed();
 	CU_cleanup_registry();
 	reactors_stop();
-	printf("%s: %u passed, %u failed, %u skipped\n", name, run - failed - suite_skipped, failed, suite_skipped);
+	printf("%s: %u passed, %u failed, %u skipped\n", name, run - failed - suite_skipped, failed,
+	       suite_skipped);
 	return failed || run != n;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One suite for the contract of backends/backend.h, run against every backend, on every medium there is: memory, null, files
- * on tmpfs, ext4 and XFS, loop devices; 512 and 4096-byte blocks; each engine; buffered and direct; with filters around it.
+ * One suite for the contract of backends/backend.h, run against every backend, on every medium
+ * there is: memory, null, files on tmpfs, ext4 and XFS, loop devices; 512 and 4096-byte blocks;
+ * each engine; buffered and direct; with filters around it.
  */
 #include <fcntl.h>
 #include <stdarg.h>
@@ -32,7 +33,8 @@ static const struct subject subjects[] = {
 	{ "memory", NULL, 512, RIO_AUTO, false, false, "check:verify" },
 	{ "memory", NULL, 512, RIO_AUTO, false, false, "volatile" },
 	{ "memory", NULL, 4096, RIO_AUTO, false, false, "check|volatile:limit=1M|check:verify" },
-	{ "memory", NULL, 512, RIO_AUTO, false, false, "log|check|volatile:limit=100K|delay:max_us=3|check:verify" },
+	{ "memory", NULL, 512, RIO_AUTO, false, false,
+	  "log|check|volatile:limit=100K|delay:max_us=3|check:verify" },
 	{ "file", "tmpfs", 512, RIO_AUTO, false, false, NULL },
 	{ "file", "tmpfs", 4096, RIO_WORKERS, false, false, NULL },
 	{ "file", "tmpfs", 512, RIO_AUTO, false, true, NULL },
@@ -83,7 +85,7 @@ static uint64_t rnd(uint64_t below)
 	return (seed >> 33) % below;
 }
 
-/* ---- the model: what a window of the store must hold ---------------------------------------------- */
+/* ---- the model: what a window of the store must hold ----------------------------------------- */
 
 struct window {
 	struct backend *be;
@@ -120,7 +122,8 @@ static void window_extents(struct window *w)
 		check(!r, "extent: %d", r);
 		n = a.extent.len;
 		if (r || !n || n > WINDOW - off || n % w->block) {
-			check(false, "extent of %llu at %llu", (unsigned long long)n, (unsigned long long)off);
+			check(false, "extent of %llu at %llu", (unsigned long long)n,
+			      (unsigned long long)off);
 			return;
 		}
 		check(a.extent.mapped || suite_is_zero(w->want + off, n), "hole over data at %llu",
@@ -131,7 +134,8 @@ static void window_extents(struct window *w)
 
 static void window_step(struct window *w)
 {
-	uint64_t blocks = WINDOW / w->block, len = w->block * (1 + rnd(rnd(4) ? 24 : IO_UNIT_MAX / w->block));
+	uint64_t blocks = WINDOW / w->block,
+		 len = w->block * (1 + rnd(rnd(4) ? 24 : IO_UNIT_MAX / w->block));
 	uint64_t off = w->block * rnd(blocks - len / w->block + 1);
 	int r = 0;
 
@@ -149,7 +153,8 @@ static void window_step(struct window *w)
 		break;
 	case 4:
 		memset(w->want + off, 0, len);
-		r = suite_io_answer(w->be, IO_ZERO, rnd(2) ? IO_F_UNMAP : 0, w->base + off, len, NULL, NULL);
+		r = suite_io_answer(w->be, IO_ZERO, rnd(2) ? IO_F_UNMAP : 0, w->base + off, len,
+				    NULL, NULL);
 		break;
 	case 5:
 		r = suite_io(w->be, rnd(2) ? IO_FLUSH : IO_PREFETCH, w->base + off, len, NULL);
@@ -183,7 +188,7 @@ static void window_run(struct backend *be, uint64_t base, uint32_t block)
 	free(w.buf);
 }
 
-/* ---- the rest of the contract --------------------------------------------------------------------- */
+/* ---- the rest of the contract ---------------------------------------------------------------- */
 
 /* Discard of whole granules really gives space back, and says so. */
 static void contract_thin(struct backend *be)
@@ -199,18 +204,23 @@ static void contract_thin(struct backend *be)
 	if (g)
 		check(!suite_io(be, IO_DISCARD, 0, len, NULL), "discard");
 	check(!suite_io_answer(be, IO_SPACE, 0, 0, 0, NULL, &before), "space");
-	check(!suite_io(be, IO_WRITE, 0, len, buf) && !suite_io(be, IO_FLUSH, 0, 0, NULL), "write, flush");
+	check(!suite_io(be, IO_WRITE, 0, len, buf) && !suite_io(be, IO_FLUSH, 0, 0, NULL),
+	      "write, flush");
 	check(!suite_io_answer(be, IO_SPACE, 0, 0, 0, NULL, &written), "space");
 	check(written.space.used <= be->caps.size, "used more than there is");
 	if (g && be->caps.extents) {
 		check(written.space.used >= before.space.used + len, "writing used no space");
-		check(!suite_io_answer(be, IO_EXTENT, 0, 0, len, NULL, &hole) && hole.extent.mapped &&
-		      hole.extent.len == len, "written is not mapped");
-		check(!suite_io(be, IO_DISCARD, 0, len, NULL) && !suite_io(be, IO_FLUSH, 0, 0, NULL), "discard");
+		check(!suite_io_answer(be, IO_EXTENT, 0, 0, len, NULL, &hole) &&
+			      hole.extent.mapped && hole.extent.len == len,
+		      "written is not mapped");
+		check(!suite_io(be, IO_DISCARD, 0, len, NULL) &&
+			      !suite_io(be, IO_FLUSH, 0, 0, NULL),
+		      "discard");
 		check(!suite_io_answer(be, IO_SPACE, 0, 0, 0, NULL, &after), "space");
 		check(after.space.used + len <= written.space.used, "discard gave no space back");
-		check(!suite_io_answer(be, IO_EXTENT, 0, 0, len, NULL, &hole) && !hole.extent.mapped &&
-		      hole.extent.len == len, "discarded is not a hole");
+		check(!suite_io_answer(be, IO_EXTENT, 0, 0, len, NULL, &hole) &&
+			      !hole.extent.mapped && hole.extent.len == len,
+		      "discarded is not a hole");
 	}
 	free(buf);
 }
@@ -223,7 +233,8 @@ static void contract_refusals(struct backend *be)
 	if (!buf)
 		abort();
 	if (!be->caps.discard_granularity)
-		check(suite_io(be, IO_DISCARD, 0, 4096, NULL) == -EOPNOTSUPP, "discard of a thick store");
+		check(suite_io(be, IO_DISCARD, 0, 4096, NULL) == -EOPNOTSUPP,
+		      "discard of a thick store");
 	free(buf);
 }
 
@@ -245,10 +256,12 @@ static void contract_parallel(struct backend *be)
 			check(suite_wait(&s[i], 60000) && !s[i].io.result, "parallel write");
 		memset(buf, 0, DEPTH * LEN);
 		for (unsigned i = 0; i < DEPTH; i++)
-			suite_start(&s[i], i + round, be, i % 16 ? IO_READ : IO_FLUSH, 0, i * LEN, LEN, buf + i * LEN);
+			suite_start(&s[i], i + round, be, i % 16 ? IO_READ : IO_FLUSH, 0, i * LEN,
+				    LEN, buf + i * LEN);
 		for (unsigned i = 0; i < DEPTH; i++) {
 			check(suite_wait(&s[i], 60000) && !s[i].io.result, "parallel read");
-			check(!(i % 16) || suite_is(buf + i * LEN, i * LEN, LEN, round), "parallel data");
+			check(!(i % 16) || suite_is(buf + i * LEN, i * LEN, LEN, round),
+			      "parallel data");
 		}
 	}
 	free(buf);
@@ -270,16 +283,22 @@ static void contract_run(struct backend *be, uint32_t block)
 static void subject_run(const struct subject *s, const struct medium *m)
 {
 	struct backend_options o = {
-		.type = s->type, .block_size = s->block_size, .engine = s->engine, .direct = s->direct,
-		.preallocate = s->preallocate, .filters = s->filters, .name = label,
+		.type = s->type,
+		.block_size = s->block_size,
+		.engine = s->engine,
+		.direct = s->direct,
+		.preallocate = s->preallocate,
+		.filters = s->filters,
+		.name = label,
 	};
 	char path[256], err[256];
 	struct backend *be;
 	int r;
 
-	snprintf(label, sizeof(label), "%s on %s, %u, engine %d%s%s%s%s", s->type, s->medium ? s->medium : "-",
-		 s->block_size, s->engine, s->direct ? ", direct" : "", s->preallocate ? ", preallocated" : "",
-		 s->filters ? ", " : "", s->filters ? s->filters : "");
+	snprintf(label, sizeof(label), "%s on %s, %u, engine %d%s%s%s%s", s->type,
+		 s->medium ? s->medium : "-", s->block_size, s->engine, s->direct ? ", direct" : "",
+		 s->preallocate ? ", preallocated" : "", s->filters ? ", " : "",
+		 s->filters ? s->filters : "");
 	if (m && m->why[0]) {
 		skipped++;
 		printf("  SKIP %s: %s\n", label, m->why);
@@ -353,7 +372,8 @@ int main(int argc, char **argv)
 	media_make();
 	null_run();
 	for (unsigned i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++)
-		subject_run(&subjects[i], subjects[i].medium ? media_find(subjects[i].medium) : NULL);
+		subject_run(&subjects[i],
+			    subjects[i].medium ? media_find(subjects[i].medium) : NULL);
 	media_remove();
 	reactors_stop();
 	printf("backend_contract: %u passed, %u failed, %u skipped\n", passed, failed, skipped);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening files and devices: what is created, what is refused and in which words, locks, and what a failed write-back does. */
+/*
+ * Opening files and devices: what is created, what is refused and in which words, locks, and what a
+ * failed write-back does.
+ */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -26,7 +29,9 @@ static char *in_dir(const char *name)
 
 static struct backend_options options(const char *path, uint64_t size)
 {
-	return (struct backend_options){ .type = "file", .path = path, .size = size, .block_size = 512, .name = "lun-a" };
+	return (struct backend_options){
+		.type = "file", .path = path, .size = size, .block_size = 512, .name = "lun-a"
+	};
 }
 
 /* Opens, expects `want`, and a sentence with `says` in it. NULL unless 0 or -EWOULDBLOCK. */
@@ -38,7 +43,8 @@ static struct backend *open_as(const struct backend_options *o, int want, const 
 	memset(err, 0, sizeof(err));
 	r = backend_open(o, &be, err, sizeof(err));
 	if (r != want || (says && !strstr(err, says))) {
-		printf("  %s: got %d \"%s\", want %d \"%s\"\n", o->path ? o->path : "-", r, err, want, says ? says : "");
+		printf("  %s: got %d \"%s\", want %d \"%s\"\n", o->path ? o->path : "-", r, err,
+		       want, says ? says : "");
 		CU_FAIL("open");
 	}
 	CU_ASSERT_EQUAL(!be, r && r != -EWOULDBLOCK);
@@ -215,7 +221,7 @@ static void test_readonly(void)
 	free(buf);
 }
 
-/* ---- locks --------------------------------------------------------------------------------------- */
+/* ---- locks ----------------------------------------------------------------------------------- */
 
 static void test_two_on_one_file(void)
 {
@@ -365,7 +371,7 @@ static void test_lock_then_changed(void)
 	unlink(in_dir("moved.img"));
 }
 
-/* ---- devices ------------------------------------------------------------------------------------- */
+/* ---- devices --------------------------------------------------------------------------------- */
 
 static void test_device_sizes(void)
 {
@@ -384,7 +390,7 @@ static void test_device_sizes(void)
 	backend_close(open_as(&o, 0, NULL));
 }
 
-/* ---- dirty data ---------------------------------------------------------------------------------- */
+/* ---- dirty data ------------------------------------------------------------------------------ */
 
 /* More than the bound, from both reactors: all of it ends, and is there. */
 static void test_write_behind(void)
@@ -421,8 +427,9 @@ static void test_write_behind(void)
 }
 
 /*
- * A device that loses what it was given: a loop device over a sparse file in a file system that is full. Every flush from then
- * on fails, whichever reactor it comes from, until the administrator clears it; reads and other stores go on.
+ * A device that loses what it was given: a loop device over a sparse file in a file system that is
+ * full. Every flush from then on fails, whichever reactor it comes from, until the administrator
+ * clears it; reads and other stores go on.
  */
 static void test_write_back_error_sticks(void)
 {

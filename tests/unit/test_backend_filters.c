@@ -15,7 +15,11 @@ static char err[256];
 static struct backend *open_filtered(const char *filters)
 {
 	struct backend_options o = {
-		.type = "memory", .size = SIZE, .block_size = 512, .filters = filters, .name = "test",
+		.type = "memory",
+		.size = SIZE,
+		.block_size = 512,
+		.filters = filters,
+		.name = "test",
 	};
 	struct backend *be;
 
@@ -28,7 +32,9 @@ static struct backend *open_filtered(const char *filters)
 
 static int open_error(const char *filters)
 {
-	struct backend_options o = { .type = "memory", .size = SIZE, .block_size = 512, .filters = filters };
+	struct backend_options o = {
+		.type = "memory", .size = SIZE, .block_size = 512, .filters = filters
+	};
 	struct backend *be;
 	int r;
 
@@ -242,7 +248,8 @@ static uint64_t now_ms(void)
 
 static void test_delay(void)
 {
-	static const char *const filters[] = { "delay:ms=60,op=write", "delay:ms=60,op=write,after" };
+	static const char *const filters[] = { "delay:ms=60,op=write",
+					       "delay:ms=60,op=write,after" };
 	char *buf = suite_buf(LEN), *back = suite_buf(LEN);
 	uint64_t began;
 
@@ -265,7 +272,7 @@ static void test_delay(void)
 	free(back);
 }
 
-/* ---- volatile ------------------------------------------------------------------------------------ */
+/* ---- volatile -------------------------------------------------------------------------------- */
 
 static void test_volatile_crash(void)
 {
@@ -301,7 +308,10 @@ static void test_volatile_crash(void)
 	free(back);
 }
 
-/* After a crash each block is wholly the old or the new one; what was flushed is there; what survived stays. */
+/*
+ * After a crash each block is wholly the old or the new one; what was flushed is there; what
+ * survived stays.
+ */
 static void test_volatile_survivors(void)
 {
 	struct backend *be = open_filtered("volatile:survive=500,seed=3");
@@ -386,7 +396,10 @@ static void test_volatile_crash_in_flush(void)
 	free(back);
 }
 
-/* A flush covers what ended before it, also while another runs; parallel writers and flushers on both reactors. */
+/*
+ * A flush covers what ended before it, also while another runs; parallel writers and flushers on
+ * both reactors.
+ */
 static void test_volatile_parallel(void)
 {
 	struct backend *be = open_filtered("check|volatile:limit=256K|delay:max_us=200");
@@ -397,7 +410,8 @@ static void test_volatile_parallel(void)
 	for (unsigned round = 1; round <= ROUNDS; round++) {
 		for (unsigned i = 0; i < WRITERS; i++) {
 			suite_fill(buf + i * LEN, i * LEN, LEN, round);
-			suite_start(&s[i], i, be, IO_WRITE, 0, (uint64_t)i * 64 * LEN / 4, LEN, buf + i * LEN);
+			suite_start(&s[i], i, be, IO_WRITE, 0, (uint64_t)i * 64 * LEN / 4, LEN,
+				    buf + i * LEN);
 			if (i % 8 == 7)
 				suite_start(&flush[i / 8], i / 8, be, IO_FLUSH, 0, 0, 0, NULL);
 		}
@@ -408,7 +422,9 @@ static void test_volatile_parallel(void)
 		CU_ASSERT_EQUAL(suite_io(be, IO_FLUSH, 0, 0, NULL), 0);
 		volatile_crash(be);
 		for (unsigned i = 0; i < WRITERS; i++) {
-			CU_ASSERT_EQUAL(suite_io(be, IO_READ, (uint64_t)i * 64 * LEN / 4, LEN, buf + i * LEN), 0);
+			CU_ASSERT_EQUAL(suite_io(be, IO_READ, (uint64_t)i * 64 * LEN / 4, LEN,
+						 buf + i * LEN),
+					0);
 			CU_ASSERT(suite_is(buf + i * LEN, i * LEN, LEN, round));
 		}
 	}
@@ -416,7 +432,7 @@ static void test_volatile_parallel(void)
 	free(buf);
 }
 
-/* ---- check --------------------------------------------------------------------------------------- */
+/* ---- check ----------------------------------------------------------------------------------- */
 
 static void test_check_atomic(void)
 {
