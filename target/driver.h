@@ -81,7 +81,7 @@ void aio_stop(void);
 
 /* ---- workers.c --------------------------------------------------------------------------------------------- */
 
-int workers_start(unsigned count);		/* main thread; 0 or -errno. 0: default */
+int workers_start(unsigned count, const char **why);	/* main thread; 0 or -errno. 0: default */
 void workers_stop(void);
 unsigned workers_count(void);
 void workers_rio(struct rio *r);

@@ -46,6 +46,7 @@ struct uring {
 	struct watch watches;		/* list head */
 	int wake_fd;
 	bool wake_armed;
+	bool closing;
 	uint64_t wake_value;
 };
 
@@ -54,9 +55,9 @@ static struct uring *uring_of(struct driver *d)
 	return (struct uring *)(void *)d;
 }
 
-static void *tagged(const void *p, enum tag tag)
+static uint64_t tagged(const void *p, enum tag tag)
 {
-	return (char *)(uintptr_t)p + tag;
+	return (uintptr_t)p | tag;
 }
 
 /* ---- opening ---------------------------------------------------------------------------------------------- */
@@ -161,16 +162,6 @@ static void watch_free(struct watch *w)
 	free(w);
 }
 
-static void uring_close(struct driver *d)
-{
-	struct uring *u = uring_of(d);
-
-	io_uring_queue_exit(&u->ring);
-	while (u->watches.next != &u->watches)
-		watch_free(u->watches.next);
-	free(u);
-}
-
 /* ---- descriptors ------------------------------------------------------------------------------------------ */
 
 static void watch_changed(struct uring *u, struct watch *w)
@@ -262,7 +253,7 @@ static bool watch_arm(struct uring *u, struct watch *w, uint32_t which)
 	if (!sqe)
 		return false;
 	io_uring_prep_poll_add(sqe, w->fd, which == FD_READ ? POLLIN : POLLOUT);
-	io_uring_sqe_set_data(sqe, tagged(w, which == FD_READ ? TAG_READ : TAG_WRITE));
+	io_uring_sqe_set_data64(sqe, tagged(w, which == FD_READ ? TAG_READ : TAG_WRITE));
 	w->armed |= (uint8_t)which;
 	return true;
 }
@@ -273,8 +264,8 @@ static bool watch_cancel(struct uring *u, struct watch *w, uint32_t which)
 
 	if (!sqe)
 		return false;
-	io_uring_prep_poll_remove(sqe, (uintptr_t)tagged(w, which == FD_READ ? TAG_READ : TAG_WRITE));
-	io_uring_sqe_set_data(sqe, NULL);
+	io_uring_prep_poll_remove(sqe, tagged(w, which == FD_READ ? TAG_READ : TAG_WRITE));
+	io_uring_sqe_set_data64(sqe, tagged(NULL, TAG_NONE));
 	w->cancelled |= (uint8_t)which;
 	return true;
 }
@@ -320,7 +311,7 @@ static bool rio_prepare(struct uring *u, struct rio *r)
 		io_uring_prep_fadvise(sqe, r->fd, at, rio_chunk(r), rio_advice(r));
 		break;
 	}
-	io_uring_sqe_set_data(sqe, tagged(r, TAG_RIO));
+	io_uring_sqe_set_data64(sqe, tagged(r, TAG_RIO));
 	return true;
 }
 
@@ -334,7 +325,7 @@ static bool uring_flush(struct uring *u)
 		if (!sqe)
 			return false;
 		io_uring_prep_read(sqe, u->wake_fd, &u->wake_value, sizeof(u->wake_value), 0);
-		io_uring_sqe_set_data(sqe, tagged(NULL, TAG_WAKE));
+		io_uring_sqe_set_data64(sqe, tagged(NULL, TAG_WAKE));
 		u->wake_armed = true;
 	}
 	while (u->changed) {
@@ -347,7 +338,7 @@ static bool uring_flush(struct uring *u)
 		if (!w->f && !w->armed)
 			watch_free(w);
 	}
-	while (u->rios) {
+	while (u->rios && !u->closing) {
 		struct rio *r = u->rios;
 
 		if (!rio_prepare(u, r))
@@ -427,7 +418,8 @@ static void uring_dispatch(struct driver *d)
 		io_uring_cqe_seen(&u->ring, cqe);
 		switch (data & TAG_MASK) {
 		case TAG_RIO:
-			rio_completed(u, p, res);
+			if (!u->closing)
+				rio_completed(u, p, res);
 			break;
 		case TAG_READ:
 			watch_fired(u, p, FD_READ, res);
@@ -442,6 +434,30 @@ static void uring_dispatch(struct driver *d)
 			break;		/* a cancellation's own */
 		}
 	}
+}
+
+/*
+ * The ring itself dies in the background, and with it its references to sockets: to a port, for one, that the next process wants
+ * to listen on. So polls are ended first, and waited for.
+ */
+static void uring_close(struct driver *d)
+{
+	struct uring *u = uring_of(d);
+	struct watch *w;
+
+	for (w = u->watches.next; w != &u->watches; w = w->next) {
+		w->f = NULL;
+		watch_changed(u, w);
+	}
+	u->closing = true;
+	for (unsigned i = 0; i < 100 && u->watches.next != &u->watches; i++) {
+		uring_wait(d, 1000000);
+		uring_dispatch(d);
+	}
+	io_uring_queue_exit(&u->ring);
+	while (u->watches.next != &u->watches)
+		watch_free(u->watches.next);
+	free(u);
 }
 
 const struct driver_ops driver_uring = {

@@ -485,11 +485,9 @@ static int reactors_start_parts(const struct reactor_options *o, const char **wh
 {
 	int err;
 
-	*why = "threads for what may block";
-	err = workers_start(o->workers);
+	err = workers_start(o->workers, why);
 	if (err)
 		return err;
-	*why = "";
 	err = reactors_launch_driver(o->driver, why);
 	if (err) {
 		workers_stop();

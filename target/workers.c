@@ -84,15 +84,18 @@ static int pool_start(struct pool *p, unsigned count, unsigned first)
 	return 0;
 }
 
-int workers_start(unsigned count)
+int workers_start(unsigned count, const char **why)
 {
 	unsigned others;
 	int err;
 
 	if (!count)
 		count = WORKERS_DEFAULT;
-	if (count > WORKERS_MAX)
+	if (count > WORKERS_MAX) {
+		*why = "more than 256 workers";
 		return -EINVAL;
+	}
+	*why = "threads for what may block";
 	others = count < 4 ? count : 4;
 	/* A quarter of the pool for one descriptor, over all reactors. */
 	lane_share = count / (4 * reactor_count());

@@ -2,6 +2,7 @@
 /* The loop, messages between reactors, descriptors, deferred calls and work; each with both drivers. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
@@ -257,6 +258,47 @@ static void test_want(void)
 	on_each_driver(1, 0, want_start);
 }
 
+/* Wanted, then not; data comes; nothing happens until it is wanted again. */
+static void pause_ready(struct rfd *f, uint32_t ready)
+{
+	CU_ASSERT_EQUAL(one.calls, 3);
+	rfd_del(f);
+	close(f->fd);
+	close(one.peer);
+	sem_post(&finished);
+}
+
+static void pause_step(struct timer *t)
+{
+	switch (++one.calls) {
+	case 1:
+		rfd_want(&one.f, 0);
+		break;
+	case 2:
+		put(one.peer, "x");
+		break;
+	case 3:
+		rfd_want(&one.f, FD_READ);
+		return;
+	}
+	timer_arm(t, 10);
+}
+
+static void pause_start(struct msg *m)
+{
+	one.calls = 0;
+	one.f.fn = pause_ready;
+	want_timer = (struct timer){ .fn = pause_step };
+	open_pair(&one.f, &one.peer);
+	CU_ASSERT_EQUAL(rfd_add(&one.f, FD_READ), 0);
+	timer_arm(&want_timer, 10);
+}
+
+static void test_pause(void)
+{
+	on_each_driver(1, 0, pause_start);
+}
+
 /* A hang-up nobody wants to hear of does not keep the loop turning, and is told later. */
 static uint64_t turns_now(void)
 {
@@ -412,6 +454,40 @@ static void test_left_at_stop(void)
 		close(one.peer);
 		close(two.f.fd);
 		close(two.peer);
+	}
+}
+
+static void watch_start(struct msg *m)
+{
+	CU_ASSERT_EQUAL(rfd_add(&one.f, FD_READ), 0);
+	sem_post(&finished);
+}
+
+/* A port is free again when the reactors have stopped, also one they still watched. */
+static void test_port_free_after_stop(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+
+	for (unsigned i = 0; i < 2; i++) {
+		int again;
+
+		if (!start(drivers[i], 1))
+			continue;
+		a.sin_port = 0;
+		one.f.fn = reuse_never;
+		one.f.fd = socket(AF_INET, SOCK_STREAM, 0);
+		CU_ASSERT_EQUAL_FATAL(bind(one.f.fd, (struct sockaddr *)&a, sizeof(a)), 0);
+		CU_ASSERT_EQUAL_FATAL(listen(one.f.fd, 5), 0);
+		getsockname(one.f.fd, (struct sockaddr *)&a, &len);
+		run_on(0, watch_start);
+		wait_finished();
+		reactors_stop();
+		close(one.f.fd);
+		again = socket(AF_INET, SOCK_STREAM, 0);
+		CU_ASSERT_EQUAL(bind(again, (struct sockaddr *)&a, sizeof(a)), 0);
+		CU_ASSERT_EQUAL(listen(again, 5), 0);
+		close(again);
 	}
 }
 
@@ -587,10 +663,12 @@ int main(void)
 		UNIT(test_send_to_self),
 		UNIT(test_level_triggered),
 		UNIT(test_want),
+		UNIT(test_pause),
 		UNIT(test_hangup_unwanted),
 		UNIT(test_delete_in_callback),
 		UNIT(test_reuse_of_number),
 		UNIT(test_left_at_stop),
+		UNIT(test_port_free_after_stop),
 		UNIT(test_many_descriptors),
 		UNIT(test_defer),
 		UNIT(test_work),
