@@ -66,13 +66,81 @@ $(TOOLS_BIN): $(B)/%: $(B)/obj/%.o
 	@echo "  LD      $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -liscsi $(PKG_LIBS)
 
+# libFuzzer is clang's. Its object files are apart, so that one build directory serves both compilers.
+$(FUZZ_BIN): $(B)/%: %.c $(LIBS)
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@clang $(ALL_CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $< $(LIBS) $(PKG_LIBS) -lm
+
 units: $(UNIT_BIN)
+fuzzers: $(FUZZ_BIN)
 bench-tools: $(BENCH_BIN)
 tools: $(TOOLS_BIN)
 
-clean:
-	rm -rf $(B)
+# ---- two commands on a fresh machine ----------------------------------------------------------------
+deps:
+	@.ci/deps build test
 
-.PHONY: all units bench-tools tools clean
+# A second make, because pkg-config answers differently once the packages are there.
+run:
+	@.ci/deps build
+	@$(MAKE) --no-print-directory all
+	@mkdir -p run/data
+	@cat conf/quickstart.txt
+	@exec $(B)/holdfastd --config conf/quickstart.yaml
+
+check: deps
+	@$(MAKE) --no-print-directory check-build
+	@B=$(B) tests/check.sh $(PART)
+
+check-build: all units bench-tools tools
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools
+	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools
+
+asan:
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools
+	@B=$(B) tests/check.sh asan fuzz daemon-asan
+tsan:
+	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools
+	@B=$(B) tests/check.sh tsan race daemon-tsan
+
+# make fuzz T=60: each fuzzer for so many seconds
+T ?= 60
+fuzz:
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan fuzzers
+	@T=$(T) tests/fuzz/run.sh $(B)-asan
+
+# Line coverage of the pure core by the unit tests.
+cover:
+	@$(MAKE) --no-print-directory CC=gcc CFLAGS='-O0 -g --coverage' B=$(B)-cover units
+	@tests/unit/run.sh $(B)-cover | tail -n 1
+	@tests/cover.sh $(B)-cover
+
+bench: all bench-tools
+	@B=$(B) tests/bench/run.sh
+
+cluster: all tools
+	@HF_BUILD=$(B) tests/cluster/run.sh
+
+# ---- installation ------------------------------------------------------------------------------------
+MAN := $(patsubst docs/%.scd,$(B)/man/%,$(wildcard docs/*.scd))
+$(B)/man/%: docs/%.scd
+	@mkdir -p $(@D)
+	@scdoc < $< > $@
+man: $(MAN)
+
+install: all man
+	install -D -m 755 $(B)/holdfastd $(DESTDIR)$(PREFIX)/sbin/holdfastd
+	install -D -m 755 $(B)/holdfast $(DESTDIR)$(PREFIX)/bin/holdfast
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(filter %.5,$(MAN))
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(filter %.8,$(MAN))
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/holdfast conf/holdfast.yaml README.md
+	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|g' conf/holdfast.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/holdfast.service
+
+clean:
+	rm -rf $(B) $(B)-asan $(B)-tsan $(B)-cover
+
+.PHONY: all units fuzzers bench-tools tools deps run check check-build asan tsan fuzz cover bench cluster man install clean
 .SECONDARY:
 -include $(shell test -d $(B)/obj && find $(B)/obj -name '*.d')
