@@ -85,12 +85,14 @@ static void test_set(void)
 	CU_ASSERT(reactor_now() != 0);
 	reactors_stop();
 	CU_ASSERT_EQUAL(reactor_count(), 0);
+	log_init(-1);			/* they complain, as they should */
 	o.count = 100000;
 	CU_ASSERT_EQUAL(reactors_start(&o), -EINVAL);
 	o.count = 1;
 	o.workers = 100000;
 	CU_ASSERT_EQUAL(reactors_start(&o), -EINVAL);
 	CU_ASSERT_EQUAL(reactor_count(), 0);
+	log_init(LOG_LEVEL_WARN);
 	on_each_driver(2, 1, who);
 }
 
