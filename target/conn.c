@@ -20,6 +20,7 @@ enum {
 	SCRATCH = 256 << 10,		/* one read; a reactor's, so it stays in the cache */
 	READS_PER_TURN = 4,		/* then others have their turn */
 	IOV_MAX_SEND = 192,
+	TX_HIGH = 4096,			/* PDUs queued for one that does not read: then we do not read from it either */
 	TXD_KEEP = 4096,
 };
 
@@ -207,7 +208,7 @@ static void conn_flush(struct defer *df)
 			if (errno == EINTR)
 				continue;
 			if (errno == EAGAIN) {
-				rfd_want(&c->rfd, FD_READ | FD_WRITE);
+				rfd_want(&c->rfd, (c->tx_count > TX_HIGH ? 0 : FD_READ) | FD_WRITE);
 				return;
 			}
 			conn_close(c, "the connection broke while sending");
@@ -215,7 +216,7 @@ static void conn_flush(struct defer *df)
 		}
 		tx_done(c, (size_t)sent);
 		if ((size_t)sent < total) {
-			rfd_want(&c->rfd, FD_READ | FD_WRITE);
+			rfd_want(&c->rfd, (c->tx_count > TX_HIGH ? 0 : FD_READ) | FD_WRITE);
 			return;
 		}
 	}
@@ -354,6 +355,10 @@ static void conn_readable(struct conn *c)
 	if (!scratch)
 		scratch = aligned_alloc(4096, SCRATCH);
 	for (unsigned i = 0; i < READS_PER_TURN && c->state != CONN_CLOSING && c->state != CONN_MOVING; i++) {
+		if (c->tx_count > TX_HIGH) {
+			rfd_want(&c->rfd, FD_WRITE);
+			return;
+		}
 		struct iovec iov[2] = { { NULL, 0 }, { scratch, SCRATCH } };
 		size_t direct = 0;
 		ssize_t got;
@@ -382,9 +387,6 @@ static void conn_readable(struct conn *c)
 			rx_data(c, NULL, (uint32_t)n);
 			rx_advance(c);
 			got -= (ssize_t)n;
-			direct += SCRATCH;
-		} else {
-			direct = SCRATCH;
 		}
 		if (got)
 			conn_input(c, scratch, (size_t)got);

@@ -143,20 +143,34 @@ void lu_change_answered(struct msg *m)
 	c->done(c);
 }
 
-static void failed_told(struct lu_change *c)
+static void told(struct lu_change *c)
 {
 	free(c);
 }
 
-void lu_tell_failed(struct lu *lu)
+static void tell(struct lu *lu, enum lu_change_kind kind, const struct nexus *n)
 {
 	struct lu_change *c = calloc(1, sizeof(*c));
 
 	if (!c)
-		abort();	/* forgetting it would be a lie about data */
-	c->rq.kind = LU_CHANGE_FAILED;
-	c->done = failed_told;
+		abort();	/* forgetting it would be a lie: about data, or a reservation nobody could release */
+	c->rq.kind = kind;
+	if (n) {
+		c->rq.has_nexus = true;
+		c->rq.nexus = *n;
+	}
+	c->done = told;
 	lu_change_submit(lu, c);
+}
+
+void lu_tell_failed(struct lu *lu)
+{
+	tell(lu, LU_CHANGE_FAILED, NULL);
+}
+
+void lu_tell_nexus_lost(struct lu *lu, const struct nexus *n)
+{
+	tell(lu, LU_CHANGE_NEXUS_LOST, n);
 }
 
 static void cache_off_flushed(struct io_req *io)

@@ -56,6 +56,9 @@ void lu_change_submit(struct lu *lu, struct lu_change *c);
 /* A flush failed: the kernel reports a write-back error once, the LU never forgets it (DESIGN 5). Any reactor. */
 void lu_tell_failed(struct lu *lu);
 
+/* A nexus's session ended: a RESERVE(6/10) of it goes (SPC-2 5.5.1); nothing else of a LU does. Any reactor. */
+void lu_tell_nexus_lost(struct lu *lu, const struct nexus *n);
+
 /* Exclusive use of a byte range of the LU, across reactors. */
 enum hold_state { HOLD_NONE, HOLD_ASKED, HOLD_GRANTED, HOLD_RELEASED };
 struct lu_hold {
@@ -109,6 +112,7 @@ struct lun_gate {
 	unsigned running;		/* enabled tasks */
 	bool ordered_running;
 	bool kicking;
+	unsigned frozen;		/* nothing is enabled meanwhile */
 	struct cds_list_head dormant;	/* tasks waiting for an ORDERED one, or to be one; in order */
 	/* The same nexus had an earlier session with I/O still in the backend: closed until that ended. */
 	bool closed;

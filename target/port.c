@@ -157,10 +157,12 @@ static void gate_abort(struct lun_gate *g, const struct lu_request *rq)
 
 	if (!g->session)
 		return;
+	gate_freeze(g);
 	cds_list_for_each_entry_safe(t, tmp, &g->session->tasks, link)
 		/* The change itself (PREEMPT AND ABORT, from a preempted nexus) is not aborted by what it does. */
 		if (t->gate == g && &t->change.rq != rq)
 			task_abort(t, tell);
+	gate_thaw(g);
 }
 
 void lu_port_publish(struct msg *m)

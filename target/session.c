@@ -58,26 +58,10 @@ struct session *session_new(struct conn *c, const struct login *l, struct node *
 	return s;
 }
 
-static void nexus_lost_told(struct lu_change *c)
-{
-	free(c);
-}
-
-/* RESERVE(6) ends with the nexus (SPC-2 5.5.1); nothing else of a LU does. */
 static void nexus_lost(struct session *s, struct lu_port *p)
 {
-	struct lu_change *c;
-
-	if (p->state != PORT_LIVE || !p->value->v.reserved6 || !nexus_eq(&p->value->v.reserved6_by, &s->nexus->nexus))
-		return;
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		abort();	/* a reservation nobody could release */
-	c->rq.kind = LU_CHANGE_NEXUS_LOST;
-	c->rq.has_nexus = true;
-	c->rq.nexus = s->nexus->nexus;
-	c->done = nexus_lost_told;
-	lu_change_submit(p->lu, c);
+	if (p->state == PORT_LIVE && p->value->v.reserved6 && nexus_eq(&p->value->v.reserved6_by, &s->nexus->nexus))
+		lu_tell_nexus_lost(p->lu, &s->nexus->nexus);
 }
 
 void session_free(struct session *s, const char *why)

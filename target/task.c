@@ -84,7 +84,7 @@ static void task_enable(struct task *t)
 void gate_kick(struct lun_gate *g)
 {
 	/* A task that ends at once kicks again: the outer loop serves it. */
-	if (g->kicking || !g->session || g->session->closing)
+	if (g->kicking || g->frozen || !g->session || g->session->closing)
 		return;
 	g->kicking = true;
 	while (!cds_list_empty(&g->dormant)) {
@@ -96,6 +96,17 @@ void gate_kick(struct lun_gate *g)
 		task_enable(t);
 	}
 	g->kicking = false;
+}
+
+void gate_freeze(struct lun_gate *g)
+{
+	g->frozen++;
+}
+
+void gate_thaw(struct lun_gate *g)
+{
+	if (--g->frozen == 0)
+		gate_kick(g);
 }
 
 static void task_leave_set(struct task *t)
@@ -337,6 +348,9 @@ void task_abort(struct task *t, bool tell)
 
 void task_orphan(struct task *t)
 {
+	/* A RESERVE(6/10) on its way would be granted to a nexus that is gone. */
+	if (t->state == TASK_CHANGING && (t->cmd.cdb[0] == 0x16 || t->cmd.cdb[0] == 0x56))
+		lu_tell_nexus_lost(t->gate->port->lu, &t->gate->nexus->nexus);
 	t->dead = true;
 	t->tell = false;
 	if (!t->pending) {

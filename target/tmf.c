@@ -196,9 +196,11 @@ static void abort_set(struct conn *c, const struct bhs_tmf_req *h, struct lun_ga
 		reply_tmf(c, be32_get(h->itt), TMF_RSP_REJECTED);
 		return;
 	}
+	gate_freeze(g);
 	cds_list_for_each_entry_safe(t, tmp, &s->tasks, link)
 		if (t->gate == g && sn_lt(t->cmdsn, be32_get(h->cmdsn) + 1))
 			task_abort(t, false);
+	gate_thaw(g);
 	m->draining = true;
 	m->drain.kind = DRAIN_NEXUS;
 	m->drain.nexus = &m->nexus->nexus;
