@@ -134,7 +134,7 @@ static unsigned aio_fill(struct aio *a, struct iocb **batch)
 
 	for (; r && n < a->free_n; r = r->next, n++) {
 		struct iocb *cb = a->free[a->free_n - 1 - n];
-		char *buf = (char *)r->buf + r->pos;
+		void *buf = rio_place(r);
 		long long at = (long long)(r->off + r->pos);
 
 		if (r->op == RIO_READ)

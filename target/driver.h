@@ -59,6 +59,12 @@ static inline uint32_t rio_chunk(const struct rio *r)
 	return left < RIO_CHUNK ? (uint32_t)left : RIO_CHUNK;
 }
 
+/* Where the next system call reads or writes; NULL for operations without a buffer. */
+static inline void *rio_place(const struct rio *r)
+{
+	return r->buf ? (char *)r->buf + r->pos : NULL;
+}
+
 /* RIO_FADVISE: rio.mode is the advice, 0 meaning WILLNEED (POSIX_FADV_NORMAL is nothing to ask for). */
 static inline int rio_advice(const struct rio *r)
 {

@@ -289,7 +289,7 @@ static bool watch_flush(struct uring *u, struct watch *w)
 static bool rio_prepare(struct uring *u, struct rio *r)
 {
 	struct io_uring_sqe *sqe = uring_sqe(u);
-	char *buf = (char *)r->buf + r->pos;
+	void *buf = rio_place(r);
 	uint64_t at = r->off + r->pos;
 
 	if (!sqe)

@@ -83,7 +83,7 @@ bool rio_tired(const struct rio *r)
 
 static int64_t rio_call(struct rio *r)
 {
-	char *buf = (char *)r->buf + r->pos;
+	void *buf = rio_place(r);
 	off_t at = (off_t)(r->off + r->pos);
 	int64_t res = 0;
 
