@@ -63,7 +63,7 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 			  LOG_Q(err));
 		return NULL;
 	}
-	e = store_open(d->cfg->state_dir, l->uuid, &store, &img, err, sizeof(err));
+	e = store_open(d->cfg->state_dir, l->uuid, l->pr_retain == CONFIG_PR_RETAIN_STANDARD, &store, &img, err, sizeof(err));
 	if (e) {
 		log_error("event=lun_failed target=%s lun=%u name=%s msg=%s", node->cfg->name, l->lun, l->name, LOG_Q(err));
 		backend_close(be);

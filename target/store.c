@@ -2,7 +2,7 @@
 /*
  * One file per LU: a header page and two slots, written alternately in place, so that a full file system cannot stop a change. A slot:
  *
- *	magic "HFSLOT1\n" | sequence (8) | length (4) | CRC32C of all but itself (4) | modes (8) | PR image ... zero padding
+ *	magic "HFSLOT1\n" | sequence (8) | length (4) | CRC32C (4) | flags (1) | modes (1) | boot id (36) | PR image | zeroes
  *
  * The newer slot with a right checksum counts. A torn newer slot was never acknowledged, and the older one counts. What
  * was acknowledged and cannot be read any more is not replaced by something older in silence: the slot that was complete is remembered by
@@ -17,12 +17,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pr/state.h"
 #include "target/log.h"
 #include "target/store.h"
 
 enum {
 	PAGE = 4096,
-	SLOT_HEADER = 40,
+	SLOT_HEADER = 64,
+	BOOT_ID_LEN = 36,
+	BOOT_ID_OFF = 26,
 	COMMIT_OFF = 0,			/* two commit records, a page each: sequence last acknowledged, CRC */
 	SLOTS_OFF = 2 * PAGE,
 };
@@ -31,6 +34,7 @@ static const char slot_magic[8] = "HFSLOT1\n", commit_magic[8] = "HFCMIT1\n";
 struct store {
 	int fd;
 	uint64_t seq;			/* of the image on disk */
+	char boot[BOOT_ID_LEN + 1];	/* this boot of the host */
 	size_t slot_size;
 	uint8_t *buf;			/* one slot, aligned */
 	uint8_t *commit;		/* one page, aligned */
@@ -49,7 +53,7 @@ static uint32_t crc_of(const uint8_t *p, size_t n)
 	return crc32_iscsi((unsigned char *)(uintptr_t)p, (int)n, 0xffffffffu);
 }
 
-/* Slot layout, after the magic: sequence @8, length of payload @16, CRC @20, flags and modes @24..39, PR image @40. */
+/* Slot layout, after the magic: sequence @8, length of payload @16, CRC @20, flags @24, modes @25, boot id @26, PR image @64. */
 static size_t slot_put(struct store *s, const struct store_image *img, uint64_t seq)
 {
 	size_t n = pr_image_put(img->pr, s->buf + SLOT_HEADER, s->slot_size - SLOT_HEADER), whole;
@@ -62,6 +66,7 @@ static size_t slot_put(struct store *s, const struct store_image *img, uint64_t 
 	put_be32(s->buf + 16, (uint32_t)n);
 	s->buf[24] = img->has_modes;
 	s->buf[25] = (uint8_t)(img->saved.wce | img->saved.d_sense << 1 | img->saved.swp << 2 | img->saved.tas << 3);
+	memcpy(s->buf + BOOT_ID_OFF, s->boot, BOOT_ID_LEN);
 	whole = (SLOT_HEADER + n + PAGE - 1) & ~(size_t)(PAGE - 1);
 	memset(s->buf + SLOT_HEADER + n, 0, whole - SLOT_HEADER - n);
 	put_be32(s->buf + 20, crc_of(s->buf, SLOT_HEADER + n));
@@ -160,7 +165,22 @@ static int store_create(struct store *s, const char *dir)
 	return err ? err : sync_dir(dir);
 }
 
-static int store_load(struct store *s, struct store_image *img)
+/* HOLDFAST_BOOT_ID stands in for the host's in tests of pr_retain: standard. */
+static void boot_id_get(char out[BOOT_ID_LEN + 1])
+{
+	const char *env = getenv("HOLDFAST_BOOT_ID");
+	FILE *f = env ? NULL : fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	memset(out, 0, BOOT_ID_LEN + 1);
+	if (env)
+		snprintf(out, BOOT_ID_LEN + 1, "%s", env);
+	else if (!f || !fgets(out, BOOT_ID_LEN + 1, f))
+		log_warn("event=boot_id msg=\"cannot be read: every start counts as a new boot\"");
+	if (f)
+		fclose(f);
+}
+
+static int store_load(struct store *s, bool standard, struct store_image *img)
 {
 	uint64_t acked = 0, seq[2];
 	unsigned newest;
@@ -181,11 +201,14 @@ static int store_load(struct store *s, struct store_image *img)
 	img->has_modes = s->buf[24];
 	img->saved = (struct lu_modes){ .wce = s->buf[25] & 1, .d_sense = s->buf[25] & 2, .swp = s->buf[25] & 4,
 					.tas = s->buf[25] & 8 };
+	if (standard && (!s->boot[0] || memcmp(s->buf + BOOT_ID_OFF, s->boot, BOOT_ID_LEN)))
+		pr_power_on(s->pr);
 	img->pr = s->pr;
 	return 0;
 }
 
-int store_open(const char *dir, const uint8_t uuid[16], struct store **out, struct store_image *img, char *err, size_t errlen)
+int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct store **out, struct store_image *img,
+	       char *err, size_t errlen)
 {
 	struct store *s = calloc(1, sizeof(*s) + strlen(dir) + 64);
 	char hex[33];
@@ -197,6 +220,7 @@ int store_open(const char *dir, const uint8_t uuid[16], struct store **out, stru
 	if (!s)
 		goto fail;
 	s->fd = -1;
+	boot_id_get(s->boot);
 	sprintf(s->path, "%s/lu-%s.state", dir, hex);
 	s->slot_size = (SLOT_HEADER + pr_image_max() + PAGE - 1) & ~(size_t)(PAGE - 1);
 	s->buf = aligned_alloc(PAGE, s->slot_size);
@@ -221,7 +245,7 @@ int store_open(const char *dir, const uint8_t uuid[16], struct store **out, stru
 		e = -errno;
 		goto fail;
 	}
-	e = store_load(s, img);
+	e = store_load(s, standard, img);
 	if (e)
 		goto fail;
 	*out = s;
