@@ -11,7 +11,13 @@
 #include "target/log.h"
 #include "target/net.h"
 
-enum { BACKLOG = 1024, ACCEPTS_PER_TURN = 64 };
+enum {
+	BACKLOG = 1024,
+	ACCEPTS_PER_TURN = 64,
+	/* A killed daemon's ring gives its listening socket back a moment after its death. */
+	BIND_TRIES = 40,
+	BIND_WAIT_US = 50000,
+};
 
 struct listener {
 	struct rfd rfd;
@@ -140,6 +146,10 @@ int net_bind(const struct config *cfg)
 		listeners[i].portal = &cfg->portals[i];
 		listeners[i].rfd.fn = accept_ready;
 		err = bind_one(&listeners[i]);
+		for (unsigned k = 0; err == -EADDRINUSE && k < BIND_TRIES; k++) {
+			usleep(BIND_WAIT_US);
+			err = bind_one(&listeners[i]);
+		}
 		if (err) {
 			log_error("event=portal name=%s listen=%s msg=\"cannot listen: %s\"", cfg->portals[i].name,
 				  cfg->portals[i].listen, strerror(-err));
