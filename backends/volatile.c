@@ -27,7 +27,7 @@ enum {
 	/* Blocks in a page, the bits of a mask: 32 KiB at least, a granule of most stores. */
 	SECTORS = 64,
 	BUCKETS = 4096,
-	BIG = 64 << 20,		/* bytes; to clear more the cache is flushed and the store does it */
+	BIG = 64 << 20,		/* bytes; to clear more it flushes, and the store does it */
 	EXTENT_PAGES = 32	/* pages one IO_EXTENT looks at */
 };
 

@@ -360,22 +360,33 @@ static void null_run(void)
 	failed += !ok;
 }
 
-int main(int argc, char **argv)
+static void driver_run(enum reactor_driver driver)
 {
-	struct reactor_options o = { .count = 2 };
+	struct reactor_options o = { .count = 2, .driver = driver };
+	const struct subject *s;
 
-	if (argc > 1 && !strcmp(argv[1], "epoll"))
-		o.driver = DRIVER_EPOLL;
-	if (reactors_start(&o))
-		return 1;
+	if (reactors_start(&o)) {
+		skipped++;
+		printf("  SKIP driver %d: cannot be had\n", driver);
+		return;
+	}
 	printf("driver %s\n", reactor_driver_name());
-	media_make();
 	null_run();
-	for (unsigned i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++)
-		subject_run(&subjects[i],
-			    subjects[i].medium ? media_find(subjects[i].medium) : NULL);
-	media_remove();
+	for (s = subjects; s < subjects + sizeof(subjects) / sizeof(subjects[0]); s++) {
+		/* Asking for io_uring by name where the reactors have none is an error by design. */
+		if (s->engine != RIO_URING || driver != DRIVER_EPOLL)
+			subject_run(s, s->medium ? media_find(s->medium) : NULL);
+	}
 	reactors_stop();
+}
+
+int main(void)
+{
+	log_init(LOG_LEVEL_ERROR);
+	media_make();
+	driver_run(DRIVER_URING);
+	driver_run(DRIVER_EPOLL);
+	media_remove();
 	printf("backend_contract: %u passed, %u failed, %u skipped\n", passed, failed, skipped);
 	return failed != 0;
 }

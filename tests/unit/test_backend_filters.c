@@ -432,6 +432,33 @@ static void test_volatile_parallel(void)
 	free(buf);
 }
 
+/* To clear much it flushes, and the store does it; then that is durable. */
+static void test_volatile_clears_much(void)
+{
+	struct backend_options o = {
+		.type = "memory", .size = 256 << 20, .block_size = 512, .filters = "check|volatile",
+	};
+	char *buf = suite_buf(LEN), *back = suite_buf(LEN);
+	static const enum io_op ops[] = { IO_ZERO, IO_DISCARD };
+	struct backend *be;
+
+	CU_ASSERT_EQUAL_FATAL(backend_open(&o, &be, err, sizeof(err)), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		suite_fill(buf, 0, LEN, 1);
+		CU_ASSERT_EQUAL(suite_io(be, IO_WRITE, 100 << 20, LEN, buf), 0);
+		CU_ASSERT_EQUAL(suite_io(be, IO_WRITE, 200 << 20, LEN, buf), 0);
+		CU_ASSERT_EQUAL(suite_io(be, ops[i], 1 << 20, 128 << 20, NULL), 0);
+		volatile_crash(be);
+		CU_ASSERT_EQUAL(suite_io(be, IO_READ, 100 << 20, LEN, back), 0);
+		CU_ASSERT(suite_is_zero(back, LEN));
+		CU_ASSERT_EQUAL(suite_io(be, IO_READ, 200 << 20, LEN, back), 0);
+		CU_ASSERT(!memcmp(back, buf, LEN));
+	}
+	backend_close(be);
+	free(buf);
+	free(back);
+}
+
 /* ---- check ----------------------------------------------------------------------------------- */
 
 static void test_check_atomic(void)
@@ -524,6 +551,7 @@ int main(int argc, char **argv)
 		UNIT(test_volatile_flush_fails),
 		UNIT(test_volatile_crash_in_flush),
 		UNIT(test_volatile_parallel),
+		UNIT(test_volatile_clears_much),
 		UNIT(test_check_atomic),
 		UNIT(test_contract_is_asserted),
 	};
