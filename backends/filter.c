@@ -105,7 +105,7 @@ static bool arg_path(const char *s, void *out)
 {
 	if (!*s || strlen(s) >= ARG_PATH_MAX)
 		return false;
-	strcpy(out, s);
+	memcpy(out, s, strlen(s) + 1);
 	return true;
 }
 

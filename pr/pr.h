@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Persistent reservations (SPC-4 5.13) as a value: pr_out(old, request) -> new, status, effects. Flat, variable length, without pointers, so it
- * can be persisted, sent and compared as bytes.
+ * Persistent reservations (SPC-4 5.13) as a value: pr_out(old, request) -> new, status, effects.
+ * Flat, variable length, without pointers, so it can be persisted, sent and compared as bytes.
  */
 #ifndef PR_PR_H
 #define PR_PR_H
@@ -31,7 +31,10 @@ extern const struct pr_state *const pr_none;	/* nothing registered, generation 0
 size_t pr_state_size(const struct pr_state *s);	/* bytes of this value */
 size_t pr_state_max(void);			/* bytes of the largest value (PR_REGISTRANTS_MAX, longest names) */
 
-/* Classes (1 << enum pr_class) `who` may use under s, as far as PR goes (RESERVE(6) is lu_access's business). Pure. */
+/*
+ * Classes (1 << enum pr_class) `who` may use under s, as far as PR goes (RESERVE(6) is lu_access's
+ * business). Pure.
+ */
 uint32_t pr_access(const struct pr_state *s, const struct nexus *who);
 
 /* Whether any I_T nexus is registered / this one is. */
@@ -39,28 +42,33 @@ bool pr_any(const struct pr_state *s);
 bool pr_registered(const struct pr_state *s, const struct nexus *who);
 
 /*
- * PERSISTENT RESERVE OUT. rq->cdb and rq->param are the command's; target gives the portal group tags for ALL_TG_PT and SPEC_I_PT. fx is as in lu_change():
- * status, sense, changed, persist, abort[], ua[], and the new value in fx->pr_buf when fx->changed. Gives the new value or old.
+ * PERSISTENT RESERVE OUT. rq->cdb and rq->param are the command's; target gives the portal group
+ * tags for ALL_TG_PT and SPEC_I_PT. fx is as in lu_change(): status, sense, changed, persist,
+ * abort[], ua[], and the new value in fx->pr_buf when fx->changed. Gives the new value or old.
  */
 const struct pr_state *pr_out(const struct pr_state *old, const struct scsi_target *target,
 			      const struct lu_request *rq, struct lu_fx *fx);
 
 /*
- * PERSISTENT RESERVE IN: writes the answer to service action sa into out (which truncates to the allocation length). False for an unknown
- * service action.
+ * PERSISTENT RESERVE IN: writes the answer to service action sa into out (which truncates to the
+ * allocation length). False for an unknown service action.
  */
 bool pr_in(const struct pr_state *s, const struct scsi_target *target, uint8_t sa, struct wcur *out);
 
 /* The longest answer pr_in() can give for s and sa, bytes. */
 size_t pr_in_max(const struct pr_state *s, uint8_t sa);
 
-/* RESERVE(6/10) as SPC-2 has it, with SPC-4's CRH rules (CRH=1 in REPORT CAPABILITIES). Fills fx as lu_change() does. */
+/*
+ * RESERVE(6/10) as SPC-2 has it, with SPC-4's CRH rules (CRH=1 in REPORT CAPABILITIES). Fills fx as
+ * lu_change() does.
+ */
 void pr_reserve6(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next, struct lu_fx *fx);
 void pr_release6(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next, struct lu_fx *fx);
 
 /*
- * The persistent image: versioned, checksummed, byte order fixed. pr_image_put gives its length (0 if cap is too small); pr_image_get parses
- * one into buf and gives false for anything not well-formed in every respect.
+ * The persistent image: versioned, checksummed, byte order fixed. pr_image_put gives its length (0
+ * if cap is too small); pr_image_get parses one into buf and gives false for anything not
+ * well-formed in every respect.
  */
 size_t pr_image_max(void);
 size_t pr_image_put(const struct pr_state *s, uint8_t *out, size_t cap);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes of a LU's value: a function from the old value and a request to the next value and its effects. The shell runs it at
- * the LU's home, one change at a time, persists what must be durable, publishes, drains, and only then answers.
+ * Changes of a LU's value: a function from the old value and a request to the next value and its
+ * effects. The shell runs it at the LU's home, one change at a time, persists what must be durable,
+ * publishes, drains, and only then answers.
  */
 #ifndef SCSI_CHANGE_H
 #define SCSI_CHANGE_H
@@ -58,8 +59,8 @@ struct lu_fx {
 };
 
 /*
- * Evaluates rq against old. *next starts as a copy of old; on return it is the next value (fx->changed) or unspecified. next->epoch is left
- * to the shell. Pure.
+ * Evaluates rq against old. *next starts as a copy of old; on return it is the next value
+ * (fx->changed) or unspecified. next->epoch is left to the shell. Pure.
  */
 void lu_change(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next, struct lu_fx *fx);
 

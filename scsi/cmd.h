@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One SCSI command and the step function that runs it. The step function does no I/O, waits for nothing
- * and allocates nothing: it is told what happened and says what to do next. The shell (the daemon, or the
- * simulation) does that and comes back with the next event.
+ * One SCSI command and the step function that runs it. The step function does no I/O, waits for
+ * nothing and allocates nothing: it is told what happened and says what to do next. The shell (the
+ * daemon, or the simulation) does that and comes back with the next event.
  */
 #ifndef SCSI_CMD_H
 #define SCSI_CMD_H
@@ -57,7 +57,10 @@ struct scsi_cmd {
 	const struct nexus *nexus;
 	const struct scsi_target *target;
 
-	/* Set by the step. Each need is final once the first BUFFERS, GATHER or IO that uses it is returned. */
+	/*
+	 * Set by the step. Each need is final once the first BUFFERS, GATHER or IO that uses it is
+	 * returned.
+	 */
 	const struct scsi_op *op;	/* its row; NULL before ARRIVED and for an unknown opcode */
 	uint32_t need_in;		/* bytes: data-in buffer */
 	uint32_t need_out;		/* bytes: data-out; never more than edtl */
@@ -65,7 +68,10 @@ struct scsi_cmd {
 	struct scsi_io io;
 	uint64_t hold_off, hold_len;
 
-	/* Buffers; owned by the shell, valid from the answer to BUFFERS / GATHER / IO until COMPLETE was sent. */
+	/*
+	 * Buffers; owned by the shell, valid from the answer to BUFFERS / GATHER / IO until
+	 * COMPLETE was sent.
+	 */
 	uint8_t *in, *out, *scratch;
 
 	/* Results. */
@@ -84,18 +90,22 @@ struct scsi_cmd {
 };
 
 /*
- * Runs one command one step further. v is the LU's current value as this reactor knows it, or NULL when there is no such LU (INQUIRY, REPORT LUNS and REQUEST SENSE
- * still answer, SPC-4 5.9 / 6.4.1 / 6.33). g is the nexus's gate on that LU (NULL with v NULL); unit attentions are taken out of
- * it on ARRIVED, where the reservation is checked first time. Pure; any thread, one at a time per command.
+ * Runs one command one step further. v is the LU's current value as this reactor knows it, or NULL
+ * when there is no such LU (INQUIRY, REPORT LUNS and REQUEST SENSE still answer, SPC-4 5.9 / 6.4.1
+ * / 6.33). g is the nexus's gate on that LU (NULL with v NULL); unit attentions are taken out of it
+ * on ARRIVED, where the reservation is checked first time. Pure; any thread, one at a time per
+ * command.
  *
- * On SCSI_EV_ARRIVED the order is SAM's and SPC's: opcode and service action known; LU there; unit attention; reservation conflict;
- * CDB validation against the usage mask; the plan.  (SAM-5 5.14: INQUIRY, REPORT LUNS, REQUEST SENSE pass a unit attention.)
+ * On SCSI_EV_ARRIVED the order is SAM's and SPC's: opcode and service action known; LU there; unit
+ * attention; reservation conflict; CDB validation against the usage mask; the plan.  (SAM-5 5.14:
+ * INQUIRY, REPORT LUNS, REQUEST SENSE pass a unit attention.)
  */
 enum scsi_next scsi_step(struct scsi_cmd *c, const struct lu_value *v, struct gate *g, enum scsi_event ev);
 
 /*
- * Checked by the shell immediately before each hand-over to the backend of something that changes the medium, and when a parked command
- * goes on: true if the command may proceed under g; else c is completed with RESERVATION CONFLICT. Never reports a unit attention.
+ * Checked by the shell immediately before each hand-over to the backend of something that changes
+ * the medium, and when a parked command goes on: true if the command may proceed under g; else c is
+ * completed with RESERVATION CONFLICT. Never reports a unit attention.
  */
 bool scsi_recheck(struct scsi_cmd *c, const struct gate *g);
 

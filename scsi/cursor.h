@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cursors over wire data. Reading is sticky: past the end every read gives 0 and `bad` stays set, so a
- * parser reads a whole structure into a local and checks once. Writing counts what the whole answer
- * would take while storing only what fits, which is exactly how SPC-4 4.2.5.6 truncates to an
- * ALLOCATION LENGTH.
+ * Cursors over wire data. Reading is sticky: past the end every read gives 0 and `bad` stays set,
+ * so a parser reads a whole structure into a local and checks once. Writing counts what the whole
+ * answer would take while storing only what fits, which is exactly how SPC-4 4.2.5.6 truncates to
+ * an ALLOCATION LENGTH.
  */
 #ifndef SCSI_CURSOR_H
 #define SCSI_CURSOR_H
@@ -26,7 +26,9 @@ static inline struct rcur rcur_of(const void *p, size_t len)
 	return (struct rcur){ .p = p, .left = len };
 }
 
-/* The next n bytes, or NULL (and bad) when fewer are left. The bytes belong to the caller's buffer. */
+/*
+ * The next n bytes, or NULL (and bad) when fewer are left. The bytes belong to the caller's buffer.
+ */
 static inline const uint8_t *rcur_take(struct rcur *c, size_t n)
 {
 	const uint8_t *p = c->p;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gate: what one I_T nexus may do on one LU right now, and which unit attentions wait for it. It is a
- * small cache, derived from the LU's published value; it lives on the session's own reactor.
+ * The gate: what one I_T nexus may do on one LU right now, and which unit attentions wait for it.
+ * It is a small cache, derived from the LU's published value; it lives on the session's own
+ * reactor.
  */
 #ifndef SCSI_GATE_H
 #define SCSI_GATE_H
@@ -9,8 +10,9 @@
 #include <stdint.h>
 
 /*
- * How a command meets reservations (SPC-4 table 68, SBC-3 table 13; SPC-2 table 9 for RESERVE(6)). Each row of the
- * command table has one; pr/access.c says for each type and role which classes pass.
+ * How a command meets reservations (SPC-4 table 68, SBC-3 table 13; SPC-2 table 9 for RESERVE(6)).
+ * Each row of the command table has one; pr/access.c says for each type and role which classes
+ * pass.
  */
 enum pr_class {
 	PRC_FREE,	/* never conflicts: INQUIRY, REPORT LUNS, REQUEST SENSE, RELEASE ... */

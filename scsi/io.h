@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The vocabulary between the device server and a block store: operations, in bytes, and their results. */
+/*
+ * The vocabulary between the device server and a block store: operations, in bytes, and their
+ * results.
+ */
 #ifndef SCSI_IO_H
 #define SCSI_IO_H
 

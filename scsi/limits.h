@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Named limits, in one place, each with its reason. Everything a peer can make grow has one here. */
+/*
+ * Named limits, in one place, each with its reason. Everything a peer can make grow has one here.
+ */
 #ifndef SCSI_LIMITS_H
 #define SCSI_LIMITS_H
 
@@ -21,14 +23,21 @@ enum {
 	/* Descriptors in one UNMAP (VPD B0h). */
 	UNMAP_DESCRIPTORS_MAX = 256,
 	/*
-	 * WRITE SAME: VPD B0h MAXIMUM WRITE SAME LENGTH (blocks); 64 MiB or 512 MiB are zeroed in milliseconds, and a pattern is
-	 * written in time. VPD B0h reports WSNZ=0: NUMBER OF LOGICAL BLOCKS zero means "to the end of the LU" and is refused only
-	 * when that is more than this (SBC-3 5.44).
+	 * WRITE SAME: VPD B0h MAXIMUM WRITE SAME LENGTH (blocks); 64 MiB or 512 MiB are zeroed in
+	 * milliseconds, and a pattern is written in time. VPD B0h reports WSNZ=0: NUMBER OF LOGICAL
+	 * BLOCKS zero means "to the end of the LU" and is refused only when that is more than this
+	 * (SBC-3 5.44).
 	 */
 	WRITE_SAME_BLOCKS_MAX = 128 << 10,
-	/* A WRITE SAME pattern that is not zero is multiplied to this many bytes, then written unit by unit. */
+	/*
+	 * A WRITE SAME pattern that is not zero is multiplied to this many bytes, then written unit
+	 * by unit.
+	 */
 	WRITE_SAME_UNIT_MAX = 256 << 10,
-	/* Deallocating and zeroing touch metadata only, on what we serve: larger units, still milliseconds (bytes). */
+	/*
+	 * Deallocating and zeroing touch metadata only, on what we serve: larger units, still
+	 * milliseconds (bytes).
+	 */
 	IO_DISCARD_UNIT_MAX = 256 << 20,
 	IO_ZERO_UNIT_MAX = 16 << 20,
 	/* PRE-FETCH is a hint: no more than this is read ahead for one command (bytes). */

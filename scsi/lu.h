@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A logical unit as a value. `struct lu_value` is immutable once published: home makes the next one, every
- * reactor reads the last one it was given. All that can change about a LU at run time is in it.
+ * A logical unit as a value. `struct lu_value` is immutable once published: home makes the next
+ * one, every reactor reads the last one it was given. All that can change about a LU at run time is
+ * in it.
  */
 #ifndef SCSI_LU_H
 #define SCSI_LU_H
@@ -16,7 +17,10 @@
 
 struct pr_state;
 
-/* The target a LU belongs to, as SCSI sees it (REPORT LUNS, VPD 83h, REPORT TARGET PORT GROUPS). Immutable. */
+/*
+ * The target a LU belongs to, as SCSI sees it (REPORT LUNS, VPD 83h, REPORT TARGET PORT GROUPS).
+ * Immutable.
+ */
 struct scsi_target {
 	const char *name;	/* iSCSI name */
 	const uint16_t *tpgts;	/* its target ports: portal group tags, ascending; each is also the relative port id */
@@ -25,7 +29,10 @@ struct scsi_target {
 	unsigned nluns;
 };
 
-/* Who a LU is. Immutable while the LU is configured; derived from its name or uuid, never from paths. */
+/*
+ * Who a LU is. Immutable while the LU is configured; derived from its name or uuid, never from
+ * paths.
+ */
 struct lu_ident {
 	uint16_t lun;
 	bool witness;
@@ -44,7 +51,10 @@ struct lu_modes {
 	bool tas;	/* control 0Ah: TASK ABORTED status */
 };
 
-/* A LU-wide event: everyone but `origin` gets the unit attention, once, if it happened after their login. */
+/*
+ * A LU-wide event: everyone but `origin` gets the unit attention, once, if it happened after their
+ * login.
+ */
 struct lu_event {
 	uint64_t seq;		/* global event sequence; 0: never happened */
 	bool has_origin;
@@ -86,12 +96,16 @@ static inline bool lu_write_protected(const struct lu_value *v)
 	return v->caps.readonly || v->modes.swp;
 }
 
-/* The classes (1 << enum pr_class) that `who` may use: reservations of both kinds taken together. Pure. */
+/*
+ * The classes (1 << enum pr_class) that `who` may use: reservations of both kinds taken together.
+ * Pure.
+ */
 uint32_t lu_access(const struct lu_value *v, const struct nexus *who);
 
 /*
- * Brings a gate up to a value: access, and unit attentions for LU-wide events after g->seen that `who` did not cause. A new gate has
- * seen = the event sequence at its session's login, and everything else 0.
+ * Brings a gate up to a value: access, and unit attentions for LU-wide events after g->seen that
+ * `who` did not cause. A new gate has seen = the event sequence at its session's login, and
+ * everything else 0.
  */
 void gate_derive(struct gate *g, const struct lu_value *v, const struct nexus *who);
 

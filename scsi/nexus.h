@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An I_T nexus by value: what persistent reservations, unit attentions and RESERVE(6) are keyed by. It
- * outlives connection, session and daemon, and is plain data in messages. The target's name is not in
- * it: a logical unit belongs to exactly one target, so within a LU it is implied.
+ * An I_T nexus by value: what persistent reservations, unit attentions and RESERVE(6) are keyed by.
+ * It outlives connection, session and daemon, and is plain data in messages. The target's name is
+ * not in it: a logical unit belongs to exactly one target, so within a LU it is implied.
  */
 #ifndef SCSI_NEXUS_H
 #define SCSI_NEXUS_H

@@ -42,7 +42,9 @@ struct sense {
 	uint64_t info;		/* INFORMATION: an LBA, or an offset for MISCOMPARE */
 };
 
-/* key, ASC and ASCQ packed into one number, so that a condition is one name (list grows with need). */
+/*
+ * key, ASC and ASCQ packed into one number, so that a condition is one name (list grows with need).
+ */
 #define SENSE_CODE(key, asc, ascq) ((uint32_t)(key) << 16 | (uint32_t)(asc) << 8 | (uint32_t)(ascq))
 enum {
 	SENSE_NONE			= 0,
@@ -79,9 +81,9 @@ static inline struct sense sense_of(uint32_t code)
 }
 
 /*
- * Sense with a field pointer (SPC-4 4.5.2.4.2): `byte` is the offset of the offending field in the CDB
- * (code SENSE_INVALID_FIELD_CDB ...) or in the parameter list; `bit` 0..7, or -1 when a whole byte is
- * meant.
+ * Sense with a field pointer (SPC-4 4.5.2.4.2): `byte` is the offset of the offending field in the
+ * CDB (code SENSE_INVALID_FIELD_CDB ...) or in the parameter list; `bit` 0..7, or -1 when a whole
+ * byte is meant.
  */
 struct sense sense_field(uint32_t code, bool in_cdb, unsigned byte, int bit);
 
@@ -89,14 +91,14 @@ struct sense sense_field(uint32_t code, bool in_cdb, unsigned byte, int bit);
 struct sense sense_info(uint32_t code, uint64_t info);
 
 /*
- * The one table from a store's -errno to SPC terms. err < 0; op says what was tried. -ENOSPC and -EDQUOT
- * are SPACE ALLOCATION FAILED (07/27/07), never a medium error.
+ * The one table from a store's -errno to SPC terms. err < 0; op says what was tried. -ENOSPC and
+ * -EDQUOT are SPACE ALLOCATION FAILED (07/27/07), never a medium error.
  */
 struct sense sense_from_errno(enum io_op op, int err);
 
 /*
- * Writes sense data into out (at least SENSE_MAX bytes), fixed (70h) or descriptor (72h) format, and gives its length.
- * In fixed format an INFORMATION over 32 bits leaves VALID 0 (SPC-4 4.5.3).
+ * Writes sense data into out (at least SENSE_MAX bytes), fixed (70h) or descriptor (72h) format,
+ * and gives its length. In fixed format an INFORMATION over 32 bits leaves VALID 0 (SPC-4 4.5.3).
  */
 size_t sense_format(const struct sense *s, bool descriptor, uint8_t *out);
 

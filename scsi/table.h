@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command table: one row per command and service action. Dispatch, CDB validation with field pointer, reservation policy
- * and REPORT SUPPORTED OPERATION CODES all read the same row.
+ * The command table: one row per command and service action. Dispatch, CDB validation with field
+ * pointer, reservation policy and REPORT SUPPORTED OPERATION CODES all read the same row.
  */
 #ifndef SCSI_TABLE_H
 #define SCSI_TABLE_H
@@ -38,8 +38,9 @@ extern const struct scsi_op scsi_ops[];		/* sorted by opcode, then service actio
 extern const unsigned scsi_nops;
 
 /*
- * The row for a CDB, or NULL. *bad_sa is set when the opcode is known but its service action is not (INVALID FIELD IN CDB rather than INVALID OPCODE).
- * v may be NULL (no such LU). Rows whose supported() says no are as if they were not there.
+ * The row for a CDB, or NULL. *bad_sa is set when the opcode is known but its service action is not
+ * (INVALID FIELD IN CDB rather than INVALID OPCODE). v may be NULL (no such LU). Rows whose
+ * supported() says no are as if they were not there.
  */
 const struct scsi_op *scsi_op_find(const uint8_t *cdb, const struct lu_value *v, bool *bad_sa);
 

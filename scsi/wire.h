@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Byte-array wire types: a forgotten byte-order conversion does not compile. Every multi-byte field of
- * a CDB, a parameter list or a PDU is one of these; none has an alignment of its own.
+ * Byte-array wire types: a forgotten byte-order conversion does not compile. Every multi-byte field
+ * of a CDB, a parameter list or a PDU is one of these; none has an alignment of its own.
  */
 #ifndef SCSI_WIRE_H
 #define SCSI_WIRE_H

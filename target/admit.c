@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a login that succeeded to a session: where it lives, what it replaces, whether there is room. */
+/*
+ * From a login that succeeded to a session: where it lives, what it replaces, whether there is
+ * room.
+ */
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,7 +110,10 @@ static void admit(struct conn *c, struct admission *a)
 	send_login_rsp(c, &a->rsp, a->text, a->len);
 	if (c->state == CONN_CLOSING)
 		return;
-	/* Digests begin with the first PDU of the full feature phase (RFC 7143 13.1): this response goes without. */
+	/*
+	 * Digests begin with the first PDU of the full feature phase (RFC 7143 13.1): this response
+	 * goes without.
+	 */
 	conn_stamp(c);
 	c->hdigest = l->params.header_digest;
 	c->ddigest = l->params.data_digest;

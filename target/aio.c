@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The libaio engine: one context per reactor, made at its first request; its eventfd is watched like a socket. Requests of
- * a turn are submitted together at its end. For O_DIRECT only: for others io_submit() does the whole transfer.
+ * The libaio engine: one context per reactor, made at its first request; its eventfd is watched
+ * like a socket. Requests of a turn are submitted together at its end. For O_DIRECT only: for
+ * others io_submit() does the whole transfer.
  */
 #include <assert.h>
 #include <errno.h>
@@ -172,7 +173,10 @@ bool aio_flush(void)
 		if (took == -EINTR)
 			return false;
 		if (took == -EAGAIN || !took) {
-			/* Kernel out of something. Completions bring us back here; without any, a worker can wait. */
+			/*
+			 * Kernel out of something. Completions bring us back here; without any, a
+			 * worker can wait.
+			 */
 			if (a->inflight)
 				return true;
 			took = -EAGAIN;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Data buffers: page aligned, in powers of two, kept per reactor. What the whole daemon may hold is bounded; the shared counter is touched only when
- * memory really comes or goes, not per I/O.
+ * Data buffers: page aligned, in powers of two, kept per reactor. What the whole daemon may hold is
+ * bounded; the shared counter is touched only when memory really comes or goes, not per I/O.
  */
 #ifndef TARGET_BUF_H
 #define TARGET_BUF_H
@@ -16,7 +16,10 @@ struct buf {
 	uint32_t size;		/* bytes, a power of two */
 };
 
-/* At least n bytes (0 < n <= BUF_MAX), contents unspecified; NULL when the daemon's budget is used up. This reactor's. */
+/*
+ * At least n bytes (0 < n <= BUF_MAX), contents unspecified; NULL when the daemon's budget is used
+ * up. This reactor's.
+ */
 struct buf *buf_get(uint32_t n);
 void buf_put(struct buf *b);		/* NULL is fine; on the reactor that got it */
 void buf_budget(uint64_t bytes);	/* main thread, before start */

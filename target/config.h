@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration file: YAML in, one checked value out. Nothing is half-read: either everything was as expected or there
- * is an error with file, line, key, what was found and what was expected.
+ * The configuration file: YAML in, one checked value out. Nothing is half-read: either everything
+ * was as expected or there is an error with file, line, key, what was found and what was expected.
  */
 #ifndef TARGET_CONFIG_H
 #define TARGET_CONFIG_H
@@ -24,8 +24,9 @@ struct config_portal {
 enum lun_type { LUN_DATA, LUN_WITNESS };
 
 /*
- * What becomes of registrations and reservations that were made without APTPL when the daemon starts again: kept always, or as
- * SPC-4 has it after a power loss, where APTPL decides (a new boot of the host counts as one).
+ * What becomes of registrations and reservations that were made without APTPL when the daemon
+ * starts again: kept always, or as SPC-4 has it after a power loss, where APTPL decides (a new boot
+ * of the host counts as one).
  */
 enum config_pr_retain { CONFIG_PR_RETAIN_ALWAYS, CONFIG_PR_RETAIN_STANDARD };
 
@@ -90,13 +91,14 @@ struct config {
 };
 
 /*
- * Reads and checks a file. On success a new value, to be freed by config_free; on failure NULL, and every error found as
- * a line "FILE:LINE: KEY: what is wrong (expected ...)" on `errors`. Main thread.
+ * Reads and checks a file. On success a new value, to be freed by config_free; on failure NULL, and
+ * every error found as a line "FILE:LINE: KEY: what is wrong (expected ...)" on `errors`. Main
+ * thread.
  */
 struct config *config_load(const char *file, FILE *errors);
 /*
- * The same from memory (tests, fuzzers): no file is looked at, `file` is only its name in messages. Secrets that are in
- * files of their own stay empty, so such a value is not for serving with.
+ * The same from memory (tests, fuzzers): no file is looked at, `file` is only its name in messages.
+ * Secrets that are in files of their own stay empty, so such a value is not for serving with.
  */
 struct config *config_parse(const char *file, const void *text, size_t len, FILE *errors);
 void config_free(struct config *c);

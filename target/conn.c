@@ -33,7 +33,9 @@ static __thread struct cds_list_head conns;
 static __thread bool conns_ready;
 static unsigned conn_ids;
 
-/* CRC32C as iSCSI wants it (RFC 7143 13.1): ISA-L starts from a raw register and does not invert. */
+/*
+ * CRC32C as iSCSI wants it (RFC 7143 13.1): ISA-L starts from a raw register and does not invert.
+ */
 static uint32_t crc_start(void)
 {
 	return 0xffffffffu;
@@ -62,7 +64,10 @@ static bool crc_is(const uint8_t in[4], uint32_t crc)
 	return !memcmp(in, want, sizeof(want));
 }
 
-/* ---- sending ----------------------------------------------------------------------------------------- */
+/*
+ * ---- sending
+ * -----------------------------------------------------------------------------------------
+ */
 
 struct txd *conn_tx(struct conn *c, enum tx_sn sn)
 {
@@ -225,7 +230,10 @@ static void conn_flush(struct defer *df)
 		conn_close(c, c->why);
 }
 
-/* ---- receiving --------------------------------------------------------------------------------------- */
+/*
+ * ---- receiving
+ * ---------------------------------------------------------------------------------------
+ */
 
 static void rx_next_header(struct conn *c)
 {
@@ -270,7 +278,9 @@ static void rx_header(struct conn *c)
 		return;
 	}
 	if (hd && !crc_is(c->rx.hdr + BHS_LEN + ahs, crc_add(crc_start(), c->rx.hdr, BHS_LEN + ahs))) {
-		/* RFC 7143 7.7: with ErrorRecoveryLevel 0 the framing cannot be trusted any more. */
+		/*
+		 * RFC 7143 7.7: with ErrorRecoveryLevel 0 the framing cannot be trusted any more.
+		 */
 		conn_close(c, "header digest error");
 		return;
 	}
@@ -413,7 +423,10 @@ static void conn_ready(struct rfd *f, uint32_t ready)
 	}
 }
 
-/* ---- life -------------------------------------------------------------------------------------------- */
+/*
+ * ---- life
+ * --------------------------------------------------------------------------------------------
+ */
 
 static void conn_timer(struct timer *t)
 {

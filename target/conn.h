@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection: a socket, the PDU being received, the PDUs to be sent. Receiving needs no buffer of its own: every reactor reads into one scratch
- * area, headers are gathered in the connection, data segments go straight to where they belong.
+ * A connection: a socket, the PDU being received, the PDUs to be sent. Receiving needs no buffer of
+ * its own: every reactor reads into one scratch area, headers are gathered in the connection, data
+ * segments go straight to where they belong.
  */
 #ifndef TARGET_CONN_H
 #define TARGET_CONN_H
@@ -14,7 +15,10 @@ enum {
 	CONN_TEXT_MAX = 16384,		/* data segment of a text request */
 };
 
-/* How a PDU carries StatSN (RFC 7143 4.2.2.2): not at all, the next one without taking it, or taking it. */
+/*
+ * How a PDU carries StatSN (RFC 7143 4.2.2.2): not at all, the next one without taking it, or
+ * taking it.
+ */
 enum tx_sn { SN_NONE, SN_PEEK, SN_TAKE };
 
 struct txd {
@@ -83,7 +87,10 @@ struct conn {
 	uint64_t rx_bytes, tx_bytes;
 };
 
-/* A connection for an accepted socket, on this reactor. The socket is the connection's from then on. */
+/*
+ * A connection for an accepted socket, on this reactor. The socket is the connection's from then
+ * on.
+ */
 void conn_new(int fd, const struct config_portal *portal);
 /* Ends it soon: at once, or at the end of the input in hand. Logged with why. */
 void conn_close(struct conn *c, const char *why);
@@ -103,7 +110,10 @@ void conn_attach(struct conn *c);		/* to this reactor */
 void conn_detach(struct conn *c);
 void conn_depart(struct conn *c);		/* CONN_MOVING: to c->move_to */
 void conn_stamp(struct conn *c);		/* what is queued leaves as things are now: numbers, digests */
-/* What login and text see of the world, for this connection; valid while the connection does not change. */
+/*
+ * What login and text see of the world, for this connection; valid while the connection does not
+ * change.
+ */
 void net_login_env(struct conn *c, struct login_env *env);
 /* Calls fn for each connection of this reactor; fn may close it. */
 void conn_each(void (*fn)(struct conn *c, void *arg), void *arg);

@@ -13,7 +13,10 @@
 
 struct daemon daemon_state;
 
-/* NAA 6h (SPC-4 7.8.6.6): 4 bits NAA, 24 bits company, 36 + 64 bits ours. Without a registered OUI the bits are the uuid's. */
+/*
+ * NAA 6h (SPC-4 7.8.6.6): 4 bits NAA, 24 bits company, 36 + 64 bits ours. Without a registered OUI
+ * the bits are the uuid's.
+ */
 static void ident_derive(struct lu_ident *id, const struct config_lun *l)
 {
 	id->lun = l->lun;

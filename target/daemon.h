@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The daemon's furniture: targets with their LUs, and who is logged in. Built once from the configuration, then read by all reactors. */
+/*
+ * The daemon's furniture: targets with their LUs, and who is logged in. Built once from the
+ * configuration, then read by all reactors.
+ */
 #ifndef TARGET_DAEMON_H
 #define TARGET_DAEMON_H
 
@@ -30,14 +33,17 @@ struct daemon {
 };
 extern struct daemon daemon_state;
 
-/* Opens every store and makes nodes and LUs; main thread, reactors started but idle. 0 or -1 with messages logged. */
+/*
+ * Opens every store and makes nodes and LUs; main thread, reactors started but idle. 0 or -1 with
+ * messages logged.
+ */
 int daemon_build(struct daemon *d, const struct config *cfg);
 void daemon_teardown(struct daemon *d);
 
 /*
- * The registry: which nexus lives on which reactor. A session is made on the reactor that its nexus's last session, or that one's
- * unfinished I/O, lives on: only there can it be reinstated and ordered behind it (RFC 7143 6.3.5). Any thread; a mutex, taken
- * at login and logout only.
+ * The registry: which nexus lives on which reactor. A session is made on the reactor that its
+ * nexus's last session, or that one's unfinished I/O, lives on: only there can it be reinstated and
+ * ordered behind it (RFC 7143 6.3.5). Any thread; a mutex, taken at login and logout only.
  */
 struct registry_entry;
 struct registry_entry *registry_claim(unsigned node, const struct nexus *n, struct reactor *self, struct reactor **where);

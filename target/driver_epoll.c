@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The epoll driver: for kernels, containers and policies without io_uring. File I/O goes to libaio and the workers. */
+/*
+ * The epoll driver: for kernels, containers and policies without io_uring. File I/O goes to libaio
+ * and the workers.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
@@ -34,7 +37,10 @@ static int epoll_probe(const char **why)
 static int epoll_open(struct driver **out, int wake_fd, const char **why)
 {
 	struct epoll *e = calloc(1, sizeof(*e));
-	/* Edge triggered: each ring of the bell is an event of its own, and nobody need read the counter. */
+	/*
+	 * Edge triggered: each ring of the bell is an event of its own, and nobody need read the
+	 * counter.
+	 */
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = NULL };
 	int err;
 
@@ -77,8 +83,8 @@ static int epoll_set(struct epoll *e, struct rfd *f, int op)
 }
 
 /*
- * Without wishes it leaves the set: epoll would go on reporting errors and hang-ups of a socket that nobody wants to hear
- * of now, turn after turn. f->priv tells whether it is in.
+ * Without wishes it leaves the set: epoll would go on reporting errors and hang-ups of a socket
+ * that nobody wants to hear of now, turn after turn. f->priv tells whether it is in.
  */
 static void epoll_want(struct driver *d, struct rfd *f, uint32_t old)
 {
@@ -86,7 +92,10 @@ static void epoll_want(struct driver *d, struct rfd *f, uint32_t old)
 	int op = !f->want ? EPOLL_CTL_DEL : f->priv ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 	int err = epoll_set(e, f, op);
 
-	/* Out of memory or of watches: there is no one to tell, and a connection that is deaf is worse than none. */
+	/*
+	 * Out of memory or of watches: there is no one to tell, and a connection that is deaf is
+	 * worse than none.
+	 */
 	if (err)
 		abort();
 	f->priv = f->want ? f : NULL;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The io_uring driver: one ring per reactor, one system call per turn that submits everything and waits for anything.
+ * The io_uring driver: one ring per reactor, one system call per turn that submits everything and
+ * waits for anything.
  *
- * Sockets are watched by one-shot polls, one for reading and one for writing, armed again at the end of the turn in which they
- * fired. Arming looks at the socket first, so this is level triggered by nature, and dropping interest costs nothing: the poll
- * stays in the ring, and what it says is ignored. A record per descriptor (struct watch) is what the ring points to; it
- * outlives the rfd until the ring has let go of it.
+ * Sockets are watched by one-shot polls, one for reading and one for writing, armed again at the
+ * end of the turn in which they fired. Arming looks at the socket first, so this is level triggered
+ * by nature, and dropping interest costs nothing: the poll stays in the ring, and what it says is
+ * ignored. A record per descriptor (struct watch) is what the ring points to; it outlives the rfd
+ * until the ring has let go of it.
  *
- * A poll holds a reference to the open file: after rfd_del() and close() a socket is really closed at the end of the turn.
+ * A poll holds a reference to the open file: after rfd_del() and close() a socket is really closed
+ * at the end of the turn.
  */
 #include <assert.h>
 #include <errno.h>
@@ -25,7 +28,9 @@ enum {
 	DISPATCH_MAX = 512,	/* completions per turn */
 };
 
-/* What a completion belongs to: the low bits of user_data. Everything pointed to is aligned to 8. */
+/*
+ * What a completion belongs to: the low bits of user_data. Everything pointed to is aligned to 8.
+ */
 enum tag { TAG_NONE, TAG_RIO, TAG_READ, TAG_WRITE, TAG_WAKE, TAG_MASK = 7 };
 
 struct watch {
@@ -60,7 +65,10 @@ static uint64_t tagged(const void *p, enum tag tag)
 	return (uintptr_t)p | tag;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------------------- */
+/*
+ * ---- opening
+ * ----------------------------------------------------------------------------------------------
+ */
 
 static const char *uring_why(int err)
 {
@@ -75,7 +83,10 @@ static const char *uring_why(int err)
 
 static int uring_setup(struct io_uring *ring, unsigned entries, unsigned cq_entries)
 {
-	/* Best first. Task work only when this thread asks for it; at least without interrupting it; as in 5.11. */
+	/*
+	 * Best first. Task work only when this thread asks for it; at least without interrupting
+	 * it; as in 5.11.
+	 */
 	static const unsigned flags[] = {
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
 			IORING_SETUP_SUBMIT_ALL,
@@ -162,7 +173,10 @@ static void watch_free(struct watch *w)
 	free(w);
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------------ */
+/*
+ * ---- descriptors
+ * ------------------------------------------------------------------------------------------
+ */
 
 static void watch_changed(struct uring *u, struct watch *w)
 {
@@ -233,7 +247,10 @@ static void watch_fired(struct uring *u, struct watch *w, uint32_t which, int re
 	f->fn(f, ready);
 }
 
-/* ---- submitting ------------------------------------------------------------------------------------------- */
+/*
+ * ---- submitting
+ * -------------------------------------------------------------------------------------------
+ */
 
 static struct io_uring_sqe *uring_sqe(struct uring *u)
 {
@@ -369,9 +386,15 @@ static void rio_completed(struct uring *u, struct rio *r, int res)
 		uring_rio(&u->driver, r);
 }
 
-/* ---- the turn --------------------------------------------------------------------------------------------- */
+/*
+ * ---- the turn
+ * ---------------------------------------------------------------------------------------------
+ */
 
-/* Is there nothing to tell the kernel, and nothing it would tell us? Then a look costs no system call. */
+/*
+ * Is there nothing to tell the kernel, and nothing it would tell us? Then a look costs no system
+ * call.
+ */
 static bool uring_quiet(struct uring *u)
 {
 	unsigned flags = __atomic_load_n(u->ring.sq.kflags, __ATOMIC_RELAXED);
@@ -393,7 +416,10 @@ static bool uring_wait(struct driver *d, int64_t ns)
 	} else {
 		(void)io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, ns < 0 ? NULL : &ts, NULL);
 	}
-	/* Errors (EINTR, ETIME; EBUSY, EAGAIN: completions first) leave what was not submitted in the ring. */
+	/*
+	 * Errors (EINTR, ETIME; EBUSY, EAGAIN: completions first) leave what was not submitted in
+	 * the ring.
+	 */
 	return all && !io_uring_sq_ready(&u->ring);
 }
 
@@ -437,8 +463,8 @@ static void uring_dispatch(struct driver *d)
 }
 
 /*
- * The ring itself dies in the background, and with it its references to sockets: to a port, for one, that the next process wants
- * to listen on. So polls are ended first, and waited for.
+ * The ring itself dies in the background, and with it its references to sockets: to a port, for
+ * one, that the next process wants to listen on. So polls are ended first, and waited for.
  */
 static void uring_close(struct driver *d)
 {

@@ -24,8 +24,8 @@ static int log_level = LOG_LEVEL_INFO;	/* atomic */
 static int log_fd = 2;
 
 /*
- * The ring is made once and kept: a thread that is not ours may log until the very end. `logger_on` says whether somebody
- * reads it.
+ * The ring is made once and kept: a thread that is not ours may log until the very end. `logger_on`
+ * says whether somebody reads it.
  */
 static struct slots ring;
 static bool logger_on;			/* atomic */
@@ -62,11 +62,15 @@ void log_set_fd(int fd)
 	log_fd = fd;
 }
 
-/* ---- one line -------------------------------------------------------------------------------------------- */
+/*
+ * ---- one line
+ * --------------------------------------------------------------------------------------------
+ */
 
 /*
- * "2026-11-21T23:04:57" of a second in UTC. gmtime_r() takes the lock of the time zone; this is called on reactors.
- * Days are counted in years that begin in March, so that the leap day is their last.
+ * "2026-11-21T23:04:57" of a second in UTC. gmtime_r() takes the lock of the time zone; this is
+ * called on reactors. Days are counted in years that begin in March, so that the leap day is their
+ * last.
  */
 static void log_date(char out[20], int64_t seconds)
 {
@@ -136,8 +140,8 @@ static uint32_t log_format(char *buf, enum log_level level, const char *fmt, ...
 }
 
 /*
- * All of it, unless the reader goes away, or has not read for LOG_STOP_MS since the logger was told to stop; *stop_waited counts
- * these (NULL: wait for ever).
+ * All of it, unless the reader goes away, or has not read for LOG_STOP_MS since the logger was told
+ * to stop; *stop_waited counts these (NULL: wait for ever).
  */
 static void log_write(const char *buf, size_t len, int *stop_waited)
 {
@@ -201,7 +205,10 @@ void log_last_words(const char *fmt, ...)
 		return;
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------- */
+/*
+ * ---- values
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static bool log_plain(unsigned char c)
 {
@@ -296,7 +303,10 @@ uint64_t log_dropped(void)
 	return slots_dropped(&ring);
 }
 
-/* ---- the logger -------------------------------------------------------------------------------------------- */
+/*
+ * ---- the logger
+ * --------------------------------------------------------------------------------------------
+ */
 
 /* What is in the ring, up to a batch. The bytes. */
 static size_t logger_collect(char *batch)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The home of a LU: changes one at a time, persisted, published, acknowledged, answered; and holds. */
+/*
+ * The home of a LU: changes one at a time, persisted, published, acknowledged, answered; and holds.
+ */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -96,7 +98,10 @@ void lu_free(struct lu *lu)
 	free(lu);
 }
 
-/* ---- subscriptions ---------------------------------------------------------------------------------- */
+/*
+ * ---- subscriptions
+ * ----------------------------------------------------------------------------------
+ */
 
 void lu_subscribe(struct msg *m)
 {
@@ -105,12 +110,16 @@ void lu_subscribe(struct msg *m)
 	struct lu_hold *h;
 
 	/*
-	 * Ordered with the changes: a publish in hand was sent to the ports known before, so a port that comes now gets the value that publish brings
-	 * (nothing of this port can be in the backend under an older one).
+	 * Ordered with the changes: a publish in hand was sent to the ports known before, so a port
+	 * that comes now gets the value that publish brings (nothing of this port can be in the
+	 * backend under an older one).
 	 */
 	lu->subscribed[reactor_index(p->reactor)] = true;
 	p->first = lu_ref_get(lu->acks ? lu->next : lu->value);
-	/* Before the value, so that nothing can start past them. Nothing of this port runs yet: no ack is needed. */
+	/*
+	 * Before the value, so that nothing can start past them. Nothing of this port runs yet: no
+	 * ack is needed.
+	 */
 	cds_list_for_each_entry(h, &lu->holds, link)
 		if (h->active)
 			lu_hold_tell(h, p, true);
@@ -118,7 +127,10 @@ void lu_subscribe(struct msg *m)
 	reactor_send(p->reactor, &p->subscribe);
 }
 
-/* ---- changes ---------------------------------------------------------------------------------------- */
+/*
+ * ---- changes
+ * ----------------------------------------------------------------------------------------
+ */
 
 static void change_next(struct lu *lu);
 
@@ -194,7 +206,10 @@ static void publish_done(struct lu *lu)
 		change_answer(lu, lu->fx.status, lu->fx.sense);
 		return;
 	}
-	/* The write cache is off: everyone flushes for himself from now on, and what was cached goes now. */
+	/*
+	 * The write cache is off: everyone flushes for himself from now on, and what was cached
+	 * goes now.
+	 */
 	lu->flush.op = IO_FLUSH;
 	lu->flush.done = cache_off_flushed;
 	backend_submit(lu->be, &lu->flush);
@@ -298,7 +313,10 @@ void lu_change_submit(struct lu *lu, struct lu_change *c)
 	reactor_send(lu->home, &c->msg);
 }
 
-/* ---- holds ------------------------------------------------------------------------------------------ */
+/*
+ * ---- holds
+ * ------------------------------------------------------------------------------------------
+ */
 
 static bool ranges_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 {
@@ -322,7 +340,9 @@ static void holds_next(struct lu *lu)
 {
 	struct lu_hold *h, *e;
 
-	/* First come, first served among those that overlap; the rest do not wait for each other. */
+	/*
+	 * First come, first served among those that overlap; the rest do not wait for each other.
+	 */
 	cds_list_for_each_entry(h, &lu->holds, link) {
 		bool blocked = false;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A logical unit at run time: its home (struct lu, one reactor), and one view of it per reactor that uses it (struct lu_port). The protocol between
- * them is ARCHITECTURE.md's "gate": home changes the value, publishes it to the ports, each port takes it over, drains what must not go
- * on and acknowledges; then the change is answered.
+ * A logical unit at run time: its home (struct lu, one reactor), and one view of it per reactor
+ * that uses it (struct lu_port). The protocol between them is ARCHITECTURE.md's "gate": home
+ * changes the value, publishes it to the ports, each port takes it over, drains what must not go on
+ * and acknowledges; then the change is answered.
  *
  *	requester            home                     every subscribed port
  *	lu_change_submit --> queue, lu_change()
@@ -11,7 +12,8 @@
  *	                     <----------------------- ack
  *	done() <------------ all acks: answer
  *
- * Holds (COMPARE AND WRITE, ORWRITE, WRITE ATOMIC) travel the same way: home grants ranges first come first served, ports park what overlaps.
+ * Holds (COMPARE AND WRITE, ORWRITE, WRITE ATOMIC) travel the same way: home grants ranges first
+ * come first served, ports park what overlaps.
  */
 #ifndef TARGET_LU_H
 #define TARGET_LU_H
@@ -37,7 +39,8 @@ struct lu_ref {
 };
 
 /*
- * A change on its way: embedded in whoever asks. Everything in it is by value; the parameter list belongs to the asker and stays until done().
+ * A change on its way: embedded in whoever asks. Everything in it is by value; the parameter list
+ * belongs to the asker and stays until done().
  */
 struct lu_change {
 	struct msg msg;
@@ -53,10 +56,16 @@ struct lu_change {
 /* Any reactor, or the main thread before start (then from is NULL and done runs at home). */
 void lu_change_submit(struct lu *lu, struct lu_change *c);
 
-/* A flush failed: the kernel reports a write-back error once, the LU never forgets it (DESIGN 5). Any reactor. */
+/*
+ * A flush failed: the kernel reports a write-back error once, the LU never forgets it (DESIGN 5).
+ * Any reactor.
+ */
 void lu_tell_failed(struct lu *lu);
 
-/* A nexus's session ended: a RESERVE(6/10) of it goes (SPC-2 5.5.1); nothing else of a LU does. Any reactor. */
+/*
+ * A nexus's session ended: a RESERVE(6/10) of it goes (SPC-2 5.5.1); nothing else of a LU does. Any
+ * reactor.
+ */
 void lu_tell_nexus_lost(struct lu *lu, const struct nexus *n);
 
 /* Exclusive use of a byte range of the LU, across reactors. */
@@ -78,8 +87,8 @@ void lu_hold_ask(struct lu_hold *h);		/* h->port, off, len, granted set */
 void lu_hold_release(struct lu_hold *h);	/* after granted() only */
 
 /*
- * A drain waits for I/O units already handed to the backend. One mechanism for everything that must wait: publishes, task management, holds, sessions that
- * come back.
+ * A drain waits for I/O units already handed to the backend. One mechanism for everything that must
+ * wait: publishes, task management, holds, sessions that come back.
  */
 enum drain_kind {
 	DRAIN_MARKED,		/* medium-changing units of tasks marked by the publish in hand */
@@ -99,7 +108,10 @@ struct drain {
 };
 void drain_start(struct lu_port *p, struct drain *d);
 
-/* What one session may do on one LU: the gate, and its task set (TST=001b: a task set per nexus, so it lives here). */
+/*
+ * What one session may do on one LU: the gate, and its task set (TST=001b: a task set per nexus, so
+ * it lives here).
+ */
 struct lun_gate {
 	struct gate g;
 	struct lu_port *port;
@@ -114,7 +126,10 @@ struct lun_gate {
 	bool kicking;
 	unsigned frozen;		/* nothing is enabled meanwhile */
 	struct cds_list_head dormant;	/* tasks waiting for an ORDERED one, or to be one; in order */
-	/* The same nexus had an earlier session with I/O still in the backend: closed until that ended. */
+	/*
+	 * The same nexus had an earlier session with I/O still in the backend: closed until that
+	 * ended.
+	 */
 	bool closed;
 	struct drain reopen;
 };
@@ -178,7 +193,10 @@ struct lu {
 	struct io_req flush;		/* when a change turns the write cache off */
 };
 
-/* Makes a LU with its first value; main thread, before the reactors serve anybody. NULL when memory is out. */
+/*
+ * Makes a LU with its first value; main thread, before the reactors serve anybody. NULL when memory
+ * is out.
+ */
 struct lu *lu_new(const struct lu_ident *id, const struct scsi_target *target, struct backend *be, struct store *store,
 		  const struct lu_value *first, struct reactor *home);
 void lu_free(struct lu *lu);		/* main thread, after the reactors stopped */
@@ -187,15 +205,19 @@ void lu_free(struct lu *lu);		/* main thread, after the reactors stopped */
 struct lu_port *lu_port_use(struct lu *lu);
 
 /*
- * Readies a gate that session_gate() made. It starts closed when an earlier session of the same nexus still has writes in the backend
- * here: a retried write must not be overtaken by its older self.
+ * Readies a gate that session_gate() made. It starts closed when an earlier session of the same
+ * nexus still has writes in the backend here: a retried write must not be overtaken by its older
+ * self.
  */
 void lun_gate_open(struct lun_gate *g, struct lu_port *p, struct session *s, struct nexus_ref *nexus, uint64_t login_seq);
 void lun_gate_put(struct lun_gate *g);
 /* The session is gone: the gate is freed once its last I/O has ended. */
 void lun_gate_orphan(struct lun_gate *g);
 
-/* Hands a task's unit of I/O (t->cmd.io) to the backend, or parks it, or completes it with a conflict. */
+/*
+ * Hands a task's unit of I/O (t->cmd.io) to the backend, or parks it, or completes it with a
+ * conflict.
+ */
 void lu_port_submit(struct task *t);
 /* The task is over: leaves `busy`, ends range drains. */
 void lu_port_task_end(struct task *t);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread sanitizer and liburcu: its queue is inline assembly, which the sanitizer neither instruments nor understands. So
- * in its builds the queue's functions are called in the library (no _LGPL_SOURCE), and the hand-over is declared: release
- * before a message is made visible, acquire after it was taken. Everything else here is compiler atomics, which it knows.
+ * The thread sanitizer and liburcu: its queue is inline assembly, which the sanitizer neither
+ * instruments nor understands. So in its builds the queue's functions are called in the library (no
+ * _LGPL_SOURCE), and the hand-over is declared: release before a message is made visible, acquire
+ * after it was taken. Everything else here is compiler atomics, which it knows.
  * tests/tsan/planted_race.c shows that a real race is still reported.
  */
 #if defined(__SANITIZE_THREAD__)
@@ -58,7 +59,10 @@ static void eventfd_take(int fd)
 	assert(n == sizeof(v));
 }
 
-/* ---- doorbell -------------------------------------------------------------------------------------------- */
+/*
+ * ---- doorbell
+ * --------------------------------------------------------------------------------------------
+ */
 
 int doorbell_init(struct doorbell *b)
 {
@@ -76,7 +80,10 @@ void doorbell_fini(struct doorbell *b)
 
 void doorbell_ring(struct doorbell *b)
 {
-	/* Between what the caller made visible and the look at the flag; pairs with the one in doorbell_doze(). */
+	/*
+	 * Between what the caller made visible and the look at the flag; pairs with the one in
+	 * doorbell_doze().
+	 */
 	cmm_smp_mb();
 	if (__atomic_load_n(&b->asleep, __ATOMIC_RELAXED) &&
 	    __atomic_exchange_n(&b->asleep, 0, __ATOMIC_ACQ_REL))
@@ -104,7 +111,10 @@ bool doorbell_asleep(const struct doorbell *b)
 	return __atomic_load_n(&b->asleep, __ATOMIC_RELAXED);
 }
 
-/* ---- mailbox --------------------------------------------------------------------------------------------- */
+/*
+ * ---- mailbox
+ * ---------------------------------------------------------------------------------------------
+ */
 
 int mailbox_init(struct mailbox *b)
 {
@@ -126,8 +136,8 @@ void mailbox_put(struct mailbox *b, struct msg *m)
 }
 
 /*
- * Never the blocking variants: they poll(2) for 10 ms when a sender was preempted between its two stores, and with it every
- * connection of this reactor.
+ * Never the blocking variants: they poll(2) for 10 ms when a sender was preempted between its two
+ * stores, and with it every connection of this reactor.
  */
 struct msg *mailbox_get(struct mailbox *b)
 {
@@ -153,7 +163,10 @@ bool mailbox_sleep(struct mailbox *b)
 	return false;
 }
 
-/* ---- jobs ------------------------------------------------------------------------------------------------ */
+/*
+ * ---- jobs
+ * ------------------------------------------------------------------------------------------------
+ */
 
 int jobs_init(struct jobs *q)
 {
@@ -198,7 +211,10 @@ void jobs_put(struct jobs *q, struct msg *m)
 		eventfd_post(q->fd);
 }
 
-/* NULL: empty. Receivers may wait for a sender that is half way through; that is why they are not reactors. */
+/*
+ * NULL: empty. Receivers may wait for a sender that is half way through; that is why they are not
+ * reactors.
+ */
 static struct msg *jobs_try(struct jobs *q)
 {
 	struct cds_wfcq_node *n;
@@ -255,11 +271,15 @@ void jobs_close(struct jobs *q, unsigned receivers)
 	assert(done == sizeof(n));
 }
 
-/* ---- slots ----------------------------------------------------------------------------------------------- */
+/*
+ * ---- slots
+ * -----------------------------------------------------------------------------------------------
+ */
 
 /*
- * A ring of n slots. For the ticket t (counting up) slot t % n has seq == t when it may be filled, t + 1 when it is filled and may be
- * read; the reader leaves it with t + n, the ticket that comes there next.
+ * A ring of n slots. For the ticket t (counting up) slot t % n has seq == t when it may be filled,
+ * t + 1 when it is filled and may be read; the reader leaves it with t + n, the ticket that comes
+ * there next.
  */
 static struct slot *slots_at(const struct slots *s, uint64_t ticket)
 {

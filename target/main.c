@@ -72,7 +72,9 @@ static void caps_told(struct lu_change *c)
 	free(c);
 }
 
-/* LUs whose store is still locked by a daemon that is dying: try again. True while there are any. */
+/*
+ * LUs whose store is still locked by a daemon that is dying: try again. True while there are any.
+ */
 static bool retry_locks(void)
 {
 	bool waiting = false;
@@ -120,7 +122,9 @@ static int serve(const struct config *cfg)
 	unsigned bad;
 	int err;
 
-	/* Before any thread exists: they all inherit the mask, and the main thread waits for these. */
+	/*
+	 * Before any thread exists: they all inherit the mask, and the main thread waits for these.
+	 */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

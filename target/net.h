@@ -7,7 +7,10 @@
 
 #include "target/config.h"
 
-/* Binds every portal. 0, or -errno with a log line that names the portal. Main thread, before net_listen(). */
+/*
+ * Binds every portal. 0, or -errno with a log line that names the portal. Main thread, before
+ * net_listen().
+ */
 int net_bind(const struct config *cfg);
 /* Starts accepting, on reactor 0; connections are dealt out to all reactors in turn. Any thread. */
 void net_listen(void);

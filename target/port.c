@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One reactor's view of a LU: subscription, publishes, drains, holds, and the hand-over of I/O to the backend. */
+/*
+ * One reactor's view of a LU: subscription, publishes, drains, holds, and the hand-over of I/O to
+ * the backend.
+ */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -49,9 +52,15 @@ void lu_port_subscribed(struct msg *m)
 	}
 }
 
-/* ---- drains ----------------------------------------------------------------------------------------- */
+/*
+ * ---- drains
+ * -----------------------------------------------------------------------------------------
+ */
 
-/* The bytes a task touches, all of its units: what a hold compares itself with. UNMAP's ranges are scattered: the whole LU. */
+/*
+ * The bytes a task touches, all of its units: what a hold compares itself with. UNMAP's ranges are
+ * scattered: the whole LU.
+ */
 static void task_range(const struct task *t, uint64_t *off, uint64_t *len)
 {
 	const struct lu_value *v = &t->gate->port->value->v;
@@ -128,7 +137,10 @@ static void drains_step(struct lu_port *p, const struct task *t, bool range)
 	}
 }
 
-/* ---- publishes -------------------------------------------------------------------------------------- */
+/*
+ * ---- publishes
+ * --------------------------------------------------------------------------------------
+ */
 
 static void publish_drained(struct drain *d)
 {
@@ -148,7 +160,10 @@ static bool in_list(const struct nexus *list, uint32_t n, const struct nexus *wh
 	return false;
 }
 
-/* Aborts a gate's tasks. They answer TASK ABORTED when another nexus did it and TAS says so (SAM-5 5.7). */
+/*
+ * Aborts a gate's tasks. They answer TASK ABORTED when another nexus did it and TAS says so (SAM-5
+ * 5.7).
+ */
 static void gate_abort(struct lun_gate *g, const struct lu_request *rq)
 {
 	bool self = rq->has_nexus && nexus_eq(&rq->nexus, &g->nexus->nexus);
@@ -159,7 +174,10 @@ static void gate_abort(struct lun_gate *g, const struct lu_request *rq)
 		return;
 	gate_freeze(g);
 	cds_list_for_each_entry_safe(t, tmp, &g->session->tasks, link)
-		/* The change itself (PREEMPT AND ABORT, from a preempted nexus) is not aborted by what it does. */
+		/*
+		 * The change itself (PREEMPT AND ABORT, from a preempted nexus) is not aborted by
+		 * what it does.
+		 */
 		if (t->gate == g && &t->change.rq != rq)
 			task_abort(t, tell);
 	gate_thaw(g);
@@ -187,7 +205,10 @@ void lu_port_publish(struct msg *m)
 		if (fx->abort_all || in_list(fx->abort, fx->nabort, &g->nexus->nexus))
 			gate_abort(g, p->note.rq);
 	}
-	/* A write in the backend whose nexus may no longer write: it ends first (DESIGN: the promise, (a)). */
+	/*
+	 * A write in the backend whose nexus may no longer write: it ends first (DESIGN: the
+	 * promise, (a)).
+	 */
 	cds_list_for_each_entry(t, &p->busy, busy)
 		if (t->pending && io_changes_medium(t->io.op) && !(t->gate->g.access & 1u << PRC_WRITE))
 			t->marked = true;
@@ -197,7 +218,10 @@ void lu_port_publish(struct msg *m)
 	drain_start(p, &p->note.drain);
 }
 
-/* ---- holds ------------------------------------------------------------------------------------------ */
+/*
+ * ---- holds
+ * ------------------------------------------------------------------------------------------
+ */
 
 static void hold_drained(struct drain *d)
 {
@@ -251,7 +275,10 @@ static bool held_against(const struct lu_port *p, const struct task *t)
 	return false;
 }
 
-/* ---- I/O -------------------------------------------------------------------------------------------- */
+/*
+ * ---- I/O
+ * --------------------------------------------------------------------------------------------
+ */
 
 static void unit_done(struct io_req *io)
 {
@@ -319,7 +346,10 @@ void lu_port_task_end(struct task *t)
 	t->in_busy = false;
 }
 
-/* ---- gates ------------------------------------------------------------------------------------------ */
+/*
+ * ---- gates
+ * ------------------------------------------------------------------------------------------
+ */
 
 static void gate_reopened(struct drain *d)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a LU's home and its ports say to each other: message handlers, each named after what arrives. Private to lu.c and port.c. */
+/*
+ * What a LU's home and its ports say to each other: message handlers, each named after what
+ * arrives. Private to lu.c and port.c.
+ */
 #ifndef TARGET_PORT_H
 #define TARGET_PORT_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop of each reactor, and the set of them. One turn: events and completed I/O, messages, timers, what was deferred to the
- * end, and then everything that was asked for goes to the kernel with one call, which also waits when nothing is left to do.
+ * The loop of each reactor, and the set of them. One turn: events and completed I/O, messages,
+ * timers, what was deferred to the end, and then everything that was asked for goes to the kernel
+ * with one call, which also waits when nothing is left to do.
  */
 #include <assert.h>
 #include <errno.h>
@@ -56,7 +57,10 @@ static unsigned reactors_n;
 static const struct driver_ops *driver_ops;
 static __thread struct reactor *self;
 
-/* ---- who and when ------------------------------------------------------------------------------------------ */
+/*
+ * ---- who and when
+ * ------------------------------------------------------------------------------------------
+ */
 
 unsigned reactor_count(void)
 {
@@ -133,7 +137,10 @@ uint64_t reactor_turns(const struct reactor *r, bool *asleep)
 	return counter_get(&r->stats.turns);
 }
 
-/* ---- messages, deferred calls, timers, descriptors ----------------------------------------------------------- */
+/*
+ * ---- messages, deferred calls, timers, descriptors
+ * -----------------------------------------------------------
+ */
 
 void reactor_send(struct reactor *to, struct msg *m)
 {
@@ -222,7 +229,10 @@ void rfd_del(struct rfd *f)
 	self->driver->ops->del(self->driver, f);
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------- */
+/*
+ * ---- the loop
+ * -------------------------------------------------------------------------------------------------
+ */
 
 /* How long may it sleep? ns; 0: not at all, -1: until something happens. */
 static int64_t loop_patience(struct reactor *r)
@@ -333,7 +343,10 @@ static void reactor_stop(struct msg *m)
 	self->stopping = true;
 }
 
-/* ---- the set of them -------------------------------------------------------------------------------------------- */
+/*
+ * ---- the set of them
+ * --------------------------------------------------------------------------------------------
+ */
 
 static int reactor_new(unsigned index)
 {
@@ -402,7 +415,8 @@ static void reactors_join(unsigned n)
 }
 
 /*
- * A thread for each, which opens its driver and waits for the word. When one cannot, all end: 0 or -errno with *why.
+ * A thread for each, which opens its driver and waits for the word. When one cannot, all end: 0 or
+ * -errno with *why.
  */
 static int reactors_launch(const char **why)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A reactor: one thread, one event loop. Everything a connection, a session or a lu_port does happens on its own reactor, so
- * none of them has a lock. Crossing reactors is one verb, reactor_send(). The simulation links another
- * implementation of this header.
+ * A reactor: one thread, one event loop. Everything a connection, a session or a lu_port does
+ * happens on its own reactor, so none of them has a lock. Crossing reactors is one verb,
+ * reactor_send(). The simulation links another implementation of this header.
  *
  * Unless a function says otherwise it is called on the reactor's own thread.
  */
@@ -17,7 +17,9 @@
 
 struct reactor;
 
-/* ---- the set of reactors ------------------------------------------------------------------------ */
+/*
+ * ---- the set of reactors ------------------------------------------------------------------------
+ */
 
 enum reactor_driver { DRIVER_AUTO, DRIVER_URING, DRIVER_EPOLL };
 
@@ -29,12 +31,15 @@ struct reactor_options {
 };
 
 /*
- * Makes reactors, their threads and the worker pool, and starts them. Main thread. 0 or -errno, with a log line that says
- * what was wrong.
+ * Makes reactors, their threads and the worker pool, and starts them. Main thread. 0 or -errno,
+ * with a log line that says what was wrong.
  */
 int reactors_start(const struct reactor_options *o);
 
-/* Ends the loops after the turn in hand, joins the threads, frees everything. Main thread; what was not completed is the caller's bug. */
+/*
+ * Ends the loops after the turn in hand, joins the threads, frees everything. Main thread; what was
+ * not completed is the caller's bug.
+ */
 void reactors_stop(void);
 
 unsigned reactor_count(void);			/* any thread */
@@ -46,23 +51,35 @@ const char *reactor_driver_name(void);		/* "io_uring" or "epoll"; any thread, af
 /* Nanoseconds, CLOCK_MONOTONIC, taken once per loop turn. */
 uint64_t reactor_now(void);
 
-/* ---- messages ------------------------------------------------------------------------------------ */
+/*
+ * ---- messages
+ * ------------------------------------------------------------------------------------
+ */
 
 /*
- * Intrusive and preallocated: embed it in what is sent. FIFO per sender and receiver. The handler runs on the receiver and owns the
- * message from then on (it may free it, or send it back).
+ * Intrusive and preallocated: embed it in what is sent. FIFO per sender and receiver. The handler
+ * runs on the receiver and owns the message from then on (it may free it, or send it back).
  */
 struct msg {
 	struct cds_wfcq_node node;
 	void (*fn)(struct msg *m);
 };
 
-/* Any thread. Never fails, never blocks. Wakes the receiver only if it is asleep. To oneself: runs later, in order. */
+/*
+ * Any thread. Never fails, never blocks. Wakes the receiver only if it is asleep. To oneself: runs
+ * later, in order.
+ */
 void reactor_send(struct reactor *to, struct msg *m);
 
-/* ---- end of turn --------------------------------------------------------------------------------- */
+/*
+ * ---- end of turn
+ * ---------------------------------------------------------------------------------
+ */
 
-/* Runs fn once at the end of the current loop turn (before sleeping); adding it again before that changes nothing. Connections flush there. */
+/*
+ * Runs fn once at the end of the current loop turn (before sleeping); adding it again before that
+ * changes nothing. Connections flush there.
+ */
 struct defer {
 	struct defer *next;
 	bool queued;
@@ -71,7 +88,10 @@ struct defer {
 void reactor_defer(struct defer *d);
 void reactor_defer_cancel(struct defer *d);	/* O(n) in what is queued; for teardown */
 
-/* ---- timers -------------------------------------------------------------------------------------- */
+/*
+ * ---- timers
+ * --------------------------------------------------------------------------------------
+ */
 
 struct timer {
 	uint64_t at;			/* ns; private to the reactor */
@@ -82,7 +102,10 @@ void timer_arm(struct timer *t, uint64_t ms_from_now);	/* re-arms when armed. Ze
 void timer_arm_us(struct timer *t, uint64_t us_from_now);
 void timer_cancel(struct timer *t);			/* fine when not armed */
 
-/* ---- sockets and other descriptors: readiness, level triggered ------------------------------------- */
+/*
+ * ---- sockets and other descriptors: readiness, level triggered
+ * -------------------------------------
+ */
 
 enum { FD_READ = 1, FD_WRITE = 2, FD_ERROR = 4 };
 struct rfd {
@@ -94,19 +117,24 @@ struct rfd {
 int rfd_add(struct rfd *f, uint32_t want);	/* 0 or -errno */
 void rfd_want(struct rfd *f, uint32_t want);	/* cheap when nothing changes */
 /*
- * After it returns fn is not called again, even for readiness already collected in this turn; the struct may be
- * freed at once (the driver copes with completions that still arrive) and the caller closes the descriptor itself.
+ * After it returns fn is not called again, even for readiness already collected in this turn; the
+ * struct may be freed at once (the driver copes with completions that still arrive) and the caller
+ * closes the descriptor itself.
  */
 void rfd_del(struct rfd *f);
 
-/* ---- file I/O (the backends' interface) -------------------------------------------------------------- */
+/*
+ * ---- file I/O (the backends' interface)
+ * --------------------------------------------------------------
+ */
 
 enum rio_op { RIO_READ, RIO_WRITE, RIO_FDATASYNC, RIO_FALLOCATE, RIO_FADVISE };
 enum rio_engine { RIO_AUTO, RIO_URING, RIO_AIO, RIO_WORKERS };
 
 /*
- * One request on a descriptor. Submitted on a reactor, done() is called on that same reactor, never from within rio_submit(). Short
- * transfers are continued inside: result is 0 or -errno for the whole length (end of file in a read: the rest is zeroed).
+ * One request on a descriptor. Submitted on a reactor, done() is called on that same reactor, never
+ * from within rio_submit(). Short transfers are continued inside: result is 0 or -errno for the
+ * whole length (end of file in a read: the rest is zeroed).
  */
 struct rio {
 	enum rio_op op;
@@ -126,12 +154,17 @@ struct rio {
 void rio_submit(struct rio *r);
 
 /*
- * Which engine a descriptor's requests will take: RIO_AUTO becomes io_uring where the reactors run on it, else libaio for O_DIRECT, else the workers; libaio asked
- * for buffered files becomes the workers (io_submit would block). *why is set to a static sentence for the log. -ENOTSUP when what was asked for is not to be had. Any thread, after start.
+ * Which engine a descriptor's requests will take: RIO_AUTO becomes io_uring where the reactors run
+ * on it, else libaio for O_DIRECT, else the workers; libaio asked for buffered files becomes the
+ * workers (io_submit would block). *why is set to a static sentence for the log. -ENOTSUP when what
+ * was asked for is not to be had. Any thread, after start.
  */
 int rio_engine(enum rio_engine asked, bool direct, enum rio_engine *got, const char **why);
 
-/* ---- work that may block ----------------------------------------------------------------------------- */
+/*
+ * ---- work that may block
+ * -----------------------------------------------------------------------------
+ */
 
 /* run() on a worker thread, then done() on the reactor that submitted it. */
 struct work {
@@ -143,7 +176,10 @@ struct work {
 };
 void work_submit(struct work *w);
 
-/* ---- what is seen ---------------------------------------------------------------------------------- */
+/*
+ * ---- what is seen
+ * ----------------------------------------------------------------------------------
+ */
 
 struct reactor_stats {
 	uint64_t turns, sleeps, messages, rios, cpu_ns;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the target says: PDUs built into transmit descriptors. Sequence numbers and digests are stamped when they are sent. */
+/*
+ * What the target says: PDUs built into transmit descriptors. Sequence numbers and digests are
+ * stamped when they are sent.
+ */
 #include <string.h>
 
 #include "target/conn.h"
@@ -33,7 +36,10 @@ static void reply_status(struct task *t, uint32_t datasn)
 	h->residual = be32_of(res);
 	h->expdatasn = be32_of(datasn);
 	if (t->cmd.status == SAM_CHECK_CONDITION) {
-		/* Sense goes behind a two-byte length (11.4.7.2); the buffer is page sized, so it always fits. */
+		/*
+		 * Sense goes behind a two-byte length (11.4.7.2); the buffer is page sized, so it
+		 * always fits.
+		 */
 		bool desc = t->gate && t->gate->port->value->v.modes.d_sense;
 		struct buf *b = buf_get(SENSE_MAX + 2);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests of the full feature phase: a table from opcode to what happens at the header and what happens when its data has come. */
+/*
+ * Requests of the full feature phase: a table from opcode to what happens at the header and what
+ * happens when its data has come.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,9 +27,15 @@ static void begin_buffered(struct conn *c)
 	c->rx.room = c->rx.len;
 }
 
-/* ---- SCSI Command (11.3) ------------------------------------------------------------------------------ */
+/*
+ * ---- SCSI Command (11.3)
+ * ------------------------------------------------------------------------------
+ */
 
-/* The 8-byte LUN (SAM-5 4.7): peripheral device or flat space addressing; LUN_MAX + 1 for anything else. */
+/*
+ * The 8-byte LUN (SAM-5 4.7): peripheral device or flat space addressing; LUN_MAX + 1 for anything
+ * else.
+ */
 static uint16_t lun_of(const uint8_t l[8])
 {
 	uint16_t lun = (uint16_t)((l[0] & 0x3f) << 8 | l[1]);
@@ -60,7 +69,10 @@ static bool take_ahs(struct conn *c, struct task *t)
 	return true;
 }
 
-/* How many commands one session may have on one LU: never the whole window, so that a hung LU leaves room for others. */
+/*
+ * How many commands one session may have on one LU: never the whole window, so that a hung LU
+ * leaves room for others.
+ */
 static unsigned lun_share(const struct session *s)
 {
 	unsigned n = daemon_state.cfg->limits.lun_commands;
@@ -82,7 +94,9 @@ static void plan_data_out(struct conn *c, struct task *t)
 	t->out.unsol_end = first;
 	if ((c->rx.len && (!p->immediate_data || !t->cmd.dir_out)) || c->rx.len > first ||
 	    (t->out.unsol_open && p->initial_r2t)) {
-		/* More than was negotiated: it is received, thrown away, and the command says so. */
+		/*
+		 * More than was negotiated: it is received, thrown away, and the command says so.
+		 */
 		t->out.bad = true;
 		t->fault = sense_of(SENSE_UNEXPECTED_UNSOLICITED);
 		return;
@@ -176,7 +190,10 @@ static void cmd_end(struct conn *c, bool data_ok)
 	}
 }
 
-/* ---- the others --------------------------------------------------------------------------------------- */
+/*
+ * ---- the others
+ * ---------------------------------------------------------------------------------------
+ */
 
 static void nop_out(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
 {
@@ -357,7 +374,10 @@ void request_end(struct conn *c, bool data_ok)
 		return;
 	if (!data_ok) {
 		conn_reject(c, REJECT_DATA_DIGEST);
-		/* A request without its data cannot be served; a command and its Data-Out end in sense data. */
+		/*
+		 * A request without its data cannot be served; a command and its Data-Out end in
+		 * sense data.
+		 */
 		if (op != OP_SCSI_CMD && op != OP_DATA_OUT)
 			return;
 	}

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* File I/O: which engine, and what is the same in all of them: short transfers, end of file, interrupted calls. */
+/*
+ * File I/O: which engine, and what is the same in all of them: short transfers, end of file,
+ * interrupted calls.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +16,8 @@
 enum { PRIV_RETRIES };	/* rio.priv[0]: how often the kernel said EAGAIN, in a row. The others are the engines' */
 
 /*
- * A direct read that stopped inside the last block of a file cannot be continued: the rest of it begins at an unaligned
- * offset, and the kernel says EINVAL instead of 0.
+ * A direct read that stopped inside the last block of a file cannot be continued: the rest of it
+ * begins at an unaligned offset, and the kernel says EINVAL instead of 0.
  */
 static bool rio_past_end(const struct rio *r)
 {
@@ -109,7 +112,10 @@ static int64_t rio_call(struct rio *r)
 void rio_block(struct rio *r)
 {
 	while (!rio_step(r, rio_call(r))) {
-		/* Out of some resource of the kernel's: wait here, it is what workers are for; but not for ever. */
+		/*
+		 * Out of some resource of the kernel's: wait here, it is what workers are for; but
+		 * not for ever.
+		 */
 		if (r->priv[PRIV_RETRIES] > 1000)
 			r->priv[PRIV_RETRIES] = UINT64_MAX;
 		else if (r->priv[PRIV_RETRIES])

@@ -31,7 +31,10 @@ struct session *session_new(struct conn *c, const struct login *l, struct node *
 		free(s);
 		return NULL;
 	}
-	/* The nexus keeps the registry's entry: it outlives the session as long as I/O of it is in the backend. */
+	/*
+	 * The nexus keeps the registry's entry: it outlives the session as long as I/O of it is in
+	 * the backend.
+	 */
 	s->nexus->entry = e;
 	s->node = node;
 	s->conn = c;
@@ -104,7 +107,10 @@ void session_free(struct session *s, const char *why)
 	free(s);
 }
 
-/* ---- tasks ------------------------------------------------------------------------------------------- */
+/*
+ * ---- tasks
+ * -------------------------------------------------------------------------------------------
+ */
 
 struct task *session_find_task(struct session *s, uint32_t itt)
 {
@@ -146,7 +152,10 @@ void session_del_task(struct session *s, struct task *t)
 		t->gate->ntasks--;
 }
 
-/* ---- gates ------------------------------------------------------------------------------------------- */
+/*
+ * ---- gates
+ * -------------------------------------------------------------------------------------------
+ */
 
 struct lun_gate *session_gate_peek(struct session *s, uint16_t lun)
 {
@@ -174,7 +183,10 @@ struct lun_gate *session_gate(struct session *s, uint16_t lun)
 	return g;
 }
 
-/* ---- CmdSN ------------------------------------------------------------------------------------------- */
+/*
+ * ---- CmdSN
+ * -------------------------------------------------------------------------------------------
+ */
 
 void session_window_update(struct session *s)
 {

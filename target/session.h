@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A session: an I_T nexus while it is logged in (RFC 7143 4.4.1), with its CmdSN window, its tasks and its gates. It lives on one
- * reactor, and so do all its connections.
+ * A session: an I_T nexus while it is logged in (RFC 7143 4.4.1), with its CmdSN window, its tasks
+ * and its gates. It lives on one reactor, and so do all its connections.
  */
 #ifndef TARGET_SESSION_H
 #define TARGET_SESSION_H
@@ -67,8 +67,9 @@ struct session {
 };
 
 /*
- * Makes a session for a login that succeeded, on this reactor. NULL with a login status when it cannot be (limits). Reinstatement (RFC 7143
- * 6.3.5): the caller has ended the older session of the same nexus before.
+ * Makes a session for a login that succeeded, on this reactor. NULL with a login status when it
+ * cannot be (limits). Reinstatement (RFC 7143 6.3.5): the caller has ended the older session of the
+ * same nexus before.
  */
 struct session *session_new(struct conn *c, const struct login *l, struct node *node, struct registry_entry *e);
 /* Ends it: tasks aborted, gates orphaned, memory freed; the connection is the caller's. */
@@ -104,7 +105,10 @@ struct early {
 void session_early(struct session *s, uint32_t cmdsn, const void *hdr, struct task *t, struct buf *buf, uint32_t len);
 /* The next request whose turn has come (its number is taken), or NULL. The caller frees it. */
 struct early *session_early_next(struct session *s);
-/* ABORT TASK for a command not yet received (RFC 7143 11.5.1): its number counts as received. False when outside the window. */
+/*
+ * ABORT TASK for a command not yet received (RFC 7143 11.5.1): its number counts as received. False
+ * when outside the window.
+ */
 bool session_skip_cmdsn(struct session *s, uint32_t cmdsn);
 
 /* Task management (tmf.c). */

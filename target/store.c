@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One file per LU: a header page and two slots, written alternately in place, so that a full file system cannot stop a change. A slot:
+ * One file per LU: a header page and two slots, written alternately in place, so that a full file
+ * system cannot stop a change. A slot:
  *
  *	magic "HFSLOT1\n" | sequence (8) | length (4) | CRC32C (4) | flags (1) | modes (1) | boot id (36) | PR image | zeroes
  *
- * The newer slot with a right checksum counts. A torn newer slot was never acknowledged, and the older one counts. What
- * was acknowledged and cannot be read any more is not replaced by something older in silence: the slot that was complete is remembered by
- * the commit record in the header of the *other* slot's successor (`acked`), so a damaged acknowledged slot is told from a torn one.
+ * The newer slot with a right checksum counts. A torn newer slot was never acknowledged, and the
+ * older one counts. What was acknowledged and cannot be read any more is not replaced by something
+ * older in silence: the slot that was complete is remembered by the commit record in the header of
+ * the *other* slot's successor (`acked`), so a damaged acknowledged slot is told from a torn one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +55,10 @@ static uint32_t crc_of(const uint8_t *p, size_t n)
 	return crc32_iscsi((unsigned char *)(uintptr_t)p, (int)n, 0xffffffffu);
 }
 
-/* Slot layout, after the magic: sequence @8, length of payload @16, CRC @20, flags @24, modes @25, boot id @26, PR image @64. */
+/*
+ * Slot layout, after the magic: sequence @8, length of payload @16, CRC @20, flags @24, modes @25,
+ * boot id @26, PR image @64.
+ */
 static size_t slot_put(struct store *s, const struct store_image *img, uint64_t seq)
 {
 	size_t n = pr_image_put(img->pr, s->buf + SLOT_HEADER, s->slot_size - SLOT_HEADER), whole;
@@ -142,7 +147,10 @@ static int sync_dir(const char *dir)
 	return err;
 }
 
-/* A new store: written whole under another name, then renamed, so that a half-made one is never seen. */
+/*
+ * A new store: written whole under another name, then renamed, so that a half-made one is never
+ * seen.
+ */
 static int store_create(struct store *s, const char *dir)
 {
 	char tmp[4096];
@@ -210,7 +218,8 @@ static int store_load(struct store *s, bool standard, struct store_image *img)
 int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct store **out, struct store_image *img,
 	       char *err, size_t errlen)
 {
-	struct store *s = calloc(1, sizeof(*s) + strlen(dir) + 64);
+	size_t path_len = strlen(dir) + 64;
+	struct store *s = calloc(1, sizeof(*s) + path_len);
 	char hex[33];
 	int e = -ENOMEM;
 
@@ -221,14 +230,17 @@ int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct st
 		goto fail;
 	s->fd = -1;
 	boot_id_get(s->boot);
-	sprintf(s->path, "%s/lu-%s.state", dir, hex);
+	snprintf(s->path, path_len, "%s/lu-%s.state", dir, hex);
 	s->slot_size = (SLOT_HEADER + pr_image_max() + PAGE - 1) & ~(size_t)(PAGE - 1);
 	s->buf = aligned_alloc(PAGE, s->slot_size);
 	s->commit = aligned_alloc(PAGE, PAGE);
 	s->pr = malloc(pr_state_max());
 	if (!s->buf || !s->commit || !s->pr)
 		goto fail;
-	/* O_DSYNC: a change is answered when it is on stable storage. O_DIRECT where the file system has it. */
+	/*
+	 * O_DSYNC: a change is answered when it is on stable storage. O_DIRECT where the file
+	 * system has it.
+	 */
 	s->fd = open(s->path, O_RDWR | O_DSYNC | O_DIRECT | O_CLOEXEC);
 	if (s->fd < 0 && errno == EINVAL)
 		s->fd = open(s->path, O_RDWR | O_DSYNC | O_CLOEXEC);

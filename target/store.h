@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The durable part of a LU (saved mode values, persistent reservations): a small versioned asynchronous store. On one host it is a preallocated file with
- * two slots written alternately in place; behind this interface a shared store can come later.
+ * The durable part of a LU (saved mode values, persistent reservations): a small versioned
+ * asynchronous store. On one host it is a preallocated file with two slots written alternately in
+ * place; behind this interface a shared store can come later.
  */
 #ifndef TARGET_STORE_H
 #define TARGET_STORE_H
@@ -19,18 +20,19 @@ struct store_image {
 };
 
 /*
- * Opens or creates a LU's store under dir. On success *img is what was last acknowledged (pr points into memory of the
- * store, valid until close). With `standard` a boot id other than the one written with it counts as a loss of power
- * (pr_power_on()); else everything is kept. -EBADMSG: an acknowledged image is damaged; the LU must refuse I/O until the
- * administrator has chosen. err gets a sentence. Main thread.
+ * Opens or creates a LU's store under dir. On success *img is what was last acknowledged (pr points
+ * into memory of the store, valid until close). With `standard` a boot id other than the one
+ * written with it counts as a loss of power (pr_power_on()); else everything is kept. -EBADMSG: an
+ * acknowledged image is damaged; the LU must refuse I/O until the administrator has chosen. err
+ * gets a sentence. Main thread.
  */
 int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct store **out, struct store_image *img,
 	       char *err, size_t errlen);
 void store_close(struct store *s);
 
 /*
- * Writes a new image; done(s, arg, 0 or -errno) is called on the calling reactor when it is on stable storage. One at a time. img need only live
- * for the call.
+ * Writes a new image; done(s, arg, 0 or -errno) is called on the calling reactor when it is on
+ * stable storage. One at a time. img need only live for the call.
  */
 void store_put(struct store *s, const struct store_image *img, void (*done)(void *arg, int err), void *arg);
 

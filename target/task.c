@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tasks: their life from delivery to the response, carrying out what the step function says, and the task set of a gate. */
+/*
+ * Tasks: their life from delivery to the response, carrying out what the step function says, and
+ * the task set of a gate.
+ */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +66,10 @@ void task_put(struct task *t)
 	pool.n++;
 }
 
-/* ---- the task set (SAM-5 8.6, TST=001b) --------------------------------------------------------------- */
+/*
+ * ---- the task set (SAM-5 8.6, TST=001b)
+ * ---------------------------------------------------------------
+ */
 
 static bool may_enable(const struct lun_gate *g, const struct task *t)
 {
@@ -151,7 +157,10 @@ void task_deliver(struct task *t)
 		cds_list_add_tail(&t->wait, &g->dormant);
 }
 
-/* ---- carrying out -------------------------------------------------------------------------------------- */
+/*
+ * ---- carrying out
+ * --------------------------------------------------------------------------------------
+ */
 
 static bool need_buf(struct buf **b, uint8_t **p, uint32_t n)
 {
@@ -300,7 +309,10 @@ void task_data(struct task *t)
 		xfer_ask(t);
 }
 
-/* ---- the end -------------------------------------------------------------------------------------------- */
+/*
+ * ---- the end
+ * --------------------------------------------------------------------------------------------
+ */
 
 /* Everything a task holds except its memory; the session's reference is the caller's to drop. */
 static void task_detach(struct task *t)

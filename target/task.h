@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A task: one SCSI command from its PDU to its last response byte. Its memory and buffers belong to the reactor, not to the session, because I/O in
- * the backend outlives connection and session: an aborted or orphaned task is marked dead and freed when its I/O has ended.
+ * A task: one SCSI command from its PDU to its last response byte. Its memory and buffers belong to
+ * the reactor, not to the session, because I/O in the backend outlives connection and session: an
+ * aborted or orphaned task is marked dead and freed when its I/O has ended.
  */
 #ifndef TARGET_TASK_H
 #define TARGET_TASK_H
@@ -71,8 +72,9 @@ struct task {
 };
 
 /*
- * References: the session's (from task_new to task_complete or task_abort), one per transmit descriptor, one while a unit is in the backend, one while a hold or a
- * change is on its way, one while data is being received. The last one frees it; this reactor only.
+ * References: the session's (from task_new to task_complete or task_abort), one per transmit
+ * descriptor, one while a unit is in the backend, one while a hold or a change is on its way, one
+ * while data is being received. The last one frees it; this reactor only.
  */
 struct task *task_new(void);
 void task_get(struct task *t);
@@ -88,8 +90,9 @@ void task_data(struct task *t);
 void task_complete(struct task *t);
 
 /*
- * Aborts: no response of its own from now on, except TASK ABORTED where `tell` says so. A unit in the backend ends by itself first (drain to learn
- * when), and the task occupies its place until then.
+ * Aborts: no response of its own from now on, except TASK ABORTED where `tell` says so. A unit in
+ * the backend ends by itself first (drain to learn when), and the task occupies its place until
+ * then.
  */
 void task_abort(struct task *t, bool tell);
 /* Its session ends: like an abort, and the task forgets the session at once. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Task management (RFC 7143 4.2.4, 11.5; SAM-5 7). All of it is: abort what is not in the backend, wait for what is, answer. The waiting is a drain
- * (one nexus) or a change of the LU's value with its publish (everyone).
+ * Task management (RFC 7143 4.2.4, 11.5; SAM-5 7). All of it is: abort what is not in the backend,
+ * wait for what is, answer. The waiting is a drain (one nexus) or a change of the LU's value with
+ * its publish (everyone).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -75,8 +76,9 @@ static void tmf_answer(struct tmf *m)
 		return;
 	if (m->session) {
 		/*
-		 * Where the initiator did not ask for FastAbort it still owes the data of its open R2Ts; the answer waits for it, but not for
-		 * long: the tags are dead, late data is consumed and cannot be taken for anything else.
+		 * Where the initiator did not ask for FastAbort it still owes the data of its open
+		 * R2Ts; the answer waits for it, but not for long: the tags are dead, late data is
+		 * consumed and cannot be taken for anything else.
 		 */
 		if (m->session->dead_tags && m->session->params.task_reporting != 2 && m->tags.fn && m->function < TMF_LU_RESET) {
 			timer_arm(&m->tags, TAGS_WAIT_MS);
@@ -150,7 +152,10 @@ static struct tmf *tmf_new(struct session *s, const struct bhs_tmf_req *h, unsig
 	return m;
 }
 
-/* ---- one nexus ---------------------------------------------------------------------------------------- */
+/*
+ * ---- one nexus
+ * ----------------------------------------------------------------------------------------
+ */
 
 static void abort_task(struct conn *c, const struct bhs_tmf_req *h)
 {
@@ -207,7 +212,10 @@ static void abort_set(struct conn *c, const struct bhs_tmf_req *h, struct lun_ga
 	drain_start(g->port, &m->drain);
 }
 
-/* ---- everyone ----------------------------------------------------------------------------------------- */
+/*
+ * ---- everyone
+ * -----------------------------------------------------------------------------------------
+ */
 
 static void reset_done(struct lu_change *ch)
 {

@@ -23,8 +23,8 @@ static struct {
 } dog;
 
 /*
- * A tick counts for no more than twice its length: when the whole process was stopped (SIGSTOP, a suspended machine), the clock went
- * on and nobody turned, and that is no stall.
+ * A tick counts for no more than twice its length: when the whole process was stopped (SIGSTOP, a
+ * suspended machine), the clock went on and nobody turned, and that is no stall.
  */
 static void dog_tick(uint64_t passed_ms, unsigned tick_ms)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads for what may block. Two pools: one for file I/O, one for other work, so that a disk that hangs cannot keep
- * reservations from being stored. And within the first no descriptor gets more than its share of threads, so that it cannot
- * keep other disks from being read: each reactor sorts its requests into lanes by descriptor, and a lane has few at a time.
+ * Threads for what may block. Two pools: one for file I/O, one for other work, so that a disk that
+ * hangs cannot keep reservations from being stored. And within the first no descriptor gets more
+ * than its share of threads, so that it cannot keep other disks from being read: each reactor sorts
+ * its requests into lanes by descriptor, and a lane has few at a time.
  */
 #include <assert.h>
 #include <errno.h>
@@ -121,7 +122,10 @@ unsigned workers_count(void)
 	return pool_io.count + pool_work.count;
 }
 
-/* ---- work ------------------------------------------------------------------------------------------------- */
+/*
+ * ---- work
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static struct work *work_of(struct msg *m)
 {
@@ -152,7 +156,10 @@ void work_submit(struct work *w)
 	jobs_put(&pool_work.jobs, &w->msg);
 }
 
-/* ---- file I/O ---------------------------------------------------------------------------------------------- */
+/*
+ * ---- file I/O
+ * ----------------------------------------------------------------------------------------------
+ */
 
 static struct rio *rio_of(struct msg *m)
 {

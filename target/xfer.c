@@ -6,8 +6,8 @@
 #include "target/xfer.h"
 
 /*
- * Target transfer tags: slot number and generation. A tag of a dead task stays occupied until its last Data-Out (F) came, so
- * that late data finds a dead slot, never another command.
+ * Target transfer tags: slot number and generation. A tag of a dead task stays occupied until its
+ * last Data-Out (F) came, so that late data finds a dead slot, never another command.
  */
 static struct r2t *r2t_get(struct session *s)
 {
@@ -164,7 +164,9 @@ void xfer_data_end(struct conn *c, bool data_ok)
 	if (!t || t->dead)
 		return;
 	if (!data_ok) {
-		/* RFC 7143 7.8: at ErrorRecoveryLevel 0 the task ends, after all its data has come. */
+		/*
+		 * RFC 7143 7.8: at ErrorRecoveryLevel 0 the task ends, after all its data has come.
+		 */
 		t->out.bad = true;
 		t->fault = sense_of(SENSE_PROTOCOL_CRC);
 	}

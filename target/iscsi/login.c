@@ -189,14 +189,14 @@ static bool declare(struct step *s, const struct key *k, const struct pair *p)
 				    "InitiatorName is not an iSCSI name");
 		same = !strcmp(name, l->initiator);
 		if (!again && !l->identified)
-			strcpy(l->initiator, name);
+			memcpy(l->initiator, name, strlen(name) + 1);
 		break;
 	case KEY_TARGET_NAME:
 		if (!name_normalize(p->value, name))
 			return fail(l, LOGIN_ST_NOT_FOUND, "TargetName is not an iSCSI name");
 		same = !strcmp(name, l->target);
 		if (!again && !l->identified)
-			strcpy(l->target, name);
+			memcpy(l->target, name, strlen(name) + 1);
 		break;
 	case KEY_SESSION_TYPE:
 		discovery = !strcmp(p->value, "Discovery");

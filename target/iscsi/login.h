@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Login, text negotiation and discovery (RFC 7143 sections 6, 12, 13) as pure state machines: a request PDU in, a response PDU and
- * what to do next out. One instance belongs to one connection; no sockets, no clock, no allocation.
+ * Login, text negotiation and discovery (RFC 7143 sections 6, 12, 13) as pure state machines: a
+ * request PDU in, a response PDU and what to do next out. One instance belongs to one connection;
+ * no sockets, no clock, no allocation.
  */
 #ifndef TARGET_ISCSI_LOGIN_H
 #define TARGET_ISCSI_LOGIN_H
@@ -68,7 +69,10 @@ struct login_target {
 	unsigned nportals;
 };
 
-/* The world a login happens in: read only while the call lasts, so configuration can change between calls. */
+/*
+ * The world a login happens in: read only while the call lasts, so configuration can change between
+ * calls.
+ */
 struct login_env {
 	const struct login_target *targets;
 	unsigned ntargets;
@@ -79,7 +83,10 @@ struct login_env {
 	void (*random)(void *buf, size_t len);	/* cryptographic randomness */
 };
 
-/* Status class and detail of a login response as one number (RFC 7143 11.13.5). Redirection (class 1) is never used. */
+/*
+ * Status class and detail of a login response as one number (RFC 7143 11.13.5). Redirection (class
+ * 1) is never used.
+ */
 enum login_status {
 	LOGIN_ST_OK = 0x0000,
 	LOGIN_ST_INITIATOR_ERROR = 0x0200, LOGIN_ST_AUTH_FAILED = 0x0201, LOGIN_ST_NOT_AUTHORIZED = 0x0202,
@@ -133,18 +140,26 @@ struct login {
 void login_init(struct login *l);
 
 /*
- * One login request PDU (header and its data segment, len bytes) in. *rsp is filled but for StatSN, ExpCmdSN, MaxCmdSN and TSIH (the caller's, when
- * phase is LOGIN_DONE or the session is known); *text / *text_len give the data segment to send, valid until the next call. After LOGIN_FAILED the response is sent
- * and the connection closed. Anything a peer may send is answered; RFC 7143 6.3, 11.12, 11.13.
+ * One login request PDU (header and its data segment, len bytes) in. *rsp is filled but for StatSN,
+ * ExpCmdSN, MaxCmdSN and TSIH (the caller's, when phase is LOGIN_DONE or the session is known);
+ * *text / *text_len give the data segment to send, valid until the next call. After LOGIN_FAILED
+ * the response is sent and the connection closed. Anything a peer may send is answered; RFC 7143
+ * 6.3, 11.12, 11.13.
  */
 enum login_phase login_request(struct login *l, const struct login_env *env, const struct bhs_login_req *req,
 			       const void *data, uint32_t len, struct bhs_login_rsp *rsp, const char **text, uint32_t *text_len);
 
-/* Makes a refusal for reasons the machine cannot know (busy, session limit, no such TSIH): fills rsp with class and detail. */
+/*
+ * Makes a refusal for reasons the machine cannot know (busy, session limit, no such TSIH): fills
+ * rsp with class and detail.
+ */
 void login_refuse(struct login *l, const struct bhs_login_req *req, uint8_t status_class, uint8_t status_detail,
 		  const char *why, struct bhs_login_rsp *rsp);
 
-/* Text requests of the full feature phase: SendTargets and the keys that may change there (RFC 7143 11.10, Appendix C). */
+/*
+ * Text requests of the full feature phase: SendTargets and the keys that may change there (RFC 7143
+ * 11.10, Appendix C).
+ */
 struct text {
 	uint32_t itt, ttt;			/* of the exchange in progress; ttt ISCSI_TAG_NONE: none */
 	uint32_t in_len, out_len, out_pos;
@@ -163,8 +178,10 @@ enum text_next { TEXT_ANSWER, TEXT_REJECT };
 void text_init(struct text *t, char *out, uint32_t out_cap);
 
 /*
- * One text request in; *rsp is filled but for the sequence numbers. max_data: bytes of text one response PDU may have. discovery and target say what
- * session it is (SendTargets=All only in discovery sessions; in a normal one it names just its own target). TEXT_REJECT: *reason is an enum iscsi_reject.
+ * One text request in; *rsp is filled but for the sequence numbers. max_data: bytes of text one
+ * response PDU may have. discovery and target say what session it is (SendTargets=All only in
+ * discovery sessions; in a normal one it names just its own target). TEXT_REJECT: *reason is an
+ * enum iscsi_reject.
  */
 enum text_next text_request(struct text *t, const struct login_env *env, bool discovery, const char *initiator, const char *target,
 			    struct iscsi_params *params, const struct bhs_text_req *req, const void *data, uint32_t len,

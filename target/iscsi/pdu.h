@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* iSCSI PDUs on the wire (RFC 7143 section 11). Only layout and names; nothing here has behaviour. */
+/*
+ * iSCSI PDUs on the wire (RFC 7143 section 11). Only layout and names; nothing here has behaviour.
+ */
 #ifndef TARGET_ISCSI_PDU_H
 #define TARGET_ISCSI_PDU_H
 
