@@ -15,6 +15,7 @@ passed=0 failed=0 skipped=0 bad=
 parts() {
 	cat <<END
 lint 120 tests/lint/run.sh
+install 120 tests/install/run.sh $B
 units 600 tests/unit/run.sh $B
 fuzz 300 tests/fuzz/run.sh $B-asan
 asan 900 tests/unit/run.sh $B-asan
