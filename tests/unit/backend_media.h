@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct medium {
@@ -62,7 +63,7 @@ static inline void medium_make(struct medium *m)
 
 	m->why[0] = 0;
 	if (!m->make) {
-		snprintf(m->path, sizeof(m->path), "/dev/shm/holdfast-%d", (int)getpid());
+		snprintf(m->path, sizeof(m->path), "/dev/shm/%s", strrchr(media_top, '/') + 1);
 		if (mkdir(m->path, 0700))
 			snprintf(m->why, sizeof(m->why), "no /dev/shm");
 		return;
@@ -83,8 +84,17 @@ static inline void medium_make(struct medium *m)
 		snprintf(m->why, sizeof(m->why), "could not be made");
 }
 
+static inline void media_remove(void);
+
+/*
+ * Makes them, and leaves a process behind that removes them when this one ends, however it does.
+ * Before there are threads.
+ */
 static inline void media_make(void)
 {
+	int status = 0;
+	pid_t pid;
+
 	const char *tmp = getenv("TMPDIR");
 
 	snprintf(media_top, sizeof(media_top), "%s/holdfast-XXXXXX",
@@ -93,6 +103,17 @@ static inline void media_make(void)
 		abort();
 	for (unsigned i = 0; i < MEDIA; i++)
 		medium_make(&media[i]);
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		abort();
+	if (!pid)
+		return;
+	waitpid(pid, &status, 0);
+	media_remove();
+	if (WIFSIGNALED(status))
+		fprintf(stderr, "ended by signal %d\n", WTERMSIG(status));
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
 static inline void media_remove(void)
@@ -107,8 +128,8 @@ static inline void media_remove(void)
 		if (system(cmd))
 			fprintf(stderr, "left behind: %s\n", media[i].path);
 	}
-	snprintf(cmd, sizeof(cmd), "rm -rf --one-file-system %s /dev/shm/holdfast-%d", media_top,
-		 (int)getpid());
+	snprintf(cmd, sizeof(cmd), "rm -rf --one-file-system %s /dev/shm/%s", media_top,
+		 strrchr(media_top, '/') + 1);
 	if (system(cmd))
 		fprintf(stderr, "left behind: %s\n", media_top);
 }

@@ -80,7 +80,7 @@ static void test_create_sparse(void)
 	CU_ASSERT(st.st_blocks * 512 < MIB);
 	CU_ASSERT_EQUAL(st.st_mode & 0777, 0600);
 	CU_ASSERT_EQUAL(backend_caps(be)->size, 64 * MIB);
-	CU_ASSERT(strstr(be->about, "engine="));
+	CU_ASSERT_PTR_NOT_NULL(strstr(be->about, "engine="));
 	backend_close(be);
 	/* As found, and with the same size. */
 	be = open_as(&o, 0, NULL);
@@ -543,6 +543,5 @@ int main(int argc, char **argv)
 	snprintf(dir, sizeof(dir), "%s", media_top);
 	r = suite_run("backend_file", tests, sizeof(tests) / sizeof(tests[0]),
 		      argc > 1 && !strcmp(argv[1], "epoll") ? DRIVER_EPOLL : DRIVER_AUTO);
-	media_remove();
 	return r;
 }
