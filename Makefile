@@ -26,12 +26,15 @@ UNIT := $(sort $(wildcard tests/unit/test_*.c))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH := $(sort $(wildcard tests/bench/*.c))
 TOOLS := $(sort $(wildcard tests/tools/*.c))
+DAEMON_TESTS := $(sort $(wildcard tests/daemon/test_*.c))
+DAEMON_LIB := $(filter-out $(DAEMON_TESTS),$(sort $(wildcard tests/daemon/*.c)))
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT))
 FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ))
 BENCH_BIN := $(patsubst %.c,$(B)/%,$(BENCH))
 TOOLS_BIN := $(patsubst %.c,$(B)/%,$(TOOLS))
+DAEMON_BIN := $(patsubst %.c,$(B)/%,$(DAEMON_TESTS))
 
 all: $(B)/holdfastd $(B)/holdfast
 
@@ -65,6 +68,10 @@ $(TOOLS_BIN): $(B)/%: $(B)/obj/%.o
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -liscsi $(PKG_LIBS)
+$(DAEMON_BIN): $(B)/%: $(B)/obj/%.o $(call obj,$(DAEMON_LIB))
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lcunit -lisal
 
 # libFuzzer is clang's. Its object files are apart, so that one build directory serves both compilers.
 $(FUZZ_BIN): $(B)/%: %.c $(LIBS)
@@ -76,6 +83,7 @@ units: $(UNIT_BIN)
 fuzzers: $(FUZZ_BIN)
 bench-tools: $(BENCH_BIN)
 tools: $(TOOLS_BIN)
+daemon-tests: $(DAEMON_BIN)
 
 # ---- two commands on a fresh machine ----------------------------------------------------------------
 deps:
@@ -93,15 +101,15 @@ check: deps
 	@$(MAKE) --no-print-directory check-build
 	@B=$(B) tests/check.sh $(PART)
 
-check-build: all units bench-tools tools
-	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools
-	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools
+check-build: all units bench-tools tools daemon-tests
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools daemon-tests
+	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools daemon-tests
 
 asan:
-	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools daemon-tests
 	@B=$(B) tests/check.sh asan fuzz daemon-asan
 tsan:
-	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools
+	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools daemon-tests
 	@B=$(B) tests/check.sh tsan race daemon-tsan
 
 # make fuzz T=60: each fuzzer for so many seconds
@@ -141,6 +149,6 @@ install: all man
 clean:
 	rm -rf $(B) $(B)-asan $(B)-tsan $(B)-cover
 
-.PHONY: all units fuzzers bench-tools tools deps run check check-build asan tsan fuzz cover bench cluster man install clean
+.PHONY: all units fuzzers bench-tools tools daemon-tests deps run check check-build asan tsan fuzz cover bench cluster man install clean
 .SECONDARY:
 -include $(shell test -d $(B)/obj && find $(B)/obj -name '*.d')
