@@ -252,7 +252,8 @@ static void contract_extents(struct backend *be)
 		for (unsigned i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
 			unsigned long long off = want[i].off;
 
-			check(!suite_io_answer(be, IO_EXTENT, 0, off, ALL - off, NULL, &a), "extent");
+			check(!suite_io_answer(be, IO_EXTENT, 0, off, ALL - off, NULL, &a),
+			      "extent");
 			check(a.extent.mapped == want[i].mapped, "at %llu %smapped", off,
 			      a.extent.mapped ? "" : "not ");
 			/* It need not tell all of a run, but not more. */
