@@ -8,6 +8,7 @@
 #include "pr/pr.h"
 #include "target/log.h"
 #include "target/lu.h"
+#include "target/mutate.h"
 #include "target/port.h"
 #include "target/store.h"
 
@@ -220,6 +221,8 @@ void lu_publish_acked(struct msg *m)
 	struct lu_port *p = caa_container_of(m, struct lu_port, note.msg);
 	struct lu *lu = p->lu;
 
+	if (MUTATION(MUT_EARLY_ANSWER) && p->reactor != lu->home)
+		return;
 	assert(lu->acks > 0);
 	if (--lu->acks == 0)
 		publish_done(lu);
@@ -232,7 +235,8 @@ static void publish(struct lu *lu)
 
 		if (!lu->subscribed[i])
 			continue;
-		lu->acks++;
+		if (!MUTATION(MUT_EARLY_ANSWER) || p->reactor == lu->home)
+			lu->acks++;
 		p->note.value = lu_ref_get(lu->next);
 		p->note.fx = &lu->fx;
 		p->note.rq = &cds_list_first_entry(&lu->changes, struct lu_change, link)->rq;
@@ -280,7 +284,7 @@ static void change_eval(struct lu *lu, struct lu_change *c)
 		change_answer(lu, SAM_BUSY, sense_of(SENSE_NONE));
 		return;
 	}
-	if (fx->persist && lu->store) {
+	if (fx->persist && lu->store && !MUTATION(MUT_NO_PERSIST)) {
 		struct store_image img = { .saved = next.saved, .has_modes = true, .pr = lu->next->v.pr };
 
 		store_put(lu->store, &img, persisted, lu);
@@ -360,7 +364,8 @@ static void holds_next(struct lu *lu)
 			continue;
 		h->active = true;
 		for (unsigned i = 0; i < reactor_count(); i++)
-			if (lu->subscribed[i])
+			if (lu->subscribed[i] &&
+			    (!MUTATION(MUT_HOLD_LOCAL) || &lu->ports[i] == h->port))
 				lu_hold_tell(h, &lu->ports[i], false);
 	}
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "target/log.h"
+#include "target/mutate.h"
 #include "target/port.h"
 #include "target/session.h"
 #include "target/task.h"
@@ -86,7 +87,8 @@ static bool drain_covers(const struct drain *d, const struct task *t)
 {
 	if (d->kind == DRAIN_RANGE)
 		return t->first_seq <= d->seq && overlaps(t, d->off, d->len);
-	if (!t->pending || !io_changes_medium(t->io.op) || t->seq > d->seq)
+	if (!t->pending || !io_changes_medium(t->io.op) || t->seq > d->seq ||
+	    (MUTATION(MUT_NO_ORPHANS) && !t->session))
 		return false;
 	switch (d->kind) {
 	case DRAIN_MARKED:
@@ -215,7 +217,10 @@ void lu_port_publish(struct msg *m)
 	lu_ref_put(old);
 	p->note.drain.kind = DRAIN_MARKED;
 	p->note.drain.done = publish_drained;
-	drain_start(p, &p->note.drain);
+	if (MUTATION(MUT_NO_DRAIN))
+		publish_drained(&p->note.drain);
+	else
+		drain_start(p, &p->note.drain);
 }
 
 /*
@@ -306,7 +311,8 @@ void lu_port_submit(struct task *t)
 	struct buf *b = sio->area == AREA_IN ? t->bin : sio->area == AREA_OUT ? t->bout : t->bscratch;
 
 	/* What was parked, or waited for data, or is at its next unit, passes the gate again. */
-	if (io_changes_medium(sio->op) && !scsi_recheck(&t->cmd, &g->g)) {
+	if (io_changes_medium(sio->op) && !MUTATION(MUT_GATE_ONCE) &&
+	    !(MUTATION(MUT_PARKED_PASS) && t->state == TASK_PARKED) && !scsi_recheck(&t->cmd, &g->g)) {
 		p->conflicts++;
 		task_complete(t);
 		return;
@@ -378,7 +384,10 @@ void lun_gate_open(struct lun_gate *g, struct lu_port *p, struct session *s, str
 	g->reopen.kind = DRAIN_NEXUS;
 	g->reopen.nexus = &nexus->nexus;
 	g->reopen.done = gate_reopened;
-	drain_start(p, &g->reopen);
+	if (MUTATION(MUT_REOPEN_AT_ONCE))
+		gate_reopened(&g->reopen);
+	else
+		drain_start(p, &g->reopen);
 }
 
 void lun_gate_put(struct lun_gate *g)

@@ -9,6 +9,7 @@
 
 #include "target/conn.h"
 #include "target/log.h"
+#include "target/mutate.h"
 
 enum { TAGS_WAIT_MS = 1000 };		/* for the issuer's open transfer tags, then answer all the same */
 
@@ -177,7 +178,7 @@ static void abort_task(struct conn *c, const struct bhs_tmf_req *h)
 		return;
 	}
 	m->draining = true;
-	if (t->gate && t->pending) {
+	if (t->gate && t->pending && !MUTATION(MUT_ABORT_NO_DRAIN)) {
 		struct lu_port *p = t->gate->port;
 
 		task_abort(t, false);
@@ -209,6 +210,10 @@ static void abort_set(struct conn *c, const struct bhs_tmf_req *h, struct lun_ga
 	m->draining = true;
 	m->drain.kind = DRAIN_NEXUS;
 	m->drain.nexus = &m->nexus->nexus;
+	if (MUTATION(MUT_ABORT_NO_DRAIN)) {
+		tmf_drained(&m->drain);
+		return;
+	}
 	drain_start(g->port, &m->drain);
 }
 
