@@ -50,6 +50,12 @@ const struct pr_state *pr_out(const struct pr_state *old, const struct scsi_targ
 			      const struct lu_request *rq, struct lu_fx *fx);
 
 /*
+ * CLEAR (SPC-4 5.13.11.2.7) by the administrator: all registrations and the reservation go, every
+ * registered nexus is told. fx as in lu_change(), initialised. Gives the new value or old.
+ */
+const struct pr_state *pr_admin_clear(const struct pr_state *old, struct lu_fx *fx);
+
+/*
  * PERSISTENT RESERVE IN: writes the answer to service action sa into out (which truncates to the
  * allocation length). False for an unknown service action.
  */

@@ -170,6 +170,12 @@ static void change_luns(const struct lu_value *old, const struct lu_request *rq,
 	fx->changed = true;
 }
 
+static void change_pr_clear(const struct lu_value *old, const struct lu_request *rq,
+			    struct lu_value *next, struct lu_fx *fx)
+{
+	next->pr = pr_admin_clear(old->pr, fx);
+}
+
 static change_fn *const change_kinds[] = {
 	[LU_CHANGE_CMD]			= change_cmd,
 	[LU_CHANGE_RESET]		= change_reset,
@@ -179,6 +185,7 @@ static change_fn *const change_kinds[] = {
 	[LU_CHANGE_REPAIRED]		= change_repaired,
 	[LU_CHANGE_CAPS]		= change_caps,
 	[LU_CHANGE_LUNS]		= change_luns,
+	[LU_CHANGE_PR_CLEAR]		= change_pr_clear,
 };
 
 void lu_change(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,

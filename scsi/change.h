@@ -19,6 +19,7 @@ enum lu_change_kind {
 	LU_CHANGE_REPAIRED,	/* the administrator cleared that */
 	LU_CHANGE_CAPS,		/* the store's capabilities or readiness changed (rq->caps, rq->not_ready) */
 	LU_CHANGE_LUNS,		/* the target's LUN inventory changed */
+	LU_CHANGE_PR_CLEAR,	/* the administrator clears all registrations and the reservation */
 };
 
 /* Plain data: it crosses reactors, later gateways. */

@@ -17,9 +17,9 @@
 enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 enum {
-	ANSWER_MS = 60000,		/* the daemon gives up on itself much earlier */
-	ANSWER_MAX = 256 << 20,		/* bytes: 10,000 sessions are 10 MB */
-	WORDS_MAX = 2,			/* of a command's name */
+	ANSWER_MS = 60000,	/* the daemon gives up on itself much earlier */
+	ANSWER_MAX = 256 << 20, /* bytes: 10,000 sessions are 10 MB */
+	WORDS_MAX = 2,		/* of a command's name */
 };
 
 #define CONTROL_DEFAULT "/run/holdfast/control.sock"
@@ -27,7 +27,7 @@ enum {
 struct cli_cmd {
 	const char *name;
 	enum { LUN_NONE, LUN_OPTIONAL, LUN_NEEDED } lun;
-	bool force;			/* must be given: it destroys something */
+	bool force; /* must be given: it destroys something */
 	const char *help;
 	void (*show)(FILE *out, json_t *result);
 };
@@ -35,9 +35,14 @@ struct cli_cmd {
 static const struct cli_cmd cmds[] = {
 	{ "status", LUN_NONE, false, "what the daemon is and how it does", cli_show_status },
 	{ "session list", LUN_NONE, false, "who is logged in", cli_show_sessions },
-	{ "lun list", LUN_OPTIONAL, false, "the disks, their state and what was done with them", cli_show_luns },
-	{ "lun recover", LUN_NEEDED, false, "let a disk whose cache could not be written go on", cli_show_recovered },
-	{ "pr show", LUN_OPTIONAL, false, "persistent reservations: who registered, who holds", cli_show_pr },
+	{ "lun list", LUN_OPTIONAL, false, "the disks, their state and what was done with them",
+	  cli_show_luns },
+	{ "lun recover", LUN_NEEDED, false, "let a disk whose cache could not be written go on",
+	  cli_show_recovered },
+	{ "pr show", LUN_OPTIONAL, false, "persistent reservations: who registered, who holds",
+	  cli_show_pr },
+	{ "pr clear", LUN_NEEDED, true, "drop all registrations and the reservation of a disk",
+	  cli_show_pr },
 };
 enum { NCMDS = sizeof(cmds) / sizeof(cmds[0]) };
 
@@ -48,7 +53,7 @@ struct cli {
 	const char *lun;
 };
 
-/* ---- what was typed ---------------------------------------------------------------------------------- */
+/* ---- what was typed -------------------------------------------------------------------------- */
 
 static void usage(FILE *out)
 {
@@ -56,16 +61,21 @@ static void usage(FILE *out)
 	for (unsigned i = 0; i < NCMDS; i++) {
 		char left[80];
 
-		snprintf(left, sizeof(left), "%s%s%s", cmds[i].name, cmds[i].force ? " --force" : "",
-			 cmds[i].lun == LUN_NEEDED ? " TARGET/LUN" : cmds[i].lun == LUN_OPTIONAL ? " [TARGET/LUN]" : "");
+		snprintf(left, sizeof(left), "%s%s%s", cmds[i].name,
+			 cmds[i].force ? " --force" : "",
+			 cmds[i].lun == LUN_NEEDED     ? " TARGET/LUN"
+			 : cmds[i].lun == LUN_OPTIONAL ? " [TARGET/LUN]"
+						       : "");
 		fprintf(out, "  %-32s%s\n", left, cmds[i].help);
 	}
 	fputs("\noptions:\n"
-	      "  -s, --socket PATH               the daemon's control socket (default " CONTROL_DEFAULT ")\n"
+	      "  -s, --socket PATH               the daemon's control socket "
+	      "(default " CONTROL_DEFAULT ")\n"
 	      "  -j, --json                      print JSON, for programs\n"
 	      "  -f, --force                     really do what destroys something\n"
 	      "  -V, --version                   print the version\n"
-	      "  -h, --help                      print this\n", out);
+	      "  -h, --help                      print this\n",
+	      out);
 }
 
 /* How many words of the command's name were typed; all of them: it is the one. */
@@ -77,7 +87,8 @@ static unsigned words_typed(const struct cli_cmd *c, int argc, char **argv, unsi
 	for (*words = 0; *name; (*words)++) {
 		size_t n = strcspn(name, " ");
 
-		if (hit == *words && (int)hit < argc && strlen(argv[hit]) == n && !memcmp(argv[hit], name, n))
+		if (hit == *words && (int)hit < argc && strlen(argv[hit]) == n &&
+		    !memcmp(argv[hit], name, n))
 			hit++;
 		name += n + (name[n] == ' ');
 	}
@@ -91,7 +102,8 @@ static int unknown(int argc, char **argv)
 	bool group = false;
 
 	for (int i = 0; i < argc && i < WORDS_MAX; i++)
-		snprintf(typed + strlen(typed), sizeof(typed) - strlen(typed), "%s%s", i ? " " : "", argv[i]);
+		snprintf(typed + strlen(typed), sizeof(typed) - strlen(typed), "%s%s", i ? " " : "",
+			 argv[i]);
 	for (unsigned i = 0; i < NCMDS; i++) {
 		unsigned words;
 
@@ -103,7 +115,10 @@ static int unknown(int argc, char **argv)
 		if (!near && argc > 1)
 			near = cli_nearest(argv[0], names, NCMDS);
 		fprintf(stderr, "holdfast: unknown command '%s'", typed);
-		fprintf(stderr, near ? "; did you mean '%s'?\n" : "; 'holdfast --help' shows the commands\n", near);
+		fprintf(stderr,
+			near ? "; did you mean '%s'?\n"
+			     : "; 'holdfast --help' shows the commands\n",
+			near);
 		return EXIT_USAGE;
 	}
 	fprintf(stderr, "holdfast: '%s' is not all of a command (expected", typed);
@@ -134,7 +149,9 @@ static int parse_command(struct cli *cli, int argc, char **argv)
 	argc -= (int)words;
 	argv += words;
 	if (cli->cmd->lun == LUN_NEEDED && !argc) {
-		fprintf(stderr, "holdfast: '%s' of what? (expected: holdfast %s TARGET/LUN, as 'holdfast lun list' shows them)\n",
+		fprintf(stderr,
+			"holdfast: '%s' of what? (expected: holdfast %s TARGET/LUN, as 'holdfast "
+			"lun list' shows them)\n",
 			cli->cmd->name, cli->cmd->name);
 		return EXIT_USAGE;
 	}
@@ -143,7 +160,9 @@ static int parse_command(struct cli *cli, int argc, char **argv)
 
 		json_decref(text);
 		if (!text) {
-			fputs("holdfast: the argument is no UTF-8 (expected TARGET/LUN, or the name of a LUN)\n", stderr);
+			fputs("holdfast: the argument is no UTF-8 (expected TARGET/LUN, or the "
+			      "name of a LUN)\n",
+			      stderr);
 			return EXIT_USAGE;
 		}
 		cli->lun = argv[0];
@@ -151,7 +170,8 @@ static int parse_command(struct cli *cli, int argc, char **argv)
 		argv++;
 	}
 	if (argc) {
-		fprintf(stderr, "holdfast: unexpected argument '%s' after '%s'\n", argv[0], cli->cmd->name);
+		fprintf(stderr, "holdfast: unexpected argument '%s' after '%s'\n", argv[0],
+			cli->cmd->name);
 		return EXIT_USAGE;
 	}
 	if (cli->force && !cli->cmd->force) {
@@ -164,12 +184,9 @@ static int parse_command(struct cli *cli, int argc, char **argv)
 static int parse(struct cli *cli, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "socket", required_argument, NULL, 's' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "force", no_argument, NULL, 'f' },
-		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+		{ "socket", required_argument, NULL, 's' }, { "json", no_argument, NULL, 'j' },
+		{ "force", no_argument, NULL, 'f' },	    { "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },	    { 0 },
 	};
 	int c;
 
@@ -198,22 +215,27 @@ static int parse(struct cli *cli, int argc, char **argv)
 	return parse_command(cli, argc - optind, argv + optind);
 }
 
-/* ---- the daemon -------------------------------------------------------------------------------------- */
+/* ---- the daemon ------------------------------------------------------------------------------ */
 
 static int connect_failed(const char *path, int err)
 {
 	fprintf(stderr, "holdfast: %s: %s\n", path, strerror(err));
 	switch (err) {
 	case ENOENT:
-		fputs("holdfast: is holdfastd running, and is this the control: of its configuration? (--socket PATH says another)\n",
+		fputs("holdfast: is holdfastd running, and is this the control: of its "
+		      "configuration? (--socket PATH says another)\n",
 		      stderr);
 		break;
 	case ECONNREFUSED:
-		fputs("holdfast: nobody listens there: holdfastd is not running, and was killed the last time\n", stderr);
+		fputs("holdfast: nobody listens there: holdfastd is not running, and was killed "
+		      "the last time\n",
+		      stderr);
 		break;
 	case EACCES:
 	case EPERM:
-		fputs("holdfast: only the user holdfastd runs as may ask it, usually root (try sudo)\n", stderr);
+		fputs("holdfast: only the user holdfastd runs as may ask it, usually root (try "
+		      "sudo)\n",
+		      stderr);
 		break;
 	case EAGAIN:
 		fputs("holdfast: too many others are asking it: try again\n", stderr);
@@ -228,10 +250,12 @@ static int dial(const char *path)
 	int fd;
 
 	if (strlen(path) >= sizeof(sa.sun_path)) {
-		fprintf(stderr, "holdfast: %s: too long for a socket (expected at most %zu bytes)\n", path, sizeof(sa.sun_path) - 1);
+		fprintf(stderr,
+			"holdfast: %s: too long for a socket (expected at most %zu bytes)\n", path,
+			sizeof(sa.sun_path) - 1);
 		return -1;
 	}
-	strcpy(sa.sun_path, path);
+	memcpy(sa.sun_path, path, strlen(path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa))) {
 		int err = errno;
@@ -287,14 +311,17 @@ static char *receive_line(int fd, size_t *len)
 			}
 		}
 		if (left <= 0 || poll(&p, 1, (int)left) == 0) {
-			fprintf(stderr, "holdfast: holdfastd does not answer within %d s\n", ANSWER_MS / 1000);
+			fprintf(stderr, "holdfast: holdfastd does not answer within %d s\n",
+				ANSWER_MS / 1000);
 			break;
 		}
 		n = recv(fd, buf + have, cap - have, MSG_DONTWAIT);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n <= 0) {
-			fputs("holdfast: holdfastd ended the connection without an answer: it is stopping\n", stderr);
+			fputs("holdfast: holdfastd ended the connection without an answer: it is "
+			      "stopping\n",
+			      stderr);
 			break;
 		}
 		have += (size_t)n;
@@ -337,7 +364,8 @@ static json_t *ask(const struct cli *cli)
 	answer = json_loadb(buf, len, 0, &err);
 	free(buf);
 	if (!answer)
-		fprintf(stderr, "holdfast: the answer is no JSON (%s): is %s holdfastd's?\n", err.text, cli->socket);
+		fprintf(stderr, "holdfast: the answer is no JSON (%s): is %s holdfastd's?\n",
+			err.text, cli->socket);
 	return answer;
 }
 
@@ -346,7 +374,8 @@ static int tell_error(json_t *answer)
 	json_t *hint = cli_at(answer, "hint");
 	char text[2048];
 
-	fprintf(stderr, "holdfast: %s\n", cli_text(cli_at(answer, "error"), CLI_TEXT, text, sizeof(text)));
+	fprintf(stderr, "holdfast: %s\n",
+		cli_text(cli_at(answer, "error"), CLI_TEXT, text, sizeof(text)));
 	if (hint)
 		fprintf(stderr, "holdfast: %s\n", cli_text(hint, CLI_TEXT, text, sizeof(text)));
 	return EXIT_REFUSED;
@@ -361,7 +390,9 @@ int main(int argc, char **argv)
 	if (rc >= 0)
 		return rc;
 	if (cli.cmd->force && !cli.force) {
-		fprintf(stderr, "holdfast: '%s' destroys something: say --force when that is meant\n", cli.cmd->name);
+		fprintf(stderr,
+			"holdfast: '%s' destroys something: say --force when that is meant\n",
+			cli.cmd->name);
 		return EXIT_USAGE;
 	}
 	answer = ask(&cli);

@@ -21,7 +21,7 @@ json_t *cli_at(json_t *row, const char *path)
 	return row;
 }
 
-/* ---- one value --------------------------------------------------------------------------------------- */
+/* ---- one value ------------------------------------------------------------------------------- */
 
 const char *cli_size(uint64_t bytes, char *buf, size_t size)
 {
@@ -43,7 +43,8 @@ const char *cli_size(uint64_t bytes, char *buf, size_t size)
 const char *cli_duration(uint64_t s, char *buf, size_t size)
 {
 	unsigned long long d = s / 86400;
-	unsigned h = (unsigned)(s / 3600 % 24), m = (unsigned)(s / 60 % 60), sec = (unsigned)(s % 60);
+	unsigned h = (unsigned)(s / 3600 % 24), m = (unsigned)(s / 60 % 60),
+		 sec = (unsigned)(s % 60);
 
 	if (d)
 		snprintf(buf, size, "%llud %02u:%02u:%02u", d, h, m, sec);
@@ -52,7 +53,8 @@ const char *cli_duration(uint64_t s, char *buf, size_t size)
 	return buf;
 }
 
-/* Names come from initiators: nothing of them is a terminal's command. Cut at a whole UTF-8 character. */
+/* Names come from initiators: nothing of them is a terminal's command. Cut at a whole UTF-8
+ * character. */
 static void put_clean(const char *s, char *buf, size_t size)
 {
 	size_t n = 0;
@@ -135,7 +137,7 @@ const char *cli_text(json_t *value, enum cli_format format, char *buf, size_t si
 	return buf;
 }
 
-/* ---- tables ----------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 /* Places on the screen: characters, not bytes. */
 static unsigned width_of(const char *s)
@@ -163,7 +165,8 @@ static void put_cell(FILE *out, const char *s, unsigned width, bool right, bool 
 	fputs(last ? "\n" : "  ", out);
 }
 
-void cli_table(FILE *out, const char *indent, const struct cli_column *cols, unsigned ncols, json_t *rows)
+void cli_table(FILE *out, const char *indent, const struct cli_column *cols, unsigned ncols,
+	       json_t *rows)
 {
 	unsigned *width = calloc(ncols, sizeof(*width));
 	char cell[CLI_CELL_MAX];
@@ -176,24 +179,28 @@ void cli_table(FILE *out, const char *indent, const struct cli_column *cols, uns
 		width[c] = width_of(cols[c].title);
 	json_array_foreach(rows, i, row) {
 		for (unsigned c = 0; c < ncols; c++) {
-			unsigned w = width_of(cli_text(cli_at(row, cols[c].path), cols[c].format, cell, sizeof(cell)));
+			unsigned w = width_of(cli_text(cli_at(row, cols[c].path), cols[c].format,
+						       cell, sizeof(cell)));
 
 			width[c] = w > width[c] ? w : width[c];
 		}
 	}
 	fputs(indent, out);
 	for (unsigned c = 0; c < ncols; c++)
-		put_cell(out, cols[c].title, width[c], right_aligned(cols[c].format), c + 1 == ncols);
+		put_cell(out, cols[c].title, width[c], right_aligned(cols[c].format),
+			 c + 1 == ncols);
 	json_array_foreach(rows, i, row) {
 		fputs(indent, out);
 		for (unsigned c = 0; c < ncols; c++)
-			put_cell(out, cli_text(cli_at(row, cols[c].path), cols[c].format, cell, sizeof(cell)), width[c],
-				 right_aligned(cols[c].format), c + 1 == ncols);
+			put_cell(out,
+				 cli_text(cli_at(row, cols[c].path), cols[c].format, cell,
+					  sizeof(cell)),
+				 width[c], right_aligned(cols[c].format), c + 1 == ncols);
 	}
 	free(width);
 }
 
-/* ---- what was meant ---------------------------------------------------------------------------------- */
+/* ---- what was meant -------------------------------------------------------------------------- */
 
 enum { WORD_MAX = 63 };
 
@@ -216,7 +223,8 @@ static unsigned distance(const char *a, const char *b)
 				best = prev[j] + 1;
 			if (row[j - 1] + 1 < best)
 				best = row[j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && prev2[j - 2] + 1 < best)
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    prev2[j - 2] + 1 < best)
 				best = prev2[j - 2] + 1;
 			row[j] = best;
 		}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket: one thread, one poll(2) loop, a bounded number of clients, each with one request in work. What a command
- * needs to know is gathered on the reactors (query.c) in moments; what a client is slow at, only that client waits for.
+ * The control socket: one thread, one poll(2) loop, a bounded number of clients, each with one
+ * request in work. What a command needs to know is gathered on the reactors (query.c) in moments;
+ * what a client is slow at, only that client waits for.
  */
 #include "target/control.h"
 
@@ -22,13 +23,13 @@
 #include "target/log.h"
 
 enum {
-	CLIENTS_MAX = 16,		/* at once; more wait in the backlog */
+	CLIENTS_MAX = 16, /* at once; more wait in the backlog */
 	CONTROL_BACKLOG = 64,
-	REQUEST_MAX = 64 << 10,		/* bytes of one request line */
-	REQUEST_MS = 10000,		/* for a whole request to come */
-	ANSWER_MS = 30000,		/* for the client to take an answer */
-	CHANGE_MS = 10000,		/* for a LU to make a change */
-	ACCEPT_PAUSE_MS = 200,		/* after accept(2) failed: out of descriptors */
+	REQUEST_MAX = 64 << 10, /* bytes of one request line */
+	REQUEST_MS = 10000,	/* for a whole request to come */
+	ANSWER_MS = 30000,	/* for the client to take an answer */
+	CHANGE_MS = 10000,	/* for a LU to make a change */
+	ACCEPT_PAUSE_MS = 200,	/* after accept(2) failed: out of descriptors */
 	/* A killed daemon gives its descriptors back a moment after its death. */
 	CLAIM_TRIES = 40,
 	CLAIM_WAIT_US = 50000,
@@ -40,13 +41,13 @@ struct client {
 	enum client_state state;
 	int fd;
 	struct ucred who;
-	uint64_t deadline;		/* ms */
-	char *in;			/* REQUEST_MAX bytes */
-	size_t have;			/* of in */
+	uint64_t deadline; /* ms */
+	char *in;	   /* REQUEST_MAX bytes */
+	size_t have;	   /* of in */
 	char *out;
 	size_t out_len, out_off;
-	struct control_change *change;	/* CLIENT_WAITING */
-	bool last;			/* close when the answer is out */
+	struct control_change *change; /* CLIENT_WAITING */
+	bool last;		       /* close when the answer is out */
 };
 
 static struct {
@@ -54,8 +55,8 @@ static struct {
 	char *path;
 	pthread_t thread;
 	bool running;
-	bool stop;			/* atomic */
-	uint64_t accept_at;		/* ms: not before */
+	bool stop;	    /* atomic */
+	uint64_t accept_at; /* ms: not before */
 	struct client clients[CLIENTS_MAX];
 } control = { .listen_fd = -1, .lock_fd = -1 };
 
@@ -70,7 +71,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* ---- clients ---------------------------------------------------------------------------------------- */
+/* ---- clients --------------------------------------------------------------------------------- */
 
 static void client_close(struct client *c)
 {
@@ -94,7 +95,8 @@ static void client_read_next(struct client *c)
 static void client_write(struct client *c)
 {
 	while (c->out_off < c->out_len) {
-		ssize_t n = send(c->fd, c->out + c->out_off, c->out_len - c->out_off, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(c->fd, c->out + c->out_off, c->out_len - c->out_off,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -136,7 +138,8 @@ static void client_answer(struct client *c, json_t *answer)
 	client_write(c);
 }
 
-/* Answers one request, if it is there in whole: a client that sends many does not keep the others waiting. */
+/* Answers one request, if it is there in whole: a client that sends many does not keep the others
+ * waiting. */
 static void client_work(struct client *c)
 {
 	char *end = c->have ? memchr(c->in, '\n', c->have) : NULL;
@@ -155,7 +158,8 @@ static void client_work(struct client *c)
 		client_answer(c, a);
 	} else if (c->have == REQUEST_MAX) {
 		c->last = true;
-		client_answer(c, control_error("bad_request", NULL, "the request is longer than %d bytes", REQUEST_MAX));
+		client_answer(c, control_error("bad_request", NULL,
+					       "the request is longer than %d bytes", REQUEST_MAX));
 	}
 }
 
@@ -197,7 +201,9 @@ static void client_late(struct client *c)
 		/* In the middle of a request it is told; between two, the connection just ends. */
 		c->last = true;
 		if (c->have)
-			client_answer(c, control_error("bad_request", NULL, "no whole request within %d s", REQUEST_MS / 1000));
+			client_answer(c, control_error("bad_request", NULL,
+						       "no whole request within %d s",
+						       REQUEST_MS / 1000));
 		else
 			client_close(c);
 		break;
@@ -251,7 +257,7 @@ static void client_accept(void)
 	client_read_next(c);
 }
 
-/* ---- the thread ------------------------------------------------------------------------------------- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static short client_events(const struct client *c)
 {
@@ -285,7 +291,8 @@ static void control_turn(void)
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		const struct client *c = &control.clients[i];
 
-		p[i + 2] = (struct pollfd){ .fd = c->state == CLIENT_FREE ? -1 : c->fd, .events = client_events(c) };
+		p[i + 2] = (struct pollfd){ .fd = c->state == CLIENT_FREE ? -1 : c->fd,
+					    .events = client_events(c) };
 	}
 	if (poll(p, CLIENTS_MAX + 2, next_deadline(now)) < 0)
 		return;
@@ -309,7 +316,7 @@ static void *control_main(void *arg)
 	return NULL;
 }
 
-/* ---- the socket ------------------------------------------------------------------------------------- */
+/* ---- the socket ------------------------------------------------------------------------------ */
 
 static int control_fail(const char *what)
 {
@@ -339,8 +346,9 @@ static void make_dir(void)
 }
 
 /*
- * A socket in the file system stays behind when its daemon is killed, and looking whether somebody listens, then removing it,
- * would be a race of two starting daemons. So the one that may do it holds a lock, on a file beside it that is never removed.
+ * A socket in the file system stays behind when its daemon is killed, and looking whether somebody
+ * listens, then removing it, would be a race of two starting daemons. So the one that may do it
+ * holds a lock, on a file beside it that is never removed.
  */
 static int lock_open(void)
 {
@@ -352,7 +360,9 @@ static int lock_open(void)
 	snprintf(name, len, "%s.lock", control.path);
 	control.lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	free(name);
-	return control.lock_fd < 0 ? control_fail_errno("cannot make the lock file beside the control socket") : 0;
+	return control.lock_fd < 0
+		       ? control_fail_errno("cannot make the lock file beside the control socket")
+		       : 0;
 }
 
 enum claim { CLAIM_OURS, CLAIM_IN_USE, CLAIM_FAILED };
@@ -370,14 +380,15 @@ static enum claim claim_name(const struct sockaddr_un *sa)
 		return CLAIM_FAILED;
 	}
 	if (!S_ISSOCK(st.st_mode)) {
-		control_fail("something that is no socket has this name: it was left alone (expected a free name for control:)");
+		control_fail("something that is no socket has this name: it was left alone "
+			     "(expected a free name for control:)");
 		return CLAIM_FAILED;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	err = fd < 0 || connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) ? errno : 0;
 	if (fd >= 0)
 		close(fd);
-	if (!err || err == EAGAIN)	/* EAGAIN: its backlog is full, so somebody has it */
+	if (!err || err == EAGAIN) /* EAGAIN: its backlog is full, so somebody has it */
 		return CLAIM_IN_USE;
 	if (err == ENOENT)
 		return CLAIM_OURS;
@@ -386,7 +397,8 @@ static enum claim claim_name(const struct sockaddr_un *sa)
 		control_fail_errno("cannot remove the socket of a daemon that was killed");
 		return CLAIM_FAILED;
 	}
-	log_info("event=control path=%s msg=\"removed the socket of a daemon that was killed\"", LOG_Q(control.path));
+	log_info("event=control path=%s msg=\"removed the socket of a daemon that was killed\"",
+		 LOG_Q(control.path));
 	return CLAIM_OURS;
 }
 
@@ -409,7 +421,8 @@ static int control_claim(const struct sockaddr_un *sa)
 		c = claim(sa);
 	}
 	if (c == CLAIM_IN_USE)
-		control_fail("another holdfastd has this control socket: stop it, or give this one a control: of its own");
+		control_fail("another holdfastd has this control socket: stop it, or give this one "
+			     "a control: of its own");
 	return c == CLAIM_OURS ? 0 : -1;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The control socket: JSON requests, one per line, from `holdfast`. A thread of its own, so that a slow reader delays nobody. */
+/* The control socket: JSON requests, one per line, from `holdfast`. A thread of its own, so that a
+ * slow reader delays nobody. */
 #ifndef TARGET_CONTROL_H
 #define TARGET_CONTROL_H
 

@@ -12,18 +12,17 @@
 /* A change of a LU on its way: the asker's and the change's reference; the last one frees it. */
 struct control_change {
 	struct lu_change c;
-	unsigned refs;			/* atomic */
-	bool ended;			/* atomic: c.status holds */
+	unsigned refs; /* atomic */
+	bool ended;    /* atomic: c.status holds */
 	const struct control_cmd *cmd;
-	json_t *before;			/* control thread's */
 };
 
 struct control_request {
 	const struct control_cmd *cmd;
-	struct lu *lu;			/* "lun" */
-	bool force;			/* "force" */
+	struct lu *lu; /* "lun" */
+	bool force;    /* "force" */
 	const struct ucred *who;
-	struct control_change *change;	/* out: not answered yet */
+	struct control_change *change; /* out: not answered yet */
 };
 
 enum { ARG_LUN = 1, ARG_LUN_NEEDED = 2, ARG_FORCE = 4 };
@@ -31,7 +30,8 @@ enum { ARG_LUN = 1, ARG_LUN_NEEDED = 2, ARG_FORCE = 4 };
 struct control_cmd {
 	const char *name;
 	unsigned args;
-	json_t *(*run)(struct control_request *rq);	/* the answer; NULL with rq->change */
+	json_t *(*run)(struct control_request *rq); /* the answer; NULL with rq->change */
+	json_t *(*after)(const struct lu *lu);	    /* of a change that was made */
 };
 
 static int wake_fd = -1;
@@ -51,7 +51,7 @@ void control_cmd_init(int wake)
 	started_ms = now_ms();
 }
 
-/* ---- answers ---------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 json_t *control_error(const char *code, const char *hint, const char *fmt, ...)
 {
@@ -71,10 +71,11 @@ json_t *control_error(const char *code, const char *hint, const char *fmt, ...)
 /* NULL: out of memory. */
 static json_t *answer(json_t *result)
 {
-	return result ? json_pack("{s:b, s:o}", "ok", 1, "result", result) : control_error("internal", NULL, "out of memory");
+	return result ? json_pack("{s:b, s:o}", "ok", 1, "result", result)
+		      : control_error("internal", NULL, "out of memory");
 }
 
-/* ---- which LU --------------------------------------------------------------------------------------- */
+/* ---- which LU -------------------------------------------------------------------------------- */
 
 bool control_lun_parse(const char *text, size_t *name_len, unsigned *lun)
 {
@@ -106,22 +107,27 @@ static struct lu *lu_find(const char *text, json_t **error)
 		for (unsigned i = 0; i < daemon_state.nlus; i++)
 			if (!strcmp(daemon_state.lus[i]->id.name, text))
 				return daemon_state.lus[i];
-		*error = control_error("not_found", list_hint, "no LUN \"%.300s\" (expected TARGET/LUN, or the name of a LUN)", text);
+		*error = control_error(
+			"not_found", list_hint,
+			"no LUN \"%.300s\" (expected TARGET/LUN, or the name of a LUN)", text);
 		return NULL;
 	}
 	for (unsigned i = 0; i < daemon_state.nnodes && !node; i++)
-		if (strlen(daemon_state.nodes[i].cfg->name) == len && !memcmp(daemon_state.nodes[i].cfg->name, text, len))
+		if (strlen(daemon_state.nodes[i].cfg->name) == len &&
+		    !memcmp(daemon_state.nodes[i].cfg->name, text, len))
 			node = &daemon_state.nodes[i];
 	if (!node)
-		*error = control_error("not_found", list_hint, "no target \"%.*s\"", len > 300 ? 300 : (int)len, text);
+		*error = control_error("not_found", list_hint, "no target \"%.*s\"",
+				       len > 300 ? 300 : (int)len, text);
 	else if (lun > LUN_MAX || !node->lus[lun])
-		*error = control_error("not_found", list_hint, "target %s has no LUN %u", node->cfg->name, lun);
+		*error = control_error("not_found", list_hint, "target %s has no LUN %u",
+				       node->cfg->name, lun);
 	else
 		return node->lus[lun];
 	return NULL;
 }
 
-/* ---- changes ---------------------------------------------------------------------------------------- */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 static void change_put(struct control_change *c)
 {
@@ -148,8 +154,9 @@ static json_t *change_begin(struct control_request *rq, enum lu_change_kind kind
 
 	if (!c)
 		return control_error("internal", NULL, "out of memory");
-	log_info("event=admin cmd=\"%s\" target=%s lun=%u name=%s uid=%d pid=%d", rq->cmd->name, query_node(rq->lu)->cfg->name,
-		 rq->lu->id.lun, LOG_Q(rq->lu->id.name), (int)rq->who->uid, (int)rq->who->pid);
+	log_info("event=admin cmd=\"%s\" target=%s lun=%u name=%s uid=%d pid=%d", rq->cmd->name,
+		 query_node(rq->lu)->cfg->name, rq->lu->id.lun, LOG_Q(rq->lu->id.name),
+		 (int)rq->who->uid, (int)rq->who->pid);
 	c->cmd = rq->cmd;
 	c->refs = 2;
 	c->c.lu = rq->lu;
@@ -168,16 +175,21 @@ bool control_cmd_ended(const struct control_change *c)
 json_t *control_cmd_end(struct control_change *c)
 {
 	struct lu *lu = c->c.lu;
+	const struct control_cmd *cmd = c->cmd;
 	bool ended = control_cmd_ended(c);
 	uint8_t status = ended ? c->c.status : 0;
 
 	change_put(c);
 	if (!ended)
-		return control_error("timeout", "it will be made when that I/O has ended",
-				     "the change waits for I/O of LUN %s that its store does not end", lu->id.name);
+		return control_error(
+			"timeout", "it will be made when that I/O has ended",
+			"the change waits for I/O of LUN %s that its store does not end",
+			lu->id.name);
 	if (status != SAM_GOOD)
-		return control_error("failed", "the log says why", "LUN %s refused the change (SCSI status %02xh)", lu->id.name, status);
-	return answer(query_lus_json(lu));
+		return control_error("failed", "the log says why",
+				     "LUN %s refused the change (SCSI status %02xh)", lu->id.name,
+				     status);
+	return answer(cmd->after(lu));
 }
 
 void control_cmd_abandon(struct control_change *c)
@@ -185,7 +197,7 @@ void control_cmd_abandon(struct control_change *c)
 	change_put(c);
 }
 
-/* ---- commands --------------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 static json_t *cmd_status(struct control_request *rq)
 {
@@ -203,8 +215,8 @@ static json_t *cmd_lun_list(struct control_request *rq)
 }
 
 /*
- * A write-back error is kept in two places: by the store, whose flushes fail from then on, and by the LU. The store forgets
- * first, so that whoever finds the LU repaired can flush.
+ * A write-back error is kept in two places: by the store, whose flushes fail from then on, and by
+ * the LU. The store forgets first, so that whoever finds the LU repaired can flush.
  */
 static json_t *cmd_lun_recover(struct control_request *rq)
 {
@@ -217,8 +229,10 @@ static json_t *cmd_lun_recover(struct control_request *rq)
 	waiting = q->not_ready;
 	free(q);
 	if (waiting)
-		return control_error("refused", "end the other daemon; this one goes on by itself",
-				     "LUN %s waits for the lock of its store, which another process holds", rq->lu->id.name);
+		return control_error(
+			"refused", "end the other daemon; this one goes on by itself",
+			"LUN %s waits for the lock of its store, which another process holds",
+			rq->lu->id.name);
 	backend_clear_error(rq->lu->be);
 	return change_begin(rq, LU_CHANGE_REPAIRED);
 }
@@ -228,12 +242,23 @@ static json_t *cmd_pr_show(struct control_request *rq)
 	return answer(query_prs_json(rq->lu));
 }
 
+static json_t *cmd_pr_clear(struct control_request *rq)
+{
+	if (!rq->force)
+		return control_error(
+			"refused", "say --force (\"force\": true) when that is meant",
+			"clearing the reservations of LUN %s lets every host write it again",
+			rq->lu->id.name);
+	return change_begin(rq, LU_CHANGE_PR_CLEAR);
+}
+
 static const struct control_cmd cmds[] = {
-	{ "status", 0, cmd_status },
-	{ "session list", 0, cmd_session_list },
-	{ "lun list", ARG_LUN, cmd_lun_list },
-	{ "lun recover", ARG_LUN | ARG_LUN_NEEDED, cmd_lun_recover },
-	{ "pr show", ARG_LUN, cmd_pr_show },
+	{ "status", 0, cmd_status, NULL },
+	{ "session list", 0, cmd_session_list, NULL },
+	{ "lun list", ARG_LUN, cmd_lun_list, NULL },
+	{ "lun recover", ARG_LUN | ARG_LUN_NEEDED, cmd_lun_recover, query_lus_json },
+	{ "pr show", ARG_LUN, cmd_pr_show, NULL },
+	{ "pr clear", ARG_LUN | ARG_LUN_NEEDED | ARG_FORCE, cmd_pr_clear, query_prs_json },
 };
 
 static const struct control_cmd *cmd_find(const char *name)
@@ -255,24 +280,30 @@ static json_t *args_get(struct control_request *rq, json_t *j)
 			continue;
 		if (!strcmp(key, "lun") && rq->cmd->args & ARG_LUN) {
 			if (!json_is_string(v))
-				return control_error("bad_request", NULL, "\"lun\" is not a string (expected \"TARGET/LUN\")");
+				return control_error(
+					"bad_request", NULL,
+					"\"lun\" is not a string (expected \"TARGET/LUN\")");
 			rq->lu = lu_find(json_string_value(v), &error);
 			if (!rq->lu)
 				return error;
 		} else if (!strcmp(key, "force") && rq->cmd->args & ARG_FORCE) {
 			if (!json_is_boolean(v))
-				return control_error("bad_request", NULL, "\"force\" is not true or false");
+				return control_error("bad_request", NULL,
+						     "\"force\" is not true or false");
 			rq->force = json_is_true(v);
 		} else {
-			return control_error("bad_request", NULL, "%s takes no \"%.100s\"", rq->cmd->name, key);
+			return control_error("bad_request", NULL, "%s takes no \"%.100s\"",
+					     rq->cmd->name, key);
 		}
 	}
 	if (rq->cmd->args & ARG_LUN_NEEDED && !rq->lu)
-		return control_error("bad_request", NULL, "%s needs \"lun\" (expected \"TARGET/LUN\")", rq->cmd->name);
+		return control_error("bad_request", NULL,
+				     "%s needs \"lun\" (expected \"TARGET/LUN\")", rq->cmd->name);
 	return NULL;
 }
 
-json_t *control_cmd_begin(const char *line, size_t len, const struct ucred *who, struct control_change **change)
+json_t *control_cmd_begin(const char *line, size_t len, const struct ucred *who,
+			  struct control_change **change)
 {
 	struct control_request rq = { .who = who };
 	const char *name;
@@ -281,13 +312,17 @@ json_t *control_cmd_begin(const char *line, size_t len, const struct ucred *who,
 
 	*change = NULL;
 	if (!j)
-		return control_error("bad_request", NULL, "the request is no JSON object in one line: %s", err.text);
+		return control_error("bad_request", NULL,
+				     "the request is no JSON object in one line: %s", err.text);
 	name = json_string_value(json_object_get(j, "cmd"));
 	rq.cmd = name ? cmd_find(name) : NULL;
 	if (!name)
-		a = control_error("bad_request", NULL, "the request has no \"cmd\" that is a string");
+		a = control_error("bad_request", NULL,
+				  "the request has no \"cmd\" that is a string");
 	else if (!rq.cmd)
-		a = control_error("unknown_command", NULL, "holdfastd %s does not know the command \"%.100s\"", HOLDFAST_VERSION, name);
+		a = control_error("unknown_command", NULL,
+				  "holdfastd %s does not know the command \"%.100s\"",
+				  HOLDFAST_VERSION, name);
 	else
 		a = args_get(&rq, j);
 	if (!a && rq.cmd)

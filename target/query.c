@@ -10,9 +10,9 @@
 #include "target/rcall.h"
 
 enum {
-	SLICE = 4096,			/* list entries looked at in one turn of a reactor: some 100 us */
-	PR_SLICE = 1 << 20,		/* bytes of reservations copied in one round */
-	SESSIONS_SLACK = 64,		/* logins between measuring and copying */
+	SLICE = 4096,	     /* list entries looked at in one turn of a reactor: some 100 us */
+	PR_SLICE = 1 << 20,  /* bytes of reservations copied in one round */
+	SESSIONS_SLACK = 64, /* logins between measuring and copying */
 };
 
 const struct node *query_node(const struct lu *lu)
@@ -20,10 +20,7 @@ const struct node *query_node(const struct lu *lu)
 	return caa_container_of(lu->target, struct node, scsi);
 }
 
-/*
- * ---- sessions
- * ---------------------------------------------------------------------------------------
- */
+/* ---- sessions -------------------------------------------------------------------------------- */
 
 static void take_session(const struct conn *c, struct query_session *q)
 {
@@ -76,7 +73,8 @@ static int order(const void *a, const void *b)
 }
 
 /* Discovery sessions (no target) first, then the targets as they are configured. */
-static int nexus_order(const struct node *an, const struct nexus *a, const struct node *bn, const struct nexus *b)
+static int nexus_order(const struct node *an, const struct nexus *a, const struct node *bn,
+		       const struct nexus *b)
 {
 	int d = order(an, bn);
 
@@ -102,7 +100,8 @@ int query_sessions(struct query_sessions *q, bool counts)
 	if (!q->reactors)
 		return -ENOMEM;
 	if (!counts) {
-		q->cap = __atomic_load_n(&daemon_state.nsessions, __ATOMIC_RELAXED) + SESSIONS_SLACK;
+		q->cap =
+			__atomic_load_n(&daemon_state.nsessions, __ATOMIC_RELAXED) + SESSIONS_SLACK;
 		q->v = malloc(q->cap * sizeof(*q->v));
 		if (!q->v) {
 			query_sessions_free(q);
@@ -124,7 +123,8 @@ void query_sessions_free(struct query_sessions *q)
 	memset(q, 0, sizeof(*q));
 }
 
-const struct query_session *query_session_of(const struct query_sessions *q, const struct node *node, const struct nexus *who)
+const struct query_session *query_session_of(const struct query_sessions *q,
+					     const struct node *node, const struct nexus *who)
 {
 	unsigned lo = 0, hi = q->n;
 
@@ -142,17 +142,14 @@ const struct query_session *query_session_of(const struct query_sessions *q, con
 	return NULL;
 }
 
-/*
- * ---- LUs
- * --------------------------------------------------------------------------------------------
- */
+/* ---- LUs ------------------------------------------------------------------------------------- */
 
 /* A walk over the LUs on every reactor, each at its own place. */
 struct lu_walk {
 	struct query_lu *v;
 	unsigned n;
-	unsigned *next;			/* per reactor */
-	bool more;			/* somebody has not come to the end */
+	unsigned *next; /* per reactor */
+	bool more;	/* somebody has not come to the end */
 };
 
 static void take_home(const struct lu *lu, struct query_lu *q)
@@ -243,16 +240,13 @@ const char *query_lu_state(const struct query_lu *q)
 	return q->not_ready ? "waiting_for_lock" : q->failed ? "failed" : "ready";
 }
 
-/*
- * ---- reservations
- * ------------------------------------------------------------------------------------
- */
+/* ---- reservations ---------------------------------------------------------------------------- */
 
 struct pr_walk {
 	struct query_pr *v;
 	unsigned n;
-	uint8_t *taken;			/* per LU */
-	size_t *at;			/* per LU: where its value is in room */
+	uint8_t *taken; /* per LU */
+	size_t *at;	/* per LU: where its value is in room */
 	uint8_t *room;
 	size_t used;
 	bool more;
@@ -277,7 +271,7 @@ static void take_prs(void *arg)
 		}
 		memcpy(w->room + w->used, v->pr, size);
 		w->at[i] = w->used;
-		w->used += (size + 7) & ~(size_t)7;	/* a value has 64-bit fields */
+		w->used += (size + 7) & ~(size_t)7; /* a value has 64-bit fields */
 		w->taken[i] = 1;
 		q->reserved6 = v->reserved6;
 		q->reserved6_by = v->reserved6_by;
@@ -305,7 +299,8 @@ struct query_pr *query_prs(const struct lu *only, unsigned *n)
 	struct pr_walk w = { .n = only ? 1 : daemon_state.nlus };
 	int err = -ENOMEM;
 
-	_Static_assert(PR_SLICE > 2 * PR_REGISTRANTS_MAX * (ISCSI_NAME_MAX + 1 + sizeof(struct pr_reg)),
+	_Static_assert(PR_SLICE > 2 * PR_REGISTRANTS_MAX *
+					  (ISCSI_NAME_MAX + 1 + sizeof(struct pr_reg)),
 		       "one round takes the largest value");
 	*n = w.n;
 	w.v = calloc(w.n + 1, sizeof(*w.v));

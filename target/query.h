@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What can be asked of a running daemon. Everything is copied on the reactor it belongs to, by value, in slices that hold a
- * reactor for a moment only; what is made of it is made on the asking thread.
+ * What can be asked of a running daemon. Everything is copied on the reactor it belongs to, by
+ * value, in slices that hold a reactor for a moment only; what is made of it is made on the asking
+ * thread.
  *
- * Pointers in the results lead to what never changes while the daemon serves (configuration, targets, the first part of struct
- * lu). All functions: the control thread, or any other that is no reactor.
+ * Pointers in the results lead to what never changes while the daemon serves (configuration,
+ * targets, the first part of struct lu). All functions: the control thread, or any other that is no
+ * reactor.
  */
 #ifndef TARGET_QUERY_H
 #define TARGET_QUERY_H
@@ -14,19 +16,19 @@
 #include "target/daemon.h"
 #include "target/iscsi/login.h"
 
-/* ---- gathered ----------------------------------------------------------------------------------- */
+/* ---- gathered -------------------------------------------------------------------------------- */
 
 struct query_session {
-	const struct node *node;		/* NULL: a discovery session */
+	const struct node *node; /* NULL: a discovery session */
 	const struct config_portal *portal;
 	struct nexus nexus;
 	char alias[64], peer[64], local[64];
 	struct iscsi_params params;
 	uint16_t tsih, cid;
-	unsigned conn, reactor;			/* ids, as in the log */
-	unsigned tasks, window, luns;		/* commands in flight; at most; LUNs used so far */
-	uint64_t since_ns;			/* wall clock */
-	uint64_t cmds, bytes_in, bytes_out;	/* bytes of data the initiator sent, and was sent */
+	unsigned conn, reactor;		    /* ids, as in the log */
+	unsigned tasks, window, luns;	    /* commands in flight; at most; LUNs used so far */
+	uint64_t since_ns;		    /* wall clock */
+	uint64_t cmds, bytes_in, bytes_out; /* bytes of data the initiator sent, and was sent */
 };
 
 struct query_reactor {
@@ -34,17 +36,18 @@ struct query_reactor {
 };
 
 struct query_sessions {
-	struct query_session *v;		/* by target, initiator, ISID, portal group */
+	struct query_session *v; /* by target, initiator, ISID, portal group */
 	unsigned n, cap;
-	unsigned missed;			/* came after the room for them was measured */
-	struct query_reactor *reactors;		/* reactor_count() of them */
+	unsigned missed;		/* came after the room for them was measured */
+	struct query_reactor *reactors; /* reactor_count() of them */
 };
 
 /* All sessions (v stays NULL with `counts`: reactors only). 0 or -ENOMEM. */
 int query_sessions(struct query_sessions *q, bool counts);
 void query_sessions_free(struct query_sessions *q);
 /* The session of a nexus on a target, or NULL. */
-const struct query_session *query_session_of(const struct query_sessions *q, const struct node *node, const struct nexus *who);
+const struct query_session *query_session_of(const struct query_sessions *q,
+					     const struct node *node, const struct nexus *who);
 
 struct query_lu {
 	const struct lu *lu;
@@ -54,20 +57,21 @@ struct query_lu {
 	uint8_t phys_exp;
 	bool failed, not_ready, write_protected, thin;
 	struct lu_modes modes;
-	uint8_t pr_type;			/* enum pr_type */
+	uint8_t pr_type; /* enum pr_type */
 	uint32_t pr_generation;
 	unsigned pr_registrants;
 	bool reserved6;
 	/* Of home. */
-	bool changing;				/* a change is being made durable or published */
-	unsigned changes;			/* waiting or in work */
+	bool changing;	  /* a change is being made durable or published */
+	unsigned changes; /* waiting or in work */
 	/* Sums over the reactors. */
 	uint64_t ios[IO_OPS], bytes[IO_OPS], conflicts, parks;
-	unsigned sessions;			/* that used it since they logged in */
-	unsigned busy;				/* commands with I/O in the backend */
+	unsigned sessions; /* that used it since they logged in */
+	unsigned busy;	   /* commands with I/O in the backend */
 };
 
-/* All LUs, in the daemon's order, or `only` one. n gets their number; to be freed by the caller; NULL: out of memory. */
+/* All LUs, in the daemon's order, or `only` one. n gets their number; to be freed by the caller;
+ * NULL: out of memory. */
 struct query_lu *query_lus(const struct lu *only, unsigned *n);
 /* "ready", "waiting_for_lock", "failed" */
 const char *query_lu_state(const struct query_lu *q);
@@ -77,12 +81,12 @@ struct query_pr {
 	const struct lu *lu;
 	bool reserved6;
 	struct nexus reserved6_by;
-	struct pr_state *pr;			/* a copy of its own */
+	struct pr_state *pr; /* a copy of its own */
 };
 struct query_pr *query_prs(const struct lu *only, unsigned *n);
 void query_prs_free(struct query_pr *v, unsigned n);
 
-/* ---- as JSON, as holdfast(8) describes it. NULL: out of memory ------------------------------------- */
+/* ---- as JSON, as holdfast(8) describes it. NULL: out of memory ------------------------------- */
 
 json_t *query_status_json(uint64_t uptime_ms);
 json_t *query_sessions_json(void);

@@ -11,8 +11,9 @@
 #include "target/query.h"
 
 static const char *const op_names[IO_OPS] = {
-	[IO_READ] = "read", [IO_WRITE] = "write", [IO_FLUSH] = "flush", [IO_DISCARD] = "discard", [IO_ZERO] = "zero",
-	[IO_EXTENT] = "extent", [IO_SPACE] = "space", [IO_PREFETCH] = "prefetch",
+	[IO_READ] = "read",	  [IO_WRITE] = "write",	      [IO_FLUSH] = "flush",
+	[IO_DISCARD] = "discard", [IO_ZERO] = "zero",	      [IO_EXTENT] = "extent",
+	[IO_SPACE] = "space",	  [IO_PREFETCH] = "prefetch",
 };
 
 static const char *const pr_type_names[] = {
@@ -27,7 +28,25 @@ static const char *const pr_type_names[] = {
 
 static const char *pr_type_name(uint8_t type)
 {
-	return type < sizeof(pr_type_names) / sizeof(pr_type_names[0]) && pr_type_names[type] ? pr_type_names[type] : "unknown";
+	return type < sizeof(pr_type_names) / sizeof(pr_type_names[0]) && pr_type_names[type]
+		       ? pr_type_names[type]
+		       : "unknown";
+}
+
+/* One member of an object each. */
+static void put_int(json_t *o, const char *name, uint64_t n)
+{
+	json_object_set_new(o, name, json_integer((json_int_t)n));
+}
+
+static void put_bool(json_t *o, const char *name, bool b)
+{
+	json_object_set_new(o, name, json_boolean(b));
+}
+
+static void put_string(json_t *o, const char *name, const char *s)
+{
+	json_object_set_new(o, name, query_string(s));
 }
 
 json_t *query_string(const char *s)
@@ -49,87 +68,127 @@ json_t *query_string(const char *s)
 	return j;
 }
 
-static json_t *hex(const uint8_t *p, unsigned n)
+static void put_hex(json_t *o, const char *name, const uint8_t *p, unsigned n)
 {
 	char s[2 * 16 + 1] = "";
 
 	for (unsigned i = 0; i < n && i < 16; i++)
 		snprintf(s + 2 * i, 3, "%02x", p[i]);
-	return json_string(s);
+	put_string(o, name, s);
 }
 
-static json_t *uuid(const uint8_t u[16])
+static void put_uuid(json_t *o, const char *name, const uint8_t u[16])
 {
 	char s[37];
 
-	snprintf(s, sizeof(s), "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3],
-		 u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
-	return json_string(s);
+	snprintf(s, sizeof(s),
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
+		 u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
+		 u[15]);
+	put_string(o, name, s);
 }
 
-static json_t *wall_time(uint64_t ns)
+static void put_time(json_t *o, const char *name, uint64_t ns)
 {
 	time_t t = (time_t)(ns / 1000000000);
 	struct tm tm;
 	char s[64];
 
 	gmtime_r(&t, &tm);
-	snprintf(s, sizeof(s), "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-		 tm.tm_min, tm.tm_sec, (unsigned)(ns / 1000000 % 1000));
-	return json_string(s);
+	snprintf(s, sizeof(s), "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900,
+		 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+		 (unsigned)(ns / 1000000 % 1000));
+	put_string(o, name, s);
 }
 
-/*
- * ---- status
- * -----------------------------------------------------------------------------------------
- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
-static json_t *reactors_json(const struct query_sessions *q)
+static json_t *reactor_json(unsigned i, const struct query_reactor *q)
 {
-	json_t *a = json_array();
+	struct reactor_stats st;
+	json_t *o = json_object();
 
-	for (unsigned i = 0; i < reactor_count(); i++) {
-		struct reactor_stats st;
-
-		reactor_stats(reactor_at(i), &st);
-		json_array_append_new(a, json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i}",
-			"reactor", i, "turns", (json_int_t)st.turns, "sleeps", (json_int_t)st.sleeps,
-			"messages", (json_int_t)st.messages, "ios", (json_int_t)st.rios, "cpu_us", (json_int_t)(st.cpu_ns / 1000),
-			"connections", q->reactors[i].conns, "sessions", q->reactors[i].sessions, "tasks", q->reactors[i].tasks));
-	}
-	return a;
+	reactor_stats(reactor_at(i), &st);
+	put_int(o, "reactor", i);
+	put_int(o, "turns", st.turns);
+	put_int(o, "sleeps", st.sleeps);
+	put_int(o, "messages", st.messages);
+	put_int(o, "ios", st.rios);
+	put_int(o, "cpu_us", st.cpu_ns / 1000);
+	put_int(o, "connections", q->conns);
+	put_int(o, "sessions", q->sessions);
+	put_int(o, "tasks", q->tasks);
+	return o;
 }
 
-static json_t *portals_json(void)
+static json_t *portal_json(const struct config_portal *p)
 {
-	const struct config *cfg = daemon_state.cfg;
-	json_t *a = json_array();
+	json_t *o = json_object();
 
-	for (unsigned i = 0; i < cfg->nportals; i++)
-		json_array_append_new(a, json_pack("{s:o, s:o, s:i}", "name", query_string(cfg->portals[i].name),
-			"listen", query_string(cfg->portals[i].listen), "group", cfg->portals[i].group));
-	return a;
+	put_string(o, "name", p->name);
+	put_string(o, "listen", p->listen);
+	put_int(o, "group", p->group);
+	return o;
 }
 
 static json_t *lu_counts_json(const struct query_lu *v, unsigned n)
 {
 	unsigned ready = 0, waiting = 0, failed = 0;
+	json_t *o = json_object();
 
 	for (unsigned i = 0; i < n; i++) {
 		ready += !v[i].not_ready && !v[i].failed;
 		waiting += v[i].not_ready;
 		failed += v[i].failed && !v[i].not_ready;
 	}
-	return json_pack("{s:i, s:i, s:i, s:i}", "total", n, "ready", ready, "waiting_for_lock", waiting, "failed", failed);
+	put_int(o, "total", n);
+	put_int(o, "ready", ready);
+	put_int(o, "waiting_for_lock", waiting);
+	put_int(o, "failed", failed);
+	return o;
+}
+
+static json_t *buffers_json(void)
+{
+	json_t *o = json_object();
+
+	put_int(o, "used", buf_used());
+	put_int(o, "budget", daemon_state.cfg->limits.buffers);
+	return o;
+}
+
+/* What is known of the daemon without asking a reactor. */
+static json_t *daemon_json(uint64_t uptime_ms)
+{
+	const struct config *cfg = daemon_state.cfg;
+	bool stopping = __atomic_load_n(&daemon_state.stopping, __ATOMIC_RELAXED);
+	json_t *o = json_object(), *portals = json_array();
+
+	put_string(o, "version", HOLDFAST_VERSION);
+	put_int(o, "pid", (uint64_t)getpid());
+	put_string(o, "state", stopping ? "stopping" : "ready");
+	json_object_set_new(o, "uptime_s", json_real((double)uptime_ms / 1000));
+	put_string(o, "config", cfg->file);
+	put_string(o, "driver", reactor_driver_name());
+	put_int(o, "sessions", __atomic_load_n(&daemon_state.nsessions, __ATOMIC_RELAXED));
+	put_int(o, "sessions_max", cfg->limits.sessions);
+	put_int(o, "half_open", __atomic_load_n(&daemon_state.half_open, __ATOMIC_RELAXED));
+	put_int(o, "half_open_max", cfg->limits.logins);
+	json_object_set_new(o, "buffers", buffers_json());
+	put_int(o, "log_dropped", log_dropped());
+	put_int(o, "targets", daemon_state.nnodes);
+	for (unsigned i = 0; i < cfg->nportals; i++)
+		json_array_append_new(portals, portal_json(&cfg->portals[i]));
+	json_object_set_new(o, "portals", portals);
+	return o;
 }
 
 json_t *query_status_json(uint64_t uptime_ms)
 {
-	const struct config *cfg = daemon_state.cfg;
 	struct query_sessions q;
 	struct query_lu *lus;
 	unsigned nlus, conns = 0, tasks = 0;
-	json_t *j;
+	json_t *o, *reactors;
 
 	if (query_sessions(&q, true))
 		return NULL;
@@ -138,78 +197,93 @@ json_t *query_status_json(uint64_t uptime_ms)
 		query_sessions_free(&q);
 		return NULL;
 	}
+	o = daemon_json(uptime_ms);
+	reactors = json_array();
 	for (unsigned i = 0; i < reactor_count(); i++) {
 		conns += q.reactors[i].conns;
 		tasks += q.reactors[i].tasks;
+		json_array_append_new(reactors, reactor_json(i, &q.reactors[i]));
 	}
-	j = json_pack("{s:s, s:i, s:s, s:f, s:o, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:{s:I, s:I}, s:I, s:i, s:o, s:o, s:o}",
-		"version", HOLDFAST_VERSION, "pid", (int)getpid(),
-		"state", __atomic_load_n(&daemon_state.stopping, __ATOMIC_RELAXED) ? "stopping" : "ready",
-		"uptime_s", (double)uptime_ms / 1000, "config", query_string(cfg->file), "driver", reactor_driver_name(),
-		"sessions", __atomic_load_n(&daemon_state.nsessions, __ATOMIC_RELAXED), "sessions_max", cfg->limits.sessions,
-		"connections", conns,
-		"half_open", __atomic_load_n(&daemon_state.half_open, __ATOMIC_RELAXED), "half_open_max", cfg->limits.logins,
-		"tasks", tasks,
-		"buffers", "used", (json_int_t)buf_used(), "budget", (json_int_t)cfg->limits.buffers,
-		"log_dropped", (json_int_t)log_dropped(), "targets", daemon_state.nnodes, "luns", lu_counts_json(lus, nlus),
-		"portals", portals_json(), "reactors", reactors_json(&q));
+	put_int(o, "connections", conns);
+	put_int(o, "tasks", tasks);
+	json_object_set_new(o, "luns", lu_counts_json(lus, nlus));
+	json_object_set_new(o, "reactors", reactors);
 	free(lus);
 	query_sessions_free(&q);
-	return j;
+	return o;
 }
 
-/*
- * ---- sessions
- * ---------------------------------------------------------------------------------------
- */
+/* ---- sessions -------------------------------------------------------------------------------- */
 
 static json_t *params_json(const struct iscsi_params *p)
 {
 	static const char *const reporting[] = { "RFC3720", "ResponseFence", "FastAbort" };
+	json_t *o = json_object();
 
-	return json_pack("{s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:s}",
-		"header_digest", p->header_digest ? "CRC32C" : "None", "data_digest", p->data_digest ? "CRC32C" : "None",
-		"initial_r2t", p->initial_r2t, "immediate_data", p->immediate_data,
-		"max_recv_data_segment_length", (json_int_t)p->own_max_recv_dsl,
-		"initiator_max_recv_data_segment_length", (json_int_t)p->max_recv_dsl,
-		"max_burst_length", (json_int_t)p->max_burst, "first_burst_length", (json_int_t)p->first_burst,
-		"max_outstanding_r2t", p->max_outstanding_r2t, "max_connections", p->max_connections,
-		"default_time2wait", p->time2wait, "default_time2retain", p->time2retain, "error_recovery_level", p->erl,
-		"task_reporting", p->task_reporting < 3 ? reporting[p->task_reporting] : "unknown");
+	put_string(o, "header_digest", p->header_digest ? "CRC32C" : "None");
+	put_string(o, "data_digest", p->data_digest ? "CRC32C" : "None");
+	put_bool(o, "initial_r2t", p->initial_r2t);
+	put_bool(o, "immediate_data", p->immediate_data);
+	put_int(o, "max_recv_data_segment_length", p->own_max_recv_dsl);
+	put_int(o, "initiator_max_recv_data_segment_length", p->max_recv_dsl);
+	put_int(o, "max_burst_length", p->max_burst);
+	put_int(o, "first_burst_length", p->first_burst);
+	put_int(o, "max_outstanding_r2t", p->max_outstanding_r2t);
+	put_int(o, "max_connections", p->max_connections);
+	put_int(o, "default_time2wait", p->time2wait);
+	put_int(o, "default_time2retain", p->time2retain);
+	put_int(o, "error_recovery_level", p->erl);
+	put_string(o, "task_reporting",
+		   p->task_reporting < 3 ? reporting[p->task_reporting] : "unknown");
+	return o;
 }
 
 static json_t *session_json(const struct query_session *q)
 {
-	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:i, s:i, s:o, s:i, s:o, s:o, s:i, s:i, s:o, s:I, s:I, s:I, s:i, s:i, s:i, s:o}",
-		"target", query_string(q->node ? q->node->cfg->name : NULL), "type", q->node ? "normal" : "discovery",
-		"initiator", query_string(q->nexus.initiator), "alias", query_string(q->alias[0] ? q->alias : NULL),
-		"isid", hex(q->nexus.isid, sizeof(q->nexus.isid)), "tsih", q->tsih, "cid", q->cid,
-		"portal", query_string(q->portal->name), "group", q->portal->group,
-		"peer", query_string(q->peer), "local", query_string(q->local), "reactor", q->reactor, "connection", q->conn,
-		"since", wall_time(q->since_ns), "commands", (json_int_t)q->cmds,
-		"bytes_from_initiator", (json_int_t)q->bytes_in, "bytes_to_initiator", (json_int_t)q->bytes_out,
-		"tasks", q->tasks, "window", q->window, "luns", q->luns, "params", params_json(&q->params));
+	json_t *o = json_object();
+
+	put_string(o, "target", q->node ? q->node->cfg->name : NULL);
+	put_string(o, "type", q->node ? "normal" : "discovery");
+	put_string(o, "initiator", q->nexus.initiator);
+	put_string(o, "alias", q->alias[0] ? q->alias : NULL);
+	put_hex(o, "isid", q->nexus.isid, sizeof(q->nexus.isid));
+	put_int(o, "tsih", q->tsih);
+	put_int(o, "cid", q->cid);
+	put_string(o, "portal", q->portal->name);
+	put_int(o, "group", q->portal->group);
+	put_string(o, "peer", q->peer);
+	put_string(o, "local", q->local);
+	put_int(o, "reactor", q->reactor);
+	put_int(o, "connection", q->conn);
+	put_time(o, "since", q->since_ns);
+	put_int(o, "commands", q->cmds);
+	put_int(o, "bytes_from_initiator", q->bytes_in);
+	put_int(o, "bytes_to_initiator", q->bytes_out);
+	put_int(o, "tasks", q->tasks);
+	put_int(o, "window", q->window);
+	put_int(o, "luns", q->luns);
+	json_object_set_new(o, "params", params_json(&q->params));
+	return o;
 }
 
 json_t *query_sessions_json(void)
 {
 	struct query_sessions q;
-	json_t *a;
+	json_t *o, *a;
 
 	if (query_sessions(&q, false))
 		return NULL;
+	o = json_object();
 	a = json_array();
 	for (unsigned i = 0; i < q.n; i++)
 		json_array_append_new(a, session_json(&q.v[i]));
-	a = json_pack("{s:o, s:i}", "sessions", a, "missed", q.missed);
+	json_object_set_new(o, "sessions", a);
+	put_int(o, "missed", q.missed);
 	query_sessions_free(&q);
-	return a;
+	return o;
 }
 
-/*
- * ---- LUs
- * --------------------------------------------------------------------------------------------
- */
+/* ---- LUs ------------------------------------------------------------------------------------- */
 
 static const struct config_lun *config_of(const struct lu *lu)
 {
@@ -222,143 +296,187 @@ static const struct config_lun *config_of(const struct lu *lu)
 }
 
 /* "engine=io_uring direct=off kind=..." -> io_uring */
-static json_t *engine_json(const char *about)
+static void put_engine(json_t *o, const char *about)
 {
 	const char *at = strstr(about, "engine=");
 	char word[32] = "";
 
-	if (!at)
-		return json_null();
-	at += strlen("engine=");
-	snprintf(word, sizeof(word), "%.*s", (int)strcspn(at, " "), at);
-	return json_string(word);
+	if (at) {
+		at += strlen("engine=");
+		snprintf(word, sizeof(word), "%.*s", (int)strcspn(at, " "), at);
+	}
+	put_string(o, "engine", at ? word : NULL);
+	put_string(o, "about", about);
+}
+
+/* Which LU something is about: the same three members everywhere. */
+static json_t *lu_json_start(const struct lu *lu)
+{
+	json_t *o = json_object();
+
+	put_string(o, "target", query_node(lu)->cfg->name);
+	put_int(o, "lun", lu->id.lun);
+	put_string(o, "name", lu->id.name);
+	return o;
 }
 
 static json_t *counters_json(const struct query_lu *q)
 {
 	json_t *o = json_object();
 
-	for (unsigned op = 0; op < IO_OPS; op++)
-		json_object_set_new(o, op_names[op], json_pack("{s:I, s:I}", "ios", (json_int_t)q->ios[op],
-			"bytes", (json_int_t)q->bytes[op]));
-	json_object_set_new(o, "conflicts", json_integer((json_int_t)q->conflicts));
-	json_object_set_new(o, "parked", json_integer((json_int_t)q->parks));
+	for (unsigned i = 0; i < IO_OPS; i++) {
+		json_t *op = json_object();
+
+		put_int(op, "ios", q->ios[i]);
+		put_int(op, "bytes", q->bytes[i]);
+		json_object_set_new(o, op_names[i], op);
+	}
+	put_int(o, "conflicts", q->conflicts);
+	put_int(o, "parked", q->parks);
 	return o;
 }
 
 static json_t *lu_pr_json(const struct query_lu *q)
 {
-	return json_pack("{s:i, s:s, s:i, s:I, s:b}", "type", q->pr_type, "type_name", pr_type_name(q->pr_type),
-		"registrants", q->pr_registrants, "generation", (json_int_t)q->pr_generation, "reserve6", q->reserved6);
+	json_t *o = json_object();
+
+	put_int(o, "type", q->pr_type);
+	put_string(o, "type_name", pr_type_name(q->pr_type));
+	put_int(o, "registrants", q->pr_registrants);
+	put_int(o, "generation", q->pr_generation);
+	put_bool(o, "reserve6", q->reserved6);
+	return o;
 }
 
 static json_t *lu_json(const struct query_lu *q)
 {
 	const struct lu *lu = q->lu;
 	const struct config_lun *l = config_of(lu);
+	json_t *o = lu_json_start(lu);
 
-	return json_pack("{s:o, s:i, s:o, s:s, s:s, s:I, s:i, s:i, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:i,"
-			 " s:b, s:b, s:b, s:b, s:i, s:i, s:i, s:o, s:o}",
-		"target", query_string(query_node(lu)->cfg->name), "lun", lu->id.lun, "name", query_string(lu->id.name),
-		"type", lu->id.witness ? "witness" : "data", "state", query_lu_state(q),
-		"size", (json_int_t)q->caps.size, "block_size", q->block_size, "physical_block_size", q->block_size << q->phys_exp,
-		"uuid", uuid(lu->id.uuid), "naa", hex(lu->id.naa, sizeof(lu->id.naa)), "serial", lu->id.serial,
-		"backend", query_string(l ? l->backend : NULL), "path", query_string(l ? l->path : NULL),
-		"engine", engine_json(lu->be->about), "about", query_string(lu->be->about), "home", reactor_index(lu->home),
-		"write_cache", q->modes.wce, "thin", q->thin, "readonly", q->caps.readonly, "write_protected", q->write_protected,
-		"sessions", q->sessions, "tasks", q->busy, "changes", q->changes,
-		"counters", counters_json(q), "pr", lu_pr_json(q));
+	put_string(o, "type", lu->id.witness ? "witness" : "data");
+	put_string(o, "state", query_lu_state(q));
+	put_int(o, "size", q->caps.size);
+	put_int(o, "block_size", q->block_size);
+	put_int(o, "physical_block_size", (uint64_t)q->block_size << q->phys_exp);
+	put_uuid(o, "uuid", lu->id.uuid);
+	put_hex(o, "naa", lu->id.naa, sizeof(lu->id.naa));
+	put_string(o, "serial", lu->id.serial);
+	put_string(o, "backend", l ? l->backend : NULL);
+	put_string(o, "path", l ? l->path : NULL);
+	put_engine(o, lu->be->about);
+	put_int(o, "home", reactor_index(lu->home));
+	put_bool(o, "write_cache", q->modes.wce);
+	put_bool(o, "thin", q->thin);
+	put_bool(o, "readonly", q->caps.readonly);
+	put_bool(o, "write_protected", q->write_protected);
+	put_int(o, "sessions", q->sessions);
+	put_int(o, "tasks", q->busy);
+	put_int(o, "changes", q->changes);
+	json_object_set_new(o, "counters", counters_json(q));
+	json_object_set_new(o, "pr", lu_pr_json(q));
+	return o;
 }
 
 json_t *query_lus_json(const struct lu *only)
 {
 	unsigned n;
 	struct query_lu *v = query_lus(only, &n);
-	json_t *a = json_array();
+	json_t *o, *a;
 
-	if (!v) {
-		json_decref(a);
+	if (!v)
 		return NULL;
-	}
+	o = json_object();
+	a = json_array();
 	for (unsigned i = 0; i < n; i++)
 		json_array_append_new(a, lu_json(&v[i]));
 	free(v);
-	return json_pack("{s:o}", "luns", a);
+	json_object_set_new(o, "luns", a);
+	return o;
 }
 
-/*
- * ---- reservations
- * ------------------------------------------------------------------------------------
- */
+/* ---- reservations ---------------------------------------------------------------------------- */
 
 static json_t *nexus_json(const struct nexus *n)
 {
-	return json_pack("{s:o, s:o, s:i}", "initiator", query_string(n->initiator), "isid", hex(n->isid, sizeof(n->isid)),
-		"group", n->tpgt);
+	json_t *o = json_object();
+
+	put_string(o, "initiator", n->initiator);
+	put_hex(o, "isid", n->isid, sizeof(n->isid));
+	put_int(o, "group", n->tpgt);
+	return o;
 }
 
-/* Sessions of an initiator with a target: it is one run in their order. */
-static unsigned sessions_of(const struct query_sessions *q, const struct node *node, const char *initiator)
+/* The first session behind (upper) or not before those of an initiator with a target. */
+static unsigned bound(const struct query_sessions *q, const struct node *node,
+		      const char *initiator, bool upper)
 {
-	struct nexus first = { 0 };
-	unsigned lo = 0, hi = q->n, n = 0;
+	unsigned lo = 0, hi = q->n;
 
-	snprintf(first.initiator, sizeof(first.initiator), "%s", initiator);
 	while (lo < hi) {
 		unsigned mid = lo + (hi - lo) / 2;
 		const struct query_session *s = &q->v[mid];
+		int d = s->node != node ? (s->node < node ? -1 : 1)
+					: strcmp(s->nexus.initiator, initiator);
 
-		if (s->node < node || (s->node == node && strcmp(s->nexus.initiator, initiator) < 0))
+		if (d < 0 || (upper && d == 0))
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	while (lo + n < q->n && q->v[lo + n].node == node && !strcmp(q->v[lo + n].nexus.initiator, initiator))
-		n++;
-	return n;
+	return lo;
 }
 
-static json_t *registrants_json(const struct query_pr *p, const struct query_sessions *q)
+/* How many there are: in the order of query_sessions() they are one run. */
+static unsigned sessions_of(const struct query_sessions *q, const struct node *node,
+			    const char *initiator)
+{
+	return bound(q, node, initiator, true) - bound(q, node, initiator, false);
+}
+
+static json_t *registrant_json(const struct query_pr *p, unsigned i, const struct query_sessions *q)
 {
 	const struct node *node = query_node(p->lu);
-	json_t *a = json_array();
+	const struct query_session *s;
+	struct nexus who;
+	char key[32];
+	json_t *o;
 
-	for (unsigned i = 0; i < p->pr->nregs; i++) {
-		const struct query_session *s;
-		struct nexus who;
-		char key[32];
-		json_t *j;
-
-		pr_nexus(p->pr, i, &who);
-		s = query_session_of(q, node, &who);
-		snprintf(key, sizeof(key), "0x%016llx", (unsigned long long)p->pr->regs[i].key);
-		j = nexus_json(&who);
-		json_object_set_new(j, "key", json_string(key));
-		json_object_set_new(j, "holder", json_boolean(pr_is_holder(p->pr, i)));
-		json_object_set_new(j, "logged_in", json_boolean(s));
-		json_object_set_new(j, "peer", query_string(s ? s->peer : NULL));
-		json_object_set_new(j, "initiator_sessions", json_integer(sessions_of(q, node, who.initiator)));
-		json_array_append_new(a, j);
-	}
-	return a;
+	pr_nexus(p->pr, i, &who);
+	s = query_session_of(q, node, &who);
+	snprintf(key, sizeof(key), "0x%016llx", (unsigned long long)p->pr->regs[i].key);
+	o = nexus_json(&who);
+	put_string(o, "key", key);
+	put_bool(o, "holder", pr_is_holder(p->pr, i));
+	put_bool(o, "logged_in", s);
+	put_string(o, "peer", s ? s->peer : NULL);
+	put_int(o, "initiator_sessions", sessions_of(q, node, who.initiator));
+	return o;
 }
 
 static json_t *pr_json(const struct query_pr *p, const struct query_sessions *q)
 {
-	return json_pack("{s:o, s:i, s:o, s:i, s:s, s:o, s:I, s:b, s:o, s:o}",
-		"target", query_string(query_node(p->lu)->cfg->name), "lun", p->lu->id.lun, "name", query_string(p->lu->id.name),
-		"type", p->pr->type, "type_name", pr_type_name(p->pr->type),
-		/* SPC-4 table 205: LU_SCOPE is the only one there is. */
-		"scope", query_string(p->pr->type ? "LU" : NULL), "generation", (json_int_t)p->pr->generation,
-		"aptpl", p->pr->aptpl, "reserve6", p->reserved6 ? nexus_json(&p->reserved6_by) : json_null(),
-		"registrants", registrants_json(p, q));
+	json_t *o = lu_json_start(p->lu), *a = json_array();
+
+	put_int(o, "type", p->pr->type);
+	put_string(o, "type_name", pr_type_name(p->pr->type));
+	/* SPC-4 table 205: LU_SCOPE is the only one there is. */
+	put_string(o, "scope", p->pr->type ? "LU" : NULL);
+	put_int(o, "generation", p->pr->generation);
+	put_bool(o, "aptpl", p->pr->aptpl);
+	json_object_set_new(o, "reserve6",
+			    p->reserved6 ? nexus_json(&p->reserved6_by) : json_null());
+	for (unsigned i = 0; i < p->pr->nregs; i++)
+		json_array_append_new(a, registrant_json(p, i, q));
+	json_object_set_new(o, "registrants", a);
+	return o;
 }
 
 json_t *query_prs_json(const struct lu *only)
 {
 	struct query_sessions q;
 	struct query_pr *v;
-	json_t *a;
+	json_t *o, *a;
 	unsigned n;
 
 	if (query_sessions(&q, false))
@@ -368,10 +486,12 @@ json_t *query_prs_json(const struct lu *only)
 		query_sessions_free(&q);
 		return NULL;
 	}
+	o = json_object();
 	a = json_array();
 	for (unsigned i = 0; i < n; i++)
 		json_array_append_new(a, pr_json(&v[i], &q));
+	json_object_set_new(o, "luns", a);
 	query_prs_free(v, n);
 	query_sessions_free(&q);
-	return json_pack("{s:o}", "luns", a);
+	return o;
 }
