@@ -4,9 +4,9 @@
  * data asked for out of a mapping, or takes 48 bytes and the data in and sends 48. No login, no window, no LUN, no
  * checks. The frames are shaped like iSCSI's, so that hf-bench drives it with the very loop that drives a target.
  *
- *	floor -p PORT [-m MIB] [-s] [-x FAULT:N] [-T SECONDS]
+ *	floor -p PORT [-m MIB] [-s] [-H] [-x FAULT:N] [-T SECONDS]
  *
- * -s stores what is written (then hf-bench -V works on it). -x damages every Nth answer: this is how the generator's own
+ * -s stores what is written (then hf-bench -V works on it). -H asks for huge pages. -x damages every Nth answer: this is how the generator's own
  * checks are tested. It ends by itself after SECONDS (default 900), or by SIGTERM.
  */
 #include <arpa/inet.h>
@@ -55,7 +55,7 @@ struct conn {
 
 static uint8_t *store;
 static uint64_t store_len = 1ull << 30;
-static bool storing;
+static bool storing, huge;
 static enum fault fault;
 static uint64_t fault_every, answers;
 static uint8_t rx[RX];
@@ -272,7 +272,7 @@ static void options(int argc, char **argv, unsigned *port, unsigned *life)
 {
 	int o;
 
-	while ((o = getopt(argc, argv, "p:m:sx:T:")) != -1) {
+	while ((o = getopt(argc, argv, "p:m:sHx:T:")) != -1) {
 		char *colon;
 
 		switch (o) {
@@ -284,6 +284,9 @@ static void options(int argc, char **argv, unsigned *port, unsigned *life)
 			break;
 		case 's':
 			storing = true;
+			break;
+		case 'H':
+			huge = true;
 			break;
 		case 'T':
 			*life = (unsigned)atoi(optarg);
@@ -300,7 +303,7 @@ static void options(int argc, char **argv, unsigned *port, unsigned *life)
 			fprintf(stderr, "floor: -x: no such fault\n");
 			exit(2);
 		default:
-			fprintf(stderr, "usage: floor -p PORT [-m MIB] [-s] [-x FAULT:N] [-T SECONDS]\n");
+			fprintf(stderr, "usage: floor -p PORT [-m MIB] [-s] [-H] [-x FAULT:N] [-T SECONDS]\n");
 			exit(2);
 		}
 	}
@@ -319,6 +322,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "floor: no memory\n");
 		return 2;
 	}
+	if (huge)
+		madvise(store, store_len, MADV_HUGEPAGE);
 	memset(store, 0xa5, store_len);		/* real pages, not the zero page */
 	listener = listen_on(port);
 	ep = epoll_create1(EPOLL_CLOEXEC);

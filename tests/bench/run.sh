@@ -9,7 +9,9 @@
 #	run.sh syscalls		system calls per I/O of each target, by strace
 #
 #	B=DIR (build)  BENCH_SECONDS=N (2; 1 means check)  BENCH_REPEAT=N (3)  BENCH_SIZE=1G  BENCH_DRIVERS="io_uring epoll"
-#	BENCH_TARGETS="floor holdfast tgtd"  BENCH_ROWS=PATTERN  BENCH_PORT=N (13270, and 9 more)  BENCH_HOLDFASTD=FILE
+#	BENCH_TARGETS="floor floor-store holdfast tgtd" (check: without floor-store)  BENCH_FLOOR="-H" options for the floors
+#	BENCH_ROWS=PATTERN  BENCH_PORT=N (13270, and 9 more)
+#	BENCH_HOLDFASTD="FILE [NAME=FILE...]"	which daemon; several builds are compared with one another
 #	BENCH_CONFIG="key: value" lines added to holdfastd's configuration  BENCH_EXTRA="hf-bench options" added to each row
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -20,7 +22,7 @@ mode=${1:-bench}
 port=${BENCH_PORT:-13270}
 iqn=iqn.2026-11.com.example:bench
 tools=$B/tests/bench
-holdfastd=${BENCH_HOLDFASTD:-$B/holdfastd}
+holdfastds=${BENCH_HOLDFASTD:-$B/holdfastd}
 case $mode in
 bench) seconds=${BENCH_SECONDS:-2} repeat=${BENCH_REPEAT:-3} size=${BENCH_SIZE:-1G} ;;
 check) seconds=${BENCH_SECONDS:-0.5} repeat=1 size=${BENCH_SIZE:-128M}
@@ -44,6 +46,8 @@ read-qd1x64|-r100 -q1 -n64|yes
 read-256k-qd8-digest|-r100 -q8 -n1 -b256K -s --ddigest|no
 write-256k-qd8-digest|-r0 -q8 -n1 -b256K -s --ddigest|no"
 
+targets="floor holdfast tgtd"
+[ $mode = check ] || targets="floor floor-store holdfast tgtd"
 passed=0 failed=0 skipped=0
 pass() { passed=$((passed + 1)); }
 fail() { failed=$((failed + 1)); echo "bench: FAILED: $*"; }
@@ -98,15 +102,32 @@ start_floor() {		# start_floor PORT OPTIONS...: sets p
 	until_line "$work/floor.$listen" state=ready $p
 }
 
-floor_up() {
-	start_floor $port -m "$(megabytes $size)" || { cat "$work/floor.$port"; return 1; }
-	names="$names floor"
-	pid[floor]=$p
-	args[floor]="--floor -p $port -R $size"
+floor_up() {		# floor_up NAME PORT OPTIONS...
+	local name=$1 listen=$2
+	shift 2
+	start_floor $listen -m "$(megabytes $size)" "$@" ${BENCH_FLOOR:-} || { cat "$work/floor.$listen"; return 1; }
+	names="$names $name"
+	pid[$name]=$p
+	args[$name]="--floor -p $listen -R $size"
 }
 
-holdfast_up() {		# holdfast_up DRIVER PORT
-	local name=holdfast-$1 dir=$work/$1
+# Which targets have no part in a row: the floors in what only iSCSI has, the storing one where nothing is stored.
+idle_in() {		# idle_in ROW FLOOR_TOO TARGET
+	case $3 in
+	floor) [ $2 = no ] ;;
+	floor-store) [ $2 = no ] || [ "${1#write}" = "$1" ] ;;
+	*) return 1 ;;
+	esac
+}
+
+holdfast_up() {		# holdfast_up DRIVER PORT [NAME=]FILE
+	local name=holdfast-$1 dir holdfastd=${3#*=}
+	case $3 in *=*) name=${3%%=*}-$1 ;; esac
+	dir=$work/$name
+	if [ ! -x "$holdfastd" ]; then
+		skip "$name: no $holdfastd"
+		return 1
+	fi
 	mkdir -p "$dir"
 	cat >"$dir/conf.yaml" <<-END
 		state_dir: $dir
@@ -118,15 +139,15 @@ holdfast_up() {		# holdfast_up DRIVER PORT
 		targets:
 		  - name: $iqn
 		    luns:
-		      - {lun: 0, name: bench-$1, backend: memory, size: $size}
-		      - {lun: 1, name: bench-$1-4k, backend: memory, size: 64M, block_size: 4096}
+		      - {lun: 0, name: $name, backend: memory, size: $size}
+		      - {lun: 1, name: $name-4k, backend: memory, size: 64M, block_size: 4096}
 		${BENCH_CONFIG:-}
 	END
 	$pin_target "$holdfastd" --config "$dir/conf.yaml" >"$dir/log" 2>&1 &
 	p=$!
 	pids="$pids $p"
 	if ! until_line "$dir/log" state=ready $p; then
-		fail "holdfastd ($1) does not start:"
+		fail "$name does not start:"
 		tail -5 "$dir/log"
 		return 1
 	fi
@@ -167,19 +188,20 @@ tgtd_digest() {
 }
 
 targets_up() {
-	local t d n=1
-	for t in ${BENCH_TARGETS:-floor holdfast tgtd}; do
+	local t d f n=1
+	for t in ${BENCH_TARGETS:-$targets}; do
 		case $t in
 		floor)
-			floor_up || fail "the floor server does not start" ;;
+			floor_up floor $port || fail "the floor server does not start" ;;
+		floor-store)
+			floor_up floor-store $((port + 7)) -s || fail "the storing floor server does not start" ;;
 		holdfast)
-			if [ ! -x "$holdfastd" ]; then
-				skip "holdfast: no $holdfastd"
-				continue
-			fi
-			for d in ${BENCH_DRIVERS:-io_uring epoll}; do
-				holdfast_up "$d" $((port + n))
-				n=$((n + 1))
+			for f in $holdfastds; do
+				for d in ${BENCH_DRIVERS:-io_uring epoll}; do
+					[ $n -gt 6 ] && { skip "$f ($d): six at a time"; continue; }
+					holdfast_up "$d" $((port + n)) "$f"
+					n=$((n + 1))
+				done
 			done ;;
 		tgtd)
 			if ! command -v tgtd >/dev/null || ! command -v tgtadm >/dev/null; then
@@ -193,7 +215,7 @@ targets_up() {
 	done
 	# Real pages everywhere, written once: an unwritten LUN can answer from nothing.
 	for t in $names; do
-		[ $t = floor ] && continue
+		case $t in floor*) continue ;; esac
 		timeout 120 $pin_generator "$tools/hf-bench" ${args[$t]} -F -b 1M -q 8 -T 100 >/dev/null || fail "$t: fill"
 	done
 }
@@ -217,7 +239,7 @@ table() {
 		while IFS='|' read -r row opts floor; do
 			case $row in ${BENCH_ROWS:-*}) ;; *) continue ;; esac
 			for t in $names; do
-				[ $t = floor ] && [ $floor = no ] && continue
+				idle_in $row $floor $t && continue
 				if one $row $t $opts; then pass; else fail "$row on $t"; fi
 			done
 		done <<<"$rows"
@@ -261,7 +283,7 @@ check() {
 	local t burst
 	selftest
 	for t in $names; do
-		[ $t = floor ] && continue
+		case $t in floor*) continue ;; esac
 		burst="--burst 16384"
 		[ $t = tgtd ] && burst=	# it sends Data-In sequences longer than MaxBurstLength
 		verify "random lengths" $t -r50 -q16 -n4 -b512-256K
@@ -288,7 +310,7 @@ extras() {
 	grep '^label=read-80%' "$work/results" >"$work/extras" && awk -f "$top/tests/bench/table.awk" "$work/extras"
 	echo
 	for t in $names; do
-		[ $t = floor ] && continue
+		case $t in floor*) continue ;; esac
 		timeout 60 "$tools/hf-bench" --label $t ${args[$t]} -P ${pid[$t]} --idle -n 1000 -T 2 || fail "1000 idle sessions on $t"
 	done
 }
@@ -300,7 +322,7 @@ syscalls() {
 	while IFS='|' read -r row opts floor; do
 		case $row in ${BENCH_ROWS:-*}) ;; *) continue ;; esac
 		for t in $names; do
-			[ $t = floor ] && [ $floor = no ] && continue
+			idle_in $row $floor $t && continue
 			n=5000
 			case $row in *qd1) n=1000 ;; *256k*) n=1000 ;; esac
 			strace -f -c -o "$work/strace" -p ${pid[$t]} 2>/dev/null &
