@@ -497,10 +497,11 @@ void reader_free_section(const struct schema *s, void *section)
 {
 	for (unsigned i = 0; i < s->nkeys; i++) {
 		const struct schema_key *k = &s->keys[i];
-		void *field = (char *)section + k->offset;
+		void *field;
 
 		if (k->offset == SCHEMA_NOWHERE)
 			continue;
+		field = (char *)section + k->offset;
 		if (k->type == SCHEMA_MAP)
 			reader_free_section(k->sub, field);
 		else if (k->type == SCHEMA_LIST)

@@ -92,6 +92,8 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 		return NULL;
 	}
 	lu->index = d->nlus;
+	if (v.not_ready)
+		log_warn("event=lun_waiting lun=%s msg=%s", l->name, LOG_Q(err));
 	log_info("event=lun target=%s lun=%u name=%s type=%s size=%llu block=%u home=%u %s%s", node->cfg->name, l->lun, l->name,
 		 id.witness ? "witness" : "data", (unsigned long long)v.caps.size, v.block_size, reactor_index(lu->home),
 		 be->about, v.not_ready ? " state=waiting_for_lock" : "");

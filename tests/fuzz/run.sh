@@ -20,7 +20,7 @@ for f in "$B"/tests/fuzz/fuzz_*; do
 		echo "$name: $(grep -a stat::number_of_executed_units "$B/fuzz-$name.log") status $rc"
 	else
 		n=$(find "$corpus" -type f | wc -l)
-		"$f" -runs=0 "$corpus" > "$B/fuzz-$name.log" 2>&1
+		"$f" -runs=0 -artifact_prefix="$B/" "$corpus" > "$B/fuzz-$name.log" 2>&1
 		rc=$?
 		[ "$n" -gt 0 ] || rc=99
 		echo "$name: $n inputs replayed, status $rc"
