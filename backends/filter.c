@@ -151,9 +151,9 @@ int filter_args(struct backend *be, const char *args, const struct filter_arg *t
 		value = strchr(arg, '=');
 		if (value)
 			*value++ = 0;
-		for (row = table; row < table + n && strcmp(row->name, arg); row++)
+		for (row = table; n && row < table + n && strcmp(row->name, arg); row++)
 			;
-		if (row == table + n)
+		if (!n || row == table + n)
 			r = arg_unknown(be, arg, table, n);
 		else if (!arg_kinds[row->kind].read(value ? value : "", (char *)into + row->at))
 			r = backend_fail(be, -EINVAL, "filter %s: %s=\"%.60s\", expected %s",
