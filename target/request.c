@@ -10,8 +10,11 @@
 #include "target/log.h"
 #include "target/xfer.h"
 
-/* What a numbered request does once its turn has come; buf holds its data segment (len bytes). */
-typedef void request_fn(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len);
+/*
+ * What a numbered request does once its turn has come; buf holds its data segment (len bytes).
+ * False: it was rejected, and its CmdSN does not count as received (RFC 7143 7.3).
+ */
+typedef bool request_fn(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len);
 
 static request_fn nop_out, text_req, logout_req, tmf_req;
 
@@ -119,6 +122,11 @@ static void cmd_begin(struct conn *c)
 	struct session *s = c->session;
 	struct task *t;
 
+	/* A duplicate of a command under way is no second one with its tag: ignored (4.2.2.1). */
+	if (session_ignores_cmdsn(s, be32_get(h->cmdsn), h->opcode & PDU_IMMEDIATE)) {
+		c->rx.skip = true;
+		return;
+	}
 	if (s->discovery || session_find_task(s, be32_get(h->itt))) {
 		conn_reject(c, s->discovery ? REJECT_PROTOCOL : REJECT_TASK_IN_PROGRESS);
 		c->rx.skip = true;
@@ -161,16 +169,12 @@ static void cmd_begin(struct conn *c)
 
 static void run_early(struct conn *c);
 
-static void cmd_end(struct conn *c, bool data_ok)
+static void cmd_end(struct conn *c)
 {
 	struct session *s = c->session;
 	struct task *t = c->rx.task;
 
 	c->rx.task = NULL;
-	if (!data_ok) {
-		t->out.bad = true;
-		t->fault = sense_of(SENSE_PROTOCOL_CRC);
-	}
 	t->out.got = t->out.asked = t->out.bad && !t->bout ? 0 : c->rx.len;
 	s->bytes_in += c->rx.len;
 	s->cmds++;
@@ -195,27 +199,34 @@ static void cmd_end(struct conn *c, bool data_ok)
  * ---------------------------------------------------------------------------------------
  */
 
-static void nop_out(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
+static bool nop_out(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
 {
 	const struct bhs_nop_out *h = (const struct bhs_nop_out *)hdr;
 	uint32_t max = c->session->params.max_recv_dsl;
 
 	if (be32_get(h->itt) == ISCSI_TAG_NONE) {	/* the answer to our ping, or a keep-alive: nothing to say */
 		buf_put(buf);
-		return;
+		return true;
 	}
 	reply_nop_in(c, be32_get(h->itt), ISCSI_TAG_NONE, h->lun, buf, len < max ? len : max);
+	return true;
 }
 
-static void tmf_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
+static bool tmf_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
 {
 	buf_put(buf);
+	if (c->session->discovery) {
+		memcpy(c->rx.hdr, hdr, BHS_LEN);
+		conn_reject(c, REJECT_PROTOCOL);
+		return false;
+	}
 	tmf_request(c, (const struct bhs_tmf_req *)hdr);
+	return true;
 }
 
 enum { TEXT_OUT_CAP = 256 << 10 };	/* SendTargets: some 2,000 targets with a portal each */
 
-static void text_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
+static bool text_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
 {
 	struct session *s = c->session;
 	struct login_env env;
@@ -230,7 +241,7 @@ static void text_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32
 		if (!s->text_out) {
 			buf_put(buf);
 			conn_close(c, "out of memory");
-			return;
+			return true;
 		}
 		text_init(&s->text, s->text_out, TEXT_OUT_CAP);
 	}
@@ -242,7 +253,7 @@ static void text_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32
 		buf_put(buf);
 		memcpy(c->rx.hdr, hdr, BHS_LEN);
 		conn_reject(c, (enum iscsi_reject)reason);
-		return;
+		return false;
 	}
 	buf_put(buf);
 	d = conn_tx(c, SN_TAKE);
@@ -251,16 +262,17 @@ static void text_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32
 		d->buf = buf_get(text_len);
 		if (!d->buf) {
 			conn_close(c, "out of memory");
-			return;
+			return true;
 		}
 		memcpy(d->buf->data, text, text_len);
 		d->data = d->buf->data;
 		d->len = text_len;
 	}
 	conn_send(c, d);
+	return true;
 }
 
-static void logout_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
+static bool logout_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
 {
 	const struct bhs_logout_req *h = (const struct bhs_logout_req *)hdr;
 	uint8_t reason = h->flags & 0x7f;
@@ -274,7 +286,7 @@ static void logout_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint
 	else if (reason > LOGOUT_RECOVERY) {
 		memcpy(c->rx.hdr, hdr, BHS_LEN);
 		conn_reject(c, REJECT_INVALID_FIELD);
-		return;
+		return false;
 	}
 	reply_logout(c, be32_get(h->itt), rsp);
 	if (rsp == LOGOUT_RSP_OK) {
@@ -283,6 +295,7 @@ static void logout_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint
 		/* If the initiator does not take the answer, the timer ends it all the same. */
 		timer_arm(&c->timer, 2000);
 	}
+	return true;
 }
 
 static request_fn *request_of(uint8_t opcode)
@@ -306,8 +319,8 @@ static void run_early(struct conn *c)
 
 		if (e->task && !e->task->dead)
 			task_deliver(e->task);
-		else if (!e->task && e->hdr[0] != 0xff && fn)
-			fn(c, e->hdr, e->buf, e->len);
+		else if (!e->task && e->hdr[0] != 0xff && fn && !fn(c, e->hdr, e->buf, e->len))
+			c->session->expcmdsn--;
 		if (e->task)
 			task_put(e->task);
 		free(e);
@@ -331,7 +344,8 @@ static void end_numbered(struct conn *c, request_fn *fn)
 		session_early(c->session, be32_get(h->cmdsn), hdr, NULL, buf, c->rx.len);
 		return;
 	case CMDSN_NOW:
-		fn(c, hdr, buf, c->rx.len);
+		if (!fn(c, hdr, buf, c->rx.len) && !immediate)
+			c->session->expcmdsn--;
 		run_early(c);
 		return;
 	}
@@ -375,14 +389,15 @@ void request_end(struct conn *c, bool data_ok)
 	if (!data_ok) {
 		conn_reject(c, REJECT_DATA_DIGEST);
 		/*
-		 * A request without its data cannot be served; a command and its Data-Out end in
-		 * sense data.
+		 * RFC 7143 7.8: the PDU is discarded, a command with its immediate data as well: its
+		 * CmdSN is still expected, and it may be sent again. Only for Data-Out the command
+		 * ends, in sense data.
 		 */
-		if (op != OP_SCSI_CMD && op != OP_DATA_OUT)
+		if (op != OP_DATA_OUT)
 			return;
 	}
 	if (op == OP_SCSI_CMD)
-		cmd_end(c, data_ok);
+		cmd_end(c);
 	else if (op == OP_DATA_OUT)
 		xfer_data_end(c, data_ok);
 	else if (fn)

@@ -208,17 +208,24 @@ static struct early *early_find(struct session *s, uint32_t cmdsn)
 	return NULL;
 }
 
+bool session_ignores_cmdsn(struct session *s, uint32_t cmdsn, bool immediate)
+{
+	if (immediate)
+		return false;
+	return sn_lt(cmdsn, s->expcmdsn) || sn_lt(s->maxcmdsn, cmdsn) || early_find(s, cmdsn);
+}
+
 enum cmdsn_verdict session_take_cmdsn(struct session *s, uint32_t cmdsn, bool immediate)
 {
 	if (immediate)
 		return CMDSN_NOW;
-	if (sn_lt(cmdsn, s->expcmdsn) || sn_lt(s->maxcmdsn, cmdsn))
+	if (session_ignores_cmdsn(s, cmdsn, false))
 		return CMDSN_IGNORE;
 	if (cmdsn == s->expcmdsn) {
 		s->expcmdsn++;
 		return CMDSN_NOW;
 	}
-	return early_find(s, cmdsn) ? CMDSN_IGNORE : CMDSN_LATER;
+	return CMDSN_LATER;
 }
 
 void session_early(struct session *s, uint32_t cmdsn, const void *hdr, struct task *t, struct buf *buf, uint32_t len)

@@ -84,6 +84,8 @@ struct lun_gate *session_gate_peek(struct session *s, uint16_t lun);
 /* CmdSN (RFC 7143 4.2.2.1): what to do with a numbered PDU. NOW has taken the number. */
 enum cmdsn_verdict { CMDSN_NOW, CMDSN_LATER, CMDSN_IGNORE };
 enum cmdsn_verdict session_take_cmdsn(struct session *s, uint32_t cmdsn, bool immediate);
+/* Would it be ignored? Takes nothing. */
+bool session_ignores_cmdsn(struct session *s, uint32_t cmdsn, bool immediate);
 void session_window_update(struct session *s);
 
 /* Serial number arithmetic (RFC 1982, 32 bits). */
