@@ -194,6 +194,23 @@ static void log_check(void)
 	free(log);
 }
 
+/* The daemon of the build directory this program is in: BUILD/tests/daemon/test_x. */
+static const char *own_daemon(void)
+{
+	static char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 16);
+
+	path[n > 0 ? n : 0] = 0;
+	for (unsigned up = 0; up < 3; up++) {
+		char *slash = strrchr(path, '/');
+
+		if (slash)
+			*slash = 0;
+	}
+	strcat(path, "/holdfastd");
+	return path;
+}
+
 void daemon_restart(void)
 {
 	struct daemon *d = &wire_daemon;
@@ -202,7 +219,7 @@ void daemon_restart(void)
 
 	CU_ASSERT_FATAL(!d->pid);
 	if (!program)
-		program = "build/holdfastd";
+		program = own_daemon();
 	remove(d->log);
 	d->pid = fork();
 	if (!d->pid) {

@@ -248,10 +248,9 @@ static void input_response(struct io *io, const struct pdu *p)
 	if (io->flags == (RSP_OVERFLOW | RSP_UNDERFLOW) || (!io->flags && io->residual))
 		wire_violation(w, "SCSI Response: flags %02x, residual %u", p->h.flags,
 			       io->residual);
-	if (!io->response && io->status == ST_GOOD &&
-	    io->expdatasn != (io->rd ? io->datain_pdus : io->r2ts))
-		wire_violation(w, "ExpDataSN %u after %u Data-Ins and %u R2Ts", io->expdatasn,
-			       io->datain_pdus, io->r2ts);
+	/* 11.4.8: it counts Data-Ins; without any it MUST be 0, whatever was asked for by R2T. */
+	if (io->expdatasn != io->datain_pdus)
+		wire_violation(w, "ExpDataSN %u after %u Data-Ins", io->expdatasn, io->datain_pdus);
 	if (p->len >= 2) {
 		io->sense_len = get_be16(p->data);
 		if (io->sense_len + 2 > p->len)
