@@ -433,6 +433,8 @@ static void conn_timer(struct timer *t)
 	struct conn *c = caa_container_of(t, struct conn, timer);
 	const struct config *cfg = daemon_state.cfg;
 	uint64_t idle_ms = (reactor_now() - c->last_rx) / 1000000;
+	uint64_t interval_ms = cfg->limits.nop_interval * 1000ull;
+	static const uint8_t lun0[8];
 
 	if (c->state == CONN_LOGIN) {
 		conn_close(c, "login took too long (limits.login_timeout)");
@@ -446,16 +448,15 @@ static void conn_timer(struct timer *t)
 		conn_close(c, "no answer to our NOP-In (limits.nop_timeout)");
 		return;
 	}
-	if (idle_ms >= cfg->limits.nop_interval * 1000ull) {
-		static const uint8_t lun0[8];
-
-		if (!c->pinged)
-			reply_nop_in(c, ISCSI_TAG_NONE, ++c->ttt & 0x7fffffff, lun0, NULL, 0);
-		c->pinged = true;
-	} else {
+	if (idle_ms < interval_ms) {
 		c->pinged = false;
+		timer_arm(t, interval_ms - idle_ms);
+		return;
 	}
-	timer_arm(t, 1000);
+	if (!c->pinged)
+		reply_nop_in(c, ISCSI_TAG_NONE, ++c->ttt & 0x7fffffff, lun0, NULL, 0);
+	c->pinged = true;
+	timer_arm(t, cfg->limits.nop_timeout * 1000ull);
 }
 
 static void half_open_end(struct conn *c)
@@ -472,7 +473,7 @@ void conn_full_feature(struct conn *c)
 	c->login = NULL;
 	c->state = CONN_FULL;
 	c->last_rx = reactor_now();
-	timer_arm(&c->timer, 1000);
+	timer_arm(&c->timer, daemon_state.cfg->limits.nop_interval * 1000ull);
 }
 
 /* Joins this reactor: after accept, and after a move. */

@@ -22,6 +22,7 @@
 
 enum {
 	REACTORS_MAX = 256,
+	DEFER_ROUNDS = 4,
 	MESSAGES_PER_TURN = 256,	/* so that a flood of messages does not starve sockets and timers */
 	STALL_MS_DEFAULT = 5000,
 };
@@ -278,17 +279,23 @@ static void loop_messages(struct reactor *r)
 }
 
 /* What these defer in turn waits for the next turn, which follows without sleeping. */
+/*
+ * What a deferred call defers runs in the same turn: a store that completes at the end of the turn and the
+ * connection that then sends the answers. Not without end, so that sockets have their turn.
+ */
 static void loop_defers(struct reactor *r)
 {
-	r->deferred = r->defers;
-	r->defers = NULL;
-	r->defers_tail = &r->defers;
-	while (r->deferred) {
-		struct defer *d = r->deferred;
+	for (unsigned i = 0; i < DEFER_ROUNDS && r->defers; i++) {
+		r->deferred = r->defers;
+		r->defers = NULL;
+		r->defers_tail = &r->defers;
+		while (r->deferred) {
+			struct defer *d = r->deferred;
 
-		r->deferred = d->next;
-		d->queued = false;
-		d->fn(d);
+			r->deferred = d->next;
+			d->queued = false;
+			d->fn(d);
+		}
 	}
 }
 

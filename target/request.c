@@ -148,7 +148,7 @@ static void cmd_begin(struct conn *c)
 	t->cmd.attr = h->flags & CMD_ATTR_MASK;
 	t->cmd.dir_in = h->flags & CMD_READ;
 	t->cmd.dir_out = h->flags & CMD_WRITE;
-	t->cmd.edtl = t->cmd.dir_in || t->cmd.dir_out ? be32_get(h->edtl) : 0;
+	t->cmd.edtl = h->flags & (CMD_READ | CMD_WRITE) ? be32_get(h->edtl) : 0;
 	t->cmd.lun = lun_of(h->lun);
 	t->cmd.nexus = &s->nexus->nexus;
 	t->cmd.target = &s->node->scsi;
