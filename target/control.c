@@ -23,7 +23,7 @@
 #include "target/log.h"
 
 enum {
-	CLIENTS_MAX = 16, /* at once; more wait in the backlog */
+	CLIENTS_MAX = 64, /* at once; more wait in the backlog */
 	CONTROL_BACKLOG = 64,
 	REQUEST_MAX = 64 << 10, /* bytes of one request line */
 	REQUEST_MS = 10000,	/* for a whole request to come */

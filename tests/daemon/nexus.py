@@ -8,7 +8,7 @@ answers each with a line. At the end of its input it goes away without logging o
     register S LUN KEY              PERSISTENT RESERVE OUT by session number S: the SCSI status
     reserve S LUN KEY TYPE
     preempt S LUN KEY OTHER         PREEMPT AND ABORT
-    write S LUN                     one block of zeroes
+    write S LUN BYTES               one block of zeroes
     sync S LUN                      SYNCHRONIZE CACHE(10)
     reserve6 S LUN                  RESERVE(6)
     ... &                           do not wait for the answer
@@ -77,7 +77,7 @@ COMMANDS = {
     "register": lambda key: pr_out(6, 0, "0", key),
     "reserve": lambda key, kind: pr_out(1, int(kind), key, "0"),
     "preempt": lambda key, other: pr_out(5, 5, key, other),
-    "write": lambda: (struct.pack(">BBIBHB", 0x2a, 0, 0, 0, 1, 0), bytes(512)),
+    "write": lambda size: (struct.pack(">BBIBHB", 0x2a, 0, 0, 0, 1, 0), bytes(int(size))),
     "sync": lambda: (struct.pack(">B9x", 0x35), b""),
     "reserve6": lambda: (struct.pack(">B5x", 0x16), b""),
 }

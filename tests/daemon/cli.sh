@@ -1,0 +1,458 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The command line against a real daemon: each command in both forms, what is answered when things
+# are wrong, the socket itself.
+#
+#	tests/daemon/cli.sh [BUILD]
+#
+# CLI_SESSIONS: how many sessions are listed at once (default 1000).
+set -u
+shopt -s lastpipe	# so that raw() at the end of a pipe sets rc here
+cd "$(dirname "$0")/../.." || exit 1
+B=${1:-build}
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/tests/tsan/suppressions halt_on_error=0 exitcode=66}
+D=$(mktemp -d)
+chmod 711 "$D"
+cp "$B/holdfast" "$D/holdfast"		# where another user can run it
+S=$D/run/control.sock
+IQN=iqn.2026-11.com.example
+passed=0 failed=0 skipped=0 daemon='' nexus='' storm=''
+out=$D/out err=$D/err rc=0
+
+cleanup() {
+	[ -z "$storm" ] || kill "$storm" 2> /dev/null
+	[ -z "$nexus" ] || kill "$nexus" 2> /dev/null
+	[ -z "$daemon" ] || kill -9 "$daemon" 2> /dev/null
+	wait 2> /dev/null
+	rm -rf "$D"
+}
+trap cleanup EXIT
+
+# ok NAME COMMAND...: one test.
+ok() {
+	local name=$1
+	shift
+	if "$@"; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "FAILED: $name: $*"
+		echo "    status $rc; stdout, stderr of the last command:"
+		head -n 20 "$out" | sed 's/^/    | /'
+		head -n 20 "$err" | sed 's/^/    | /'
+	fi
+}
+skip() {
+	skipped=$((skipped + 1))
+	echo "SKIP: $*"
+}
+have() { command -v "$1" > /dev/null; }
+
+hf() { timeout 90 "$D/holdfast" --socket "$S" "$@" > "$out" 2> "$err"; rc=$?; }
+# Status and what standard error says.
+says() { [ "$rc" = "$1" ] && grep -qF -- "$2" "$err"; }
+shows() { [ "$rc" = 0 ] && grep -qE -- "$1" "$out"; }
+json() { [ "$rc" = 0 ] && jq -e "$1" < "$out" > /dev/null; }
+
+# ---- ports and daemons ---------------------------------------------------------------------------
+# Each port belongs to one run at a time: several build directories are tested at once.
+ports=() lockfd=
+for p in $(seq 13420 13439); do
+	exec {lockfd}> "/tmp/holdfast-cli-$p.lock" || continue
+	if flock -n "$lockfd" && ! (exec 3<> "/dev/tcp/127.0.0.1/$p") 2> /dev/null; then
+		ports+=("$p")
+		[ ${#ports[@]} = 2 ] && break
+	else
+		exec {lockfd}>&-
+	fi
+done
+[ ${#ports[@]} = 2 ] || { echo "no free ports"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+
+# config FILE PORT STATE CONTROL
+config() {
+	cat > "$1" <<END
+state_dir: $D/$3
+control: $4
+reactors: 2
+limits: {nop_interval: 600, sessions: 20000}
+portals:
+  - {name: net, listen: "127.0.0.1:$2", group: 1}
+targets:
+  - name: $IQN:quorum
+    luns:
+      - {lun: 0, name: quorum, type: witness, path: quorum.img, size: 16M}
+  - name: $IQN:cluster1
+    luns:
+      - {lun: 0, name: csv, path: csv.img, size: 1T}
+      - {lun: 7, name: dtc, backend: memory, size: 200M, block_size: 4096, filters: "fault:op=flush,while=$D/noflush"}
+      - {lun: 8, name: slow, backend: memory, size: 16M, filters: "fault:op=write,hang,while=$D/hang"}
+  - name: $IQN:many
+    luns:
+      - {lun: 0, name: many, backend: memory, size: 16M}
+END
+}
+start() { # CONFIG: the daemon; its log is $D/log
+	"$B/holdfastd" --config "$1" 2> "$D/log" &
+	daemon=$!
+	for _ in $(seq 300); do
+		grep -q state=ready "$D/log" && return 0
+		kill -0 $daemon 2> /dev/null || return 1
+		sleep 0.1
+	done
+	return 1
+}
+finish() { # signal: gives the exit status
+	local status
+	kill "-$1" "$daemon"
+	wait "$daemon" 2> /dev/null
+	status=$?
+	daemon=
+	return $status
+}
+clean_log() { ! grep -aE 'Sanitizer|runtime error' "$D/log"; }
+
+tell() { # a line to nexus.py; its answer in $answer
+	answer=
+	echo "$*" >&"${NEXUS[1]}" && read -r -t 120 answer <&"${NEXUS[0]}"
+}
+told() { tell "${@:2}" && [ "$answer" = "$1" ]; }
+
+# ---- without a daemon ----------------------------------------------------------------------------
+config "$D/a.yaml" "${ports[0]}" state-a "$S"
+config "$D/b.yaml" "${ports[1]}" state-b "$S"
+
+hf status
+ok "no daemon" says 1 "is holdfastd running"
+ok "no daemon: the path is named" says 1 "$S"
+hf --socket "$D/$(printf 'x%.0s' {1..120})" status
+ok "a path too long" says 1 "at most 107 bytes"
+hf --help
+ok "--help" shows '^usage: holdfast'
+hf --version
+ok "--version" shows '^holdfast [0-9]+\.[0-9]+'
+hf
+ok "nothing typed" says 2 "usage: holdfast"
+hf frobnicate
+ok "an unknown command" says 2 "unknown command 'frobnicate'"
+hf sesion lst
+ok "a command misspelt" says 2 "did you mean 'session list'?"
+hf statsu
+ok "letters swapped" says 2 "did you mean 'status'?"
+hf session
+ok "half a command" says 2 "expected 'session list'"
+hf status now
+ok "an argument too many" says 2 "unexpected argument 'now'"
+hf --frob status
+ok "an unknown option" says 2 "--frob"
+hf lun recover
+ok "an argument missing" says 2 "TARGET/LUN"
+hf pr clear csv
+ok "what destroys asks for --force" says 2 "--force"
+hf --force status
+ok "--force where it means nothing" says 2 "takes no --force"
+hf pr show $'\xff'
+ok "an argument that is no UTF-8" says 2 "UTF-8"
+
+# ---- the socket ----------------------------------------------------------------------------------
+ok "the daemon starts, its socket's directory is made" start "$D/a.yaml"
+ok "it is a socket" [ -S "$S" ]
+ok "of mode 0600" [ "$(stat -c %a "$S")" = 600 ]
+if [ "$(id -u)" = 0 ]; then
+	chmod 711 "$D/run"
+	timeout 60 setpriv --reuid=65534 --regid=65534 --clear-groups "$D/holdfast" --socket "$S" status > "$out" 2> "$err"
+	rc=$?
+	ok "another user is refused" says 1 "Permission denied"
+	ok "and told who may" says 1 "only the user holdfastd runs as"
+else
+	skip "permissions: not root, so nobody else to be"
+fi
+timeout 60 "$B/holdfastd" --config "$D/b.yaml" > "$out" 2> "$err"
+rc=$?
+ok "a second daemon on the same socket" says 1 "another holdfastd has this control socket"
+hf status
+ok "leaves the first alone" shows ready
+
+# ---- each command, in both forms -----------------------------------------------------------------
+pid=$daemon
+ok "status: version" shows '^holdfastd [0-9.]+, ready$'
+ok "status: pid" shows "^pid +$pid\$"
+ok "status: reactors" shows '^REACTOR +CONNECTIONS'
+hf session list
+ok "session list without sessions" shows '^no sessions$'
+hf lun list
+ok "lun list: titles" shows '^TARGET +LUN +NAME +TYPE +SIZE'
+ok "lun list: a row" shows "^$IQN:cluster1 +0 +csv +data +1T +512 +ready"
+aligned() {
+	awk 'NR == 1 { p = index($0, "NAME") } NR > 1 && (substr($0, p - 1, 1) != " " || substr($0, p, 1) == " ") { bad = 1 }
+	     END { exit bad }' "$out"
+}
+ok "lun list: columns are aligned" aligned
+hf lun list "$IQN:cluster1/7"
+ok "lun list TARGET/LUN" [ "$(wc -l < "$out")" = 2 ]
+hf lun list dtc
+ok "lun list NAME" shows '/?dtc +data +200M +4096'
+hf lun list "$IQN:cluster1/9"
+ok "no such LUN" says 1 "target $IQN:cluster1 has no LUN 9"
+hf lun list "$IQN:nowhere/0"
+ok "no such target" says 1 "no target \"$IQN:nowhere\""
+hf pr show nobody
+ok "no such name" says 1 "expected TARGET/LUN, or the name of a LUN"
+ok "and what to do" says 1 "holdfast lun list"
+hf pr show
+ok "pr show" shows "^$IQN:quorum/0 \(quorum\): no reservation, 0 registrants, generation 0\$"
+hf lun recover csv
+ok "lun recover of a LUN that is well" shows '\(csv\) is ready$'
+# Options anywhere.
+timeout 60 "$D/holdfast" status --json "--socket=$S" > "$out" 2> "$err"
+rc=$?
+ok "options behind the command" [ $rc = 0 ]
+
+if have jq; then
+	ok "status --json" json ".pid == $pid and .state == \"ready\" and (.version | type) == \"string\""
+	ok "status --json: members" json '[.uptime_s, .sessions, .sessions_max, .connections, .half_open,
+		.half_open_max, .tasks, .buffers.used, .buffers.budget, .log_dropped, .targets,
+		.luns.total, .luns.ready, .luns.waiting_for_lock, .luns.failed] | all(type == "number")'
+	ok "status --json: reactors" json '(.reactors | length) == 2 and (.reactors[] | [.reactor, .turns,
+		.sleeps, .messages, .ios, .cpu_us, .connections, .sessions, .tasks] | all(type == "number"))'
+	ok "status --json: portals" json ".portals == [{\"name\": \"net\", \"listen\": \"127.0.0.1:${ports[0]}\", \"group\": 1}]"
+	hf --json session list
+	ok "session list --json" json '.sessions == [] and .missed == 0'
+	hf --json lun list
+	ok "lun list --json" json '[.luns[] | .name] == ["quorum", "csv", "dtc", "slow", "many"]'
+	ok "lun list --json: a LUN" json ".luns[2] | .target == \"$IQN:cluster1\" and .lun == 7 and .size == 209715200 and
+		.block_size == 4096 and .state == \"ready\" and .engine == \"memory\" and .backend == \"memory\" and .path == null"
+	ok "lun list --json: a file" json ".luns[1].path == \"$D/state-a/csv.img\" and .luns[0].type == \"witness\""
+	ok "lun list --json: identity" json '.luns[] | (.uuid | test("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")) and
+		(.naa | test("^6[0-9a-f]{31}$")) and (.serial | length) == 32'
+	ok "lun list --json: counters" json '.luns[0].counters | [.read.ios, .write.bytes, .flush.ios, .discard.ios, .zero.ios,
+		.conflicts, .parked] | all(. == 0)'
+	hf --json pr show csv
+	ok "pr show --json" json ".luns == [{\"target\": \"$IQN:cluster1\", \"lun\": 0, \"name\": \"csv\", \"type\": 0,
+		\"type_name\": \"none\", \"scope\": null, \"generation\": 0, \"aptpl\": false, \"reserve6\": null, \"registrants\": []}]"
+else
+	skip "the members of the JSON: no jq"
+fi
+hf --json lun list "$IQN:cluster1/9"
+ok "errors with --json are on standard error" says 1 "has no LUN 9"
+ok "and nothing else is printed" [ ! -s "$out" ]
+
+# ---- the protocol --------------------------------------------------------------------------------
+raw() { # standard input to the socket; what comes back
+	timeout 60 python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(sys.stdin.buffer.read())
+s.shutdown(socket.SHUT_WR)
+while True:
+    b = s.recv(65536)
+    if not b:
+        break
+    sys.stdout.buffer.write(b)
+' "$S" > "$out" 2> "$err"
+	rc=$?
+}
+answers() { [ "$(grep -cF -- "$2" "$out")" = "$1" ]; }
+if have python3; then
+	echo 'status' | raw
+	ok "no JSON" answers 1 '"code":"bad_request"'
+	echo '[1]' | raw
+	ok "no object" answers 1 '"code":"bad_request"'
+	echo '{}' | raw
+	ok "no cmd" answers 1 'has no \"cmd\"'
+	echo '{"cmd":"status","cmd":"status"}' | raw
+	ok "a member twice" answers 1 '"code":"bad_request"'
+	echo '{"cmd":"format"}' | raw
+	ok "an unknown cmd" answers 1 '"code":"unknown_command"'
+	echo '{"cmd":"status","lun":"csv"}' | raw
+	ok "an argument it does not take" answers 1 '"code":"bad_request"'
+	echo '{"cmd":"lun list","lun":7}' | raw
+	ok "an argument of the wrong type" answers 1 '"code":"bad_request"'
+	echo '{"cmd":"lun recover"}' | raw
+	ok "an argument missing" answers 1 '"code":"bad_request"'
+	echo '{"cmd":"pr clear","lun":"csv"}' | raw
+	ok "pr clear without force" answers 1 '"code":"refused"'
+	printf '{"cmd":"status"}\n{"cmd":"lun recover","lun":"csv"}\n{"cmd":"status"}\n' | raw
+	ok "several requests on one connection" answers 3 '"ok":true'
+	head -c 70000 /dev/zero | tr '\0' x | raw
+	ok "a request too long" answers 1 'longer than 65536 bytes'
+	for _ in $(seq 3000); do echo '{"cmd":"status"}'; done | raw
+	ok "many requests at once" answers 3000 '"ok":true'
+	head -c 65536 /dev/urandom | raw
+	ok "noise" [ $rc = 0 ]
+	printf '{"cmd":"status"' | raw
+	ok "half a request, and gone" [ $rc = 0 ]
+	# A client that does not read and some that do not ask, while others are answered.
+	python3 -c '
+import socket, sys, time
+idle = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+for s in idle:
+    s.connect(sys.argv[1])
+idle[0].sendall(b"{\"cmd\":\"lun list\"}\n" * 3000)
+print("there", flush=True)
+time.sleep(60)' "$S" > "$D/idle" &
+	idle=$!
+	while ! grep -q there "$D/idle"; do sleep 0.1; done
+	before=$SECONDS
+	hf status
+	ok "idle clients keep nobody waiting" [ $rc = 0 -a $((SECONDS - before)) -lt 5 ]
+	{ kill $idle; wait $idle; } 2> /dev/null
+else
+	skip "the protocol: no python3"
+fi
+for _ in $(seq 30); do "$D/holdfast" --socket "$S" status > "$out.$_" 2>&1 & pids="${pids-} $!"; done
+rc=0
+for p in $pids; do wait "$p" || rc=$?; done
+ok "thirty at once" [ $rc = 0 ]
+
+# ---- sessions and reservations --------------------------------------------------------------------
+if have python3; then
+	coproc NEXUS { exec python3 tests/daemon/nexus.py "${ports[0]}"; }
+	nexus=$NEXUS_PID
+	ok "two sessions of n1" told "open 2" open $IQN:cluster1 $IQN:n1 2
+	ok "one of n2" told "open 3" open $IQN:cluster1 $IQN:n2 1
+	hf session list
+	ok "session list" shows "^$IQN:cluster1 +$IQN:n1 +800000000001 +[0-9]+ +net +1 +127\.0\.0\.1:[0-9]+ +[01] +20..-..-.. ..:..:..Z +none"
+	ok "session list: all of them" [ "$(wc -l < "$out")" = 4 ]
+	hf --json session list
+	if have jq; then
+		ok "session list --json" json "[.sessions[] | .initiator] == [\"$IQN:n1\", \"$IQN:n1\", \"$IQN:n2\"]"
+		ok "session list --json: members" json '.sessions[0] | .type == "normal" and .isid == "800000000001" and
+			.portal == "net" and .group == 1 and (.tsih | type) == "number" and .params.header_digest == "None" and
+			.params.max_connections == 1 and .params.error_recovery_level == 0 and (.since | endswith("Z"))'
+	fi
+	ok "n1 registers" told "status 00" register 0 0 0x1234
+	ok "on both paths" told "status 00" register 1 0 0x1234
+	ok "n2 registers" told "status 00" register 2 0 0xfedcba9876543210
+	ok "n1 reserves" told "status 00" reserve 0 0 0x1234 5
+	hf pr show csv
+	ok "pr show: the reservation" shows '\(csv\): write exclusive, registrants only \(type 5, scope LU\), 3 registrants, generation 3$'
+	ok "pr show: the holder" shows "^  0x0000000000001234 +yes +yes +$IQN:n1 +800000000001 +1 +127\.0\.0\.1:[0-9]+ +2\$"
+	ok "pr show: not a holder" shows "^  0xfedcba9876543210 +no +yes +$IQN:n2 +800000000001 +1 +127"
+	hf --json pr show
+	if have jq; then
+		ok "pr show --json" json '.luns[1] | .type == 5 and .scope == "LU" and .generation == 3 and
+			([.registrants[] | .key] == ["0x0000000000001234", "0x0000000000001234", "0xfedcba9876543210"]) and
+			([.registrants[] | .holder] == [true, false, false]) and all(.registrants[]; .logged_in)'
+	fi
+	hf lun list csv
+	ok "lun list: type and keys" shows 'WE-RO +3$'
+
+	: > "$D/noflush"
+	ok "a flush fails" told "status 02" sync 0 7
+	ok "and so do writes from then on" told "status 02" write 0 7 4096
+	hf lun list dtc
+	ok "the LUN has failed" shows ' failed '
+	hf status
+	ok "status tells" shows '^LUNs +5: 4 ready, 0 waiting for their lock, 1 failed'
+	rm "$D/noflush"
+	hf lun recover "$IQN:cluster1/7"
+	ok "lun recover" shows '\(dtc\) is ready$'
+	ok "writes go again" told "status 00" write 0 7 4096
+	ok "flushes too" told "status 00" sync 0 7
+	ok "it is in the log" grep -q 'event=admin cmd="lun recover".* name=dtc uid=' "$D/log"
+
+	ok "RESERVE(6)" told "status 00" reserve6 2 7
+	hf pr show dtc
+	ok "pr show: RESERVE(6)" shows "reserved by RESERVE\(6\): $IQN:n2, ISID 800000000001"
+
+	hf --force pr clear "$IQN:cluster1/0"
+	ok "pr clear" shows '\(csv\): no reservation, 0 registrants, generation 4$'
+	ok "n2 is told, once" told "status 02" write 2 0 512
+	ok "and may write" told "status 00" write 2 0 512
+
+	# A change behind one that waits for a write the store does not end.
+	: > "$D/hang"
+	for i in 0 2; do ok "register $i" told "status 00" register $i 8 0x$((i + 1)); done
+	ok "a write hangs" told sent write 0 8 512 "&"
+	ok "its PREEMPT AND ABORT waits" told sent preempt 2 8 0x3 0x1 "&"
+	"$D/holdfast" --socket "$S" --force pr clear slow > "$D/clear.out" 2> "$D/clear.err" &
+	waiting=$!
+	sleep 0.5
+	before=$SECONDS
+	hf status
+	ok "others are answered meanwhile" [ $rc = 0 -a $((SECONDS - before)) -lt 5 ]
+	hf lun list slow
+	ok "the change is seen to wait" [ $rc = 0 ]
+	wait $waiting
+	rc=$?
+	cp "$D/clear.out" "$out"
+	cp "$D/clear.err" "$err"
+	ok "the answer is in time" says 1 "the change waits for I/O of LUN slow"
+	rm "$D/hang"
+	for _ in $(seq 100); do
+		hf pr show slow
+		grep -q '0 registrants' "$out" && break
+		sleep 0.1
+	done
+	ok "and it is made in the end" shows '\(slow\): no reservation, 0 registrants'
+
+	# Many.
+	n=${CLI_SESSIONS:-1000}
+	ok "$n sessions" told "open $((3 + n))" open $IQN:many $IQN:crowd "$n"
+	before=$SECONDS
+	hf session list
+	ok "are listed" [ "$(wc -l < "$out")" = $((4 + n)) ]
+	hf --json session list
+	have jq && ok "as JSON" json "(.sessions | length) == 3 + $n"
+	hf status
+	ok "and counted" shows "^sessions +$((3 + n)) of 20000\$"
+	ok "in time" [ $((SECONDS - before)) -lt 30 ]
+
+	# Looking on while much is going on.
+	if have iscsi-perf; then
+		timeout 60 iscsi-perf -i $IQN:storm -b 8 -m 16 -t 30 "iscsi://127.0.0.1:${ports[0]}/$IQN:many/0" > /dev/null 2>&1 &
+		storm=$!
+		bad=0
+		for _ in $(seq 10); do
+			for c in status "session list" "lun list" "pr show"; do
+				# shellcheck disable=SC2086
+				hf --json $c
+				[ $rc = 0 ] || bad=1
+			done
+		done
+		ok "under load" [ $bad = 0 ]
+		{ kill $storm; wait $storm; } 2> /dev/null
+		storm=
+	else
+		skip "under load: no iscsi-perf"
+	fi
+	{ kill $nexus; wait $nexus; } 2> /dev/null
+	nexus=
+	for _ in $(seq 100); do
+		hf session list
+		grep -q '^no sessions' "$out" && break
+		sleep 0.1
+	done
+	ok "all gone" shows '^no sessions$'
+else
+	skip "sessions and reservations: no python3"
+fi
+
+# ---- stop, kill, start ---------------------------------------------------------------------------
+ok "it stops in order" finish TERM
+ok "the socket goes with it" [ ! -e "$S" ]
+ok "nothing a sanitizer complains about" clean_log
+ok "it starts again" start "$D/a.yaml"
+finish KILL
+ok "killed, it leaves its socket" [ -S "$S" ]
+hf status
+ok "nobody listens there" says 1 "nobody listens there"
+ok "a new daemon replaces what was left" start "$D/a.yaml"
+ok "and says so" grep -q 'removed the socket of a daemon that was killed' "$D/log"
+hf status
+ok "and answers" shows ready
+ok "stops" finish TERM
+: > "$S"
+ok "something else of that name" [ "$(start "$D/a.yaml"; echo $?)" = 1 ]
+cp "$D/log" "$err"
+rc=1
+ok "is an error" says 1 "something that is no socket has this name"
+ok "and is left alone" [ -f "$S" ]
+wait
+daemon=
+rm "$S"
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
