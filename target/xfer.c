@@ -132,6 +132,15 @@ bool xfer_data_out(struct conn *c)
 	return true;
 }
 
+/* Less data than an R2T asked for, or less unsolicited data than FirstBurstLength (11.4.7.2). */
+static void short_of(struct task *t)
+{
+	if (t->out.bad)
+		return;
+	t->out.bad = true;
+	t->fault = sense_of(SENSE_NOT_ENOUGH_UNSOLICITED);
+}
+
 void xfer_data_end(struct conn *c, bool data_ok)
 {
 	const struct bhs_data_out *h = (const struct bhs_data_out *)c->rx.hdr;
@@ -143,10 +152,12 @@ void xfer_data_end(struct conn *c, bool data_ok)
 	if (r) {
 		r->next += c->rx.len;
 		r->datasn++;
-		if (r->task && final != (r->next == r->end)) {
-			conn_close(c, "Data-Out with F in the wrong place");
+		if (r->task && !final && r->next == r->end) {
+			conn_close(c, "Data-Out without F where its R2T ends");
 			return;
 		}
+		if (r->task && final && r->next != r->end)
+			short_of(r->task);
 		if (final || r->next >= r->end) {
 			if (r->task)
 				r->task->out.r2ts--;
@@ -174,8 +185,11 @@ void xfer_data_end(struct conn *c, bool data_ok)
 	s->bytes_in += c->rx.len;
 	if (!r) {
 		t->out.unsol_sn++;
-		if (final)
+		if (final) {
 			t->out.unsol_open = false;
+			if (t->out.got != t->out.unsol_end)
+				short_of(t);
+		}
 		t->out.asked = t->out.got;
 	}
 	task_data(t);
