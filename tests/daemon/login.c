@@ -52,7 +52,7 @@ static void number(const char *text, uint32_t len, const char *key, uint32_t *v)
 {
 	const char *s = key_find(text, len, key);
 
-	if (s)
+	if (s && s[0] >= '0' && s[0] <= '9') /* or Irrelevant (6.2) */
 		*v = (uint32_t)strtoul(s, NULL, 0);
 }
 
