@@ -391,6 +391,7 @@ static void conn_readable(struct conn *c)
 		}
 		c->rx_bytes += (uint64_t)got;
 		c->last_rx = reactor_now();
+		c->pinged = false;	/* whatever came: it lives */
 		if (direct) {
 			size_t n = (size_t)got < direct ? (size_t)got : direct;
 
