@@ -110,7 +110,7 @@ finish() { # signal: gives the exit status
 	daemon=
 	return $status
 }
-clean_log() { ! grep -aE 'Sanitizer|runtime error' "$D/log"; }
+clean_log() { ! grep -aE -A 25 'Sanitizer|runtime error' "$D/log" | head -n 80 | grep -a .; }
 
 tell() { # a line to nexus.py; its answer in $answer
 	answer=
@@ -293,7 +293,7 @@ idle[0].sendall(b"{\"cmd\":\"lun list\"}\n" * 3000)
 print("there", flush=True)
 time.sleep(60)' "$S" > "$D/idle" &
 	idle=$!
-	while ! grep -q there "$D/idle"; do sleep 0.1; done
+	while ! grep -qs there "$D/idle"; do sleep 0.1; done
 	before=$SECONDS
 	hf status
 	ok "idle clients keep nobody waiting" [ $rc = 0 -a $((SECONDS - before)) -lt 5 ]
