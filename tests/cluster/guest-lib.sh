@@ -36,13 +36,13 @@ node_set() {
 	done
 }
 
-# lun_find IQN LUN: the block device's name, nothing while there is none. (Several paths: the first.)
+# lun_find IQN LUN: its block device, nothing while there is none. (Several paths: the first.)
 lun_find() {
-	local s
-	for s in /sys/class/iscsi_session/session*; do
-		[ "$(cat "$s/targetname" 2>/dev/null)" = "$1" ] || continue
-		for s in "$s"/device/target*/*:"$2"/block/*; do
-			[ -e "$s" ] && echo "/dev/${s##*/}" && return 0
+	local session disk
+	for session in /sys/class/iscsi_session/session*; do
+		[ "$(cat "$session/targetname" 2>/dev/null)" = "$1" ] || continue
+		for disk in "$session"/device/target*/*:"$2"/block/*; do
+			[ -e "$disk" ] && echo "/dev/${disk##*/}" && return 0
 		done
 	done
 	return 1
@@ -52,4 +52,9 @@ lun_find() {
 lun_dev() {
 	wait_for 20 lun_find "$1" "$2"
 	lun_find "$1" "$2"
+}
+
+# no_io_errors: the kernel has reported none since it booted.
+no_io_errors() {
+	! dmesg | grep -E 'I/O error|EXT4-fs (error|warning)|XFS .*(error|orrupt|hut)'
 }

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# The scenario library. A scenario sources it, calls hf_begin NAME and tells its story with the functions below; any command that
-# fails ends it, with the guests' consoles and the target's log. Exit status: 0 passed, 77 cannot run here, else failed.
+# The scenario library. A scenario sources it, calls hf_begin NAME and tells its story with the
+# functions below; any command that fails ends it, with the guests' consoles and the target's log.
+# Exit status: 0 passed, 77 cannot run here, else failed.
 #
 #	HF_CACHE	guest root, UML kernel, helper programs (default ~/.cache/holdfast)
-#	HF_DAEMON	the daemon (default build/holdfastd)
+#	HF_BUILD	build directory, absolute (default build at the top)
+#	HF_DAEMON	the daemon (default $HF_BUILD/holdfastd); its command line beside it
 #	HF_TARGET	holdfast or tgtd (to see whether a failure is the bed's)
 #	HF_DRIVER	driver: of its configuration (default auto)
 #	HF_KEEP=1	leave the working directory behind
@@ -15,7 +17,8 @@ HF_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 HF_TOP=$(cd "$HF_DIR/../.." && pwd)
 HF_CACHE=${HF_CACHE:-${HOME:+$HOME/.cache/holdfast}}
 HF_CACHE=${HF_CACHE:-/var/cache/holdfast}
-HF_DAEMON=${HF_DAEMON:-$HF_TOP/build/holdfastd}
+HF_BUILD=${HF_BUILD:-$HF_TOP/build}
+HF_DAEMON=${HF_DAEMON:-$HF_BUILD/holdfastd}
 HF_TARGET=${HF_TARGET:-holdfast}
 HF_DRIVER=${HF_DRIVER:-auto}
 HF_IQN=iqn.2026-11.com.example:disk
@@ -62,7 +65,6 @@ hf_wait() {
 
 hf_begin() {
 	HF_T0=${EPOCHREALTIME/[.,]/}
-	HF_NAME=$1
 	hf_skip_unless_possible
 	HF_RUN=$(mktemp -d "${TMPDIR:-/tmp}/hf-$1.XXXXXX")
 	HF_NS=hf-$1-$$
@@ -70,7 +72,7 @@ hf_begin() {
 	# The overlay's copy of what guests see must be readable by their root only.
 	chmod 755 "$HF_RUN"
 	trap 'hf_end $?' EXIT
-	trap 'exit 1' INT TERM
+	trap 'exit 1' INT TERM HUP PIPE
 	trap hf_on_error ERR
 	hf_net_make
 	hf_tools_make
@@ -78,12 +80,14 @@ hf_begin() {
 
 # Says which line of the story it was, not of this file.
 hf_on_error() {
-	local i
-	[ "$BASHPID" = $$ ] || return 0
+	local status=$? i line
+	[ "$BASHPID" = $$ ] && [ $status != 77 ] || return 0
 	for ((i = 1; i < ${#BASH_SOURCE[@]}; i++)); do
 		[ "${BASH_SOURCE[i]##*/}" = lib.sh ] || break
 	done
-	echo "FAIL: ${BASH_SOURCE[i]##*/} line ${BASH_LINENO[i - 1]}: $(sed -n "${BASH_LINENO[i - 1]}s/^[[:space:]]*//p" "${BASH_SOURCE[i]}")" >&2
+	line=${BASH_LINENO[i - 1]}
+	echo "FAIL: ${BASH_SOURCE[i]##*/} line $line:" \
+		"$(sed -n "${line}s/^[[:space:]]*//p" "${BASH_SOURCE[i]}")" >&2
 }
 
 hf_skip_unless_possible() {
@@ -109,11 +113,16 @@ hf_end() {
 		hf_evidence >&2
 	fi
 	hf_cleanup "$HF_RUN"
-	[ "${HF_KEEP:-0}" = 1 ] && echo "kept: $HF_RUN" || rm -rf --one-file-system "$HF_RUN"
+	if [ "${HF_KEEP:-0}" = 1 ]; then
+		echo "kept: $HF_RUN"
+	else
+		rm -rf --one-file-system "$HF_RUN"
+	fi
 	exit "$status"
 }
 
-# hf_cleanup RUN: ends what a run started and its namespace, and nothing else. run.sh calls it for a run that was killed.
+# hf_cleanup RUN: ends what a run started and its namespace, and nothing else. run.sh calls it for a
+# run that was killed.
 hf_cleanup() {
 	local p
 	for p in "$1"/procs/*; do
@@ -125,9 +134,10 @@ hf_cleanup() {
 	return 0
 }
 
-# hf_proc_note NAME PID: a process group of ours, to be ended in the end. The start time tells it from a later one of that number.
+# hf_proc_note NAME PID: a process group of ours, to be ended in the end. The start time tells it
+# from a later one of that number.
 hf_proc_note() {
-	echo "$2 $(cut -d' ' -f22 "/proc/$2/stat")" >"$HF_RUN/procs/$1"
+	echo "$2 $(cut -d' ' -f22 "/proc/$2/stat" 2>/dev/null)" >"$HF_RUN/procs/$1"
 }
 
 hf_proc_kill() {
@@ -160,19 +170,16 @@ hf_evidence() {
 		echo "---- ${f#"$HF_RUN"/} (last 60 lines)"
 		tail -n 60 "$f"
 	done
-	for f in "$HF_RUN"/share/*/up; do
-		[ -e "$f" ] || continue
-		f=$(dirname "$f")
-		for f in $(ls -t "$f"/*.out 2>/dev/null | head -n 3); do
-			echo "---- guest $(basename "$(dirname "$f")"), job ${f##*/} (last 40 lines)"
-			tail -n 40 "$f"
-		done
+	for f in $(find "$HF_RUN/share" -name '*.out' -printf '%T@ %p\n' | sort -rn | head -n 4 |
+		cut -d' ' -f2); do
+		echo "---- guest ${f#"$HF_RUN/share/"} (last 40 lines)"
+		tail -n 40 "$f"
 	done
-	if [ "$HF_TARGET" = holdfast ] && [ -x "$(dirname "$HF_DAEMON")/holdfast" ] && [ -S "$HF_RUN/control.sock" ]; then
-		for f in status "session list" "lun list"; do
+	if [ -x "$(dirname "$HF_DAEMON")/holdfast" ] && [ -S "$HF_RUN/control.sock" ]; then
+		for f in status "session list" "lun list" "pr list"; do
 			echo "---- holdfast $f"
 			# shellcheck disable=SC2086
-			timeout 5 "$(dirname "$HF_DAEMON")/holdfast" --socket "$HF_RUN/control.sock" $f
+			timeout 5 "$(dirname "$HF_DAEMON")/holdfast" --socket "$HF_RUN/control.sock" $f 2>&1
 		done
 	fi
 	echo "----"
@@ -199,6 +206,23 @@ hf_net_make() {
 # in_net COMMAND...: on the target's side of both fabrics.
 in_net() {
 	ip netns exec "$HF_NS" "$@"
+}
+
+# in_net_start NAME COMMAND...: the same in the background.
+# in_net_stop NAME: SIGTERM, waits for it, has its status.
+in_net_start() {
+	setsid ip netns exec "$HF_NS" "${@:2}" &
+	hf_proc_note "$1" $!
+}
+
+in_net_stop() {
+	local pid status=0
+	pid=$(cut -d' ' -f1 "$HF_RUN/procs/$1")
+	kill -TERM "$pid" 2>/dev/null || :
+	hf_wait 10 hf_gone "$pid" || fail "$1 does not end"
+	wait "$pid" || status=$?
+	rm -f "$HF_RUN/procs/$1"
+	return $status
 }
 
 # path_cut GUEST FABRIC, path_mend GUEST FABRIC
@@ -236,8 +260,15 @@ target_config() {
 	[ "$2" != "$HF_PORTAL" ] || echo "  - {name: fabric2, listen: \"10.77.2.1:3260\", group: 2}"
 	echo "targets:"
 	echo "  - name: $HF_IQN"
-	[ ${#HF_AUTH[@]} = 0 ] || echo "    auth: {user: ${HF_AUTH[0]}, secret: ${HF_AUTH[1]}${HF_AUTH[2]:+,\
- mutual_user: ${HF_AUTH[2]}, mutual_secret: ${HF_AUTH[3]}}}"
+	if [ ${#HF_AUTH[@]} != 0 ]; then
+		echo "    auth:"
+		echo "      user: ${HF_AUTH[0]}"
+		echo "      secret: ${HF_AUTH[1]}"
+	fi
+	if [ ${#HF_AUTH[@]} = 4 ]; then
+		echo "      mutual_user: ${HF_AUTH[2]}"
+		echo "      mutual_secret: ${HF_AUTH[3]}"
+	fi
 	echo "    luns:"
 	for d in "${HF_DISKS[@]}"; do
 		read -r lun name size keys <<<"$d"
@@ -325,11 +356,13 @@ disk_used() {
 
 # ---- guests
 #
-#	guest_boot NAME [ubd FILE]	a machine with a leg on both fabrics; NAME is one letter, a to z
-#	guest NAME [-t SECONDS] COMMANDS	runs them (bash, errors end them; HF_VERBOSE=1 shows what they print)
-#	guest_says ...			the same, and prints what they print on stdout
-#	guest_start NAME COMMANDS	in the background; guest_wait NAME [SECONDS] waits for the last one started so
-#	guest_kill NAME			pulls the plug
+#	guest_boot NAME [ubd FILE]	a machine with a leg on both fabrics; NAME is one letter
+#	guest NAME [-t SECONDS] COMMANDS	runs them (bash with guest-lib.sh; an error ends them and
+#				is an error here; HF_VERBOSE=1 shows what they print)
+#	guest_says ...		the same, and prints what they print
+#	guest_start NAME COMMANDS	in the background
+#	guest_wait NAME [SECONDS]	waits for the last one started so
+#	guest_kill NAME		pulls the plug
 
 declare -A HF_BACK=()
 
@@ -343,18 +376,25 @@ guest_boot() {
 	for f in 1 2; do
 		ip -n "$HF_NS" link show "$g-$f" >/dev/null 2>&1 || hf_tap_make "$g-$f" "fabric$f"
 		mac=$(printf '02:77:00:00:0%d:%02x' $f $host)
+		# Else a search for the guest that began when it was down can fail when it is up.
+		ip -n "$HF_NS" neigh replace "10.77.$f.$host" lladdr "$mac" dev "fabric$f" nud permanent
 		# Without gro=1 large writes hang.
 		nets+=("vec$((f - 1)):transport=tap,ifname=$g-$f,mac=$mac,depth=128,gro=1")
 	done
 	[ $# = 1 ] || ubd=("ubda=$3")
-	TMPDIR=$(hf_memory_dir) LD_PRELOAD=$HF_TOOLS/uml-xstate.so setsid ip netns exec "$HF_NS" "$HF_UML" mem="$mem" umid="$g" uml_dir="$HF_RUN/uml/" \
-		con=null con0=null,fd:1 con1=null ssl=null rootfstype=hostfs rootflags="$HF_ROOT" ro init=/hf-boot \
-		loglevel=5 "${nets[@]}" "${ubd[@]}" HF_NAME="$g" HF_SHARE="$HF_RUN/share" \
-		HF_ADDRS="10.77.1.$host/24,10.77.2.$host/24" >>"$HF_RUN/$g.console" 2>&1 </dev/null &
+	TMPDIR=$(hf_memory_dir) LD_PRELOAD=$HF_TOOLS/uml-xstate.so setsid setarch -R \
+		ip netns exec "$HF_NS" "$HF_UML" mem="$mem" umid="$g" uml_dir="$HF_RUN/uml/" \
+		con=null con0=null,fd:1 con1=null ssl=null rootfstype=hostfs rootflags="$HF_ROOT" \
+		ro init=/hf-boot loglevel=5 "${nets[@]}" "${ubd[@]}" HF_NAME="$g" \
+		HF_SHARE="$HF_RUN/share" HF_ADDRS="10.77.1.$host/24,10.77.2.$host/24" \
+		>>"$HF_RUN/$g.console" 2>&1 </dev/null &
 	hf_proc_note "guest-$g" $!
 	echo 0 >"$HF_RUN/$g.jobs"
 	hf_wait 60 hf_guest_up_or_gone "$g" $! || fail "guest $g did not boot in 60 s"
-	[ -e "$HF_RUN/share/$g/up" ] || fail "guest $g died while booting"
+	[ -e "$HF_RUN/share/$g/up" ] && return
+	grep -q 'system call numbers\.\.\.OK' "$HF_RUN/$g.console" ||
+		skip "User-Mode Linux may not trace its processes here"
+	fail "guest $g died while booting"
 }
 
 hf_guest_up_or_gone() {
@@ -397,7 +437,8 @@ guest_wait() {
 hf_job_start() {
 	local n=$(($(hf_job_last "$1") + 1))
 	echo $n >"$HF_RUN/$1.jobs"
-	printf 'IQN=%s PORTAL=%s ADDR=%s\n%s\n' "$HF_IQN" "$HF_PORTAL" "$HF_ADDR" "$2" >"$HF_RUN/share/$1/$n.sh"
+	printf 'IQN=%s PORTAL=%s ADDR=%s\n%s\n' "$HF_IQN" "$HF_PORTAL" "$HF_ADDR" "$2" \
+		>"$HF_RUN/share/$1/$n.sh"
 	: >"$HF_RUN/share/$1/$n.go"
 }
 
@@ -408,14 +449,18 @@ hf_job_last() {
 
 hf_job_wait() {
 	local base=$HF_RUN/share/$1/$2
-	hf_wait "$3" hf_job_ended "$1" "$base" || fail "guest $1: not done after $3 s: $(head -c 300 "$base.sh")"
+	hf_wait "$3" hf_job_ended "$1" "$base" ||
+		fail "guest $1: not done after $3 s: $(head -c 300 "$base.sh")"
 	[ -e "$base.rc" ] || fail "guest $1 died"
 	cat "$base.out"
-	[ "$(cat "$base.rc")" = 0 ] || { echo "guest $1: status $(cat "$base.rc"): job ${base##*/}" >&2; return 1; }
+	[ "$(cat "$base.rc")" = 0 ] && return
+	echo "guest $1: job ${base##*/} ended with status $(cat "$base.rc")" >&2
+	return 1
 }
 
 hf_job_ended() {
-	[ -e "$2.rc" ] || ! [ -e "$HF_RUN/procs/guest-$1" ] || hf_gone "$(cut -d' ' -f1 "$HF_RUN/procs/guest-$1")"
+	[ -e "$2.rc" ] || ! [ -e "$HF_RUN/procs/guest-$1" ] ||
+		hf_gone "$(cut -d' ' -f1 "$HF_RUN/procs/guest-$1")"
 }
 
 guest_kill() {
@@ -437,7 +482,8 @@ hf_memory_dir() {
 	cat "$HF_RUN/memory"
 }
 
-# bundle PROGRAM: a copy under /hf/NAME of the guests with its libraries, whatever the host is. Run it there by /hf/NAME/run.
+# bundle PROGRAM: a copy under /hf/NAME of the guests, with its libraries, whatever the host is. Run
+# it there by /hf/NAME/run.
 bundle() {
 	local dir lib
 	dir=$HF_RUN/share/$(basename "$1")
@@ -446,8 +492,11 @@ bundle() {
 	for lib in $(ldd "$1" | grep -o '/[^ ]*'); do
 		cp -L "$lib" "$dir/lib/"
 	done
-	# shellcheck disable=SC2016
-	printf '#!/bin/sh\nd=${0%%/run}\nexec "$d/lib/ld-linux-x86-64.so.2" --library-path "$d/lib" "$d/program" "$@"\n' >"$dir/run"
+	cat >"$dir/run" <<-'EOF'
+		#!/bin/sh
+		d=${0%/run}
+		exec "$d"/lib/ld-linux*.so* --library-path "$d/lib" "$d/program" "$@"
+	EOF
 	chmod +x "$dir/run"
 }
 
@@ -460,8 +509,10 @@ hf_tools_make() {
 	HF_TOOLS=$HF_CACHE/tools-$hash
 	[ -d "$HF_TOOLS" ] && return
 	mkdir -p "$HF_RUN/tools"
-	gcc "${flags[@]}" -static -o "$HF_RUN/tools/stamp-dev" "$HF_DIR/stamp-dev.c" "$HF_DIR/stamp.c" -lpthread
-	gcc "${flags[@]}" -o "$HF_RUN/tools/stamp-iscsi" "$HF_DIR/stamp-iscsi.c" "$HF_DIR/stamp.c" -liscsi
+	gcc "${flags[@]}" -static -o "$HF_RUN/tools/stamp-dev" \
+		"$HF_DIR/stamp-dev.c" "$HF_DIR/stamp.c" -lpthread
+	gcc "${flags[@]}" -o "$HF_RUN/tools/stamp-iscsi" \
+		"$HF_DIR/stamp-iscsi.c" "$HF_DIR/stamp.c" -liscsi
 	gcc "${flags[@]}" -shared -fPIC -o "$HF_RUN/tools/uml-xstate.so" "$HF_DIR/uml-xstate.c"
 	hf_cache_put "$HF_RUN/tools" "$HF_TOOLS"
 }
@@ -474,12 +525,13 @@ hf_cache_put() {
 	mv -T "$HF_CACHE/.new.$$" "$2" 2>/dev/null || rm -rf "$HF_CACHE/.new.$$"
 }
 
-# hf_root_make: sets HF_ROOT, the root of the guests, and HF_UML, their kernel. One run makes them, others wait.
+# hf_root_make: sets HF_ROOT, the root of the guests, and HF_UML, their kernel. One run makes them,
+# others wait.
 hf_root_make() {
 	local packages hash sources suite
 	# shellcheck source=/dev/null
 	suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-	packages=$(sed 's/#.*//' "$HF_DIR/guest-packages" | tr -s ' \n' ,)
+	packages=$(sed 's/#.*//' "$HF_DIR/guest-packages" | xargs | tr ' ' ,)
 	hash=$( (echo "$suite $packages"; declare -f hf_root_build) | sha256sum | cut -c1-16)
 	HF_ROOT=$HF_CACHE/root-$hash
 	HF_UML=$HF_ROOT/usr/bin/linux.uml
@@ -490,25 +542,28 @@ hf_root_make() {
 	mkdir -p "$HF_CACHE"
 	(
 		flock 9
-		[ -d "$HF_ROOT" ] || hf_root_build "$HF_ROOT" "$suite" "${packages#,}" "$sources"
+		[ -d "$HF_ROOT" ] || hf_root_build "$HF_ROOT" "$suite" "$packages" "$sources"
 	) 9>"$HF_CACHE/lock"
 }
 
+# hf_root_build DIR SUITE PACKAGES SOURCES
 hf_root_build() {
-	local new=$1.new log=$1.log
+	local new=$1.new log=$1.log thin
 	say "making the guests' root (once): $1"
 	rm -rf "$new" "$new.uml"
 	mkdir -p "$new.uml"
+	chmod 777 "$new.uml"	# for apt's own user
 	(
 		cd "$new.uml"
-		apt-get -q download user-mode-linux || { apt-get -q update && apt-get -q download user-mode-linux; }
+		apt-get -q download user-mode-linux ||
+			{ apt-get -q update && apt-get -q download user-mode-linux; }
 		dpkg -x ./*.deb .
-	) >"$log" 2>&1 || { tail -n 20 "$log"; fail "no user-mode-linux"; }
-	timeout 900 mmdebstrap --variant=minbase --mode=root --include="${3%,}" \
-		--dpkgopt=force-unsafe-io --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
-		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-		--dpkgopt='path-exclude=/usr/share/doc/*' \
-		"$2" "$new" "$4" >>"$log" 2>&1 || { tail -n 20 "$log"; fail "mmdebstrap failed"; }
+	) >"$log" 2>&1 || { tail -n 20 "$log"; skip "no package user-mode-linux to be had"; }
+	thin=(--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*'
+		--dpkgopt='path-exclude=/usr/share/doc/*' --aptopt='Acquire::Languages "none"'
+		--aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io)
+	timeout 900 mmdebstrap --variant=minbase --mode=root --include="$3" "${thin[@]}" \
+		"$2" "$new" "$4" >>"$log" 2>&1 || { tail -n 20 "$log"; skip "mmdebstrap made no root"; }
 	cp "$new.uml/usr/bin/linux.uml" "$new/usr/bin/"
 	mkdir -p "$new/lib/modules"
 	cp -a "$new.uml/usr/lib/uml/modules/." "$new/lib/modules/"

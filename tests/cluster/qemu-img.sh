@@ -17,15 +17,20 @@ url=iscsi://$HF_PORTAL/$HF_IQN
 say "libiscsi's tools"
 listed=$(in_net iscsi-ls -s "iscsi://$HF_PORTAL")
 grep -q "Target:$HF_IQN Portal:$HF_PORTAL" <<<"$listed"
-expect "disks listed" "$(grep -c 'Type:DIRECT_ACCESS' <<<"$listed")" 3
+# Through every portal.
+portals=$(grep -c '^Target:' <<<"$listed")
+expect "disks listed" "$(grep -c 'Type:DIRECT_ACCESS' <<<"$listed")" $((3 * portals))
 in_net iscsi-inq "$url/1" >"$HF_RUN/inq"
 grep -q 'Peripheral Device Type:DIRECT_ACCESS' "$HF_RUN/inq"
 for page in 0x00 0x80 0x83 0xb0 0xb1 0xb2; do
 	in_net iscsi-inq -e 1 -c $page "$url/1" >>"$HF_RUN/inq"
 done
-expect "blocks of disk 1" "$(in_net iscsi-readcapacity16 "$url/1" | sed -n 's/^RETURNED LOGICAL BLOCK ADDRESS:\([0-9]*\).*/\1/p')" $((256 * 2048 - 1))
+capacity() {
+	in_net iscsi-readcapacity16 "$url/$1" | sed -n "s/^$2:\([0-9]*\).*/\1/p"
+}
+expect "last block of disk 1" "$(capacity 1 'RETURNED LOGICAL BLOCK ADDRESS')" $((256 * 2048 - 1))
 [ "$HF_TARGET" != holdfast ] ||
-	expect "block length of disk 3" "$(in_net iscsi-readcapacity16 "$url/3" | sed -n 's/^LOGICAL BLOCK LENGTH IN BYTES:\([0-9]*\).*/\1/p')" 4096
+	expect "block length of disk 3" "$(capacity 3 'LOGICAL BLOCK LENGTH IN BYTES')" 4096
 
 say "an image with data, zeroes and holes"
 image=$HF_RUN/image
@@ -60,7 +65,9 @@ fi
 say "qemu-io: write, write zeroes with unmap, discard, flush, read back"
 in_net qemu-io -f raw -c 'write -P 0xa5 1M 4M' -c 'write -z -u 2M 1M' -c 'discard 4M 1M' -c flush \
 	-c 'read -P 0xa5 1M 1M' -c 'read -P 0 2M 1M' -c 'read -P 0xa5 3M 1M' "$url/1" >"$HF_RUN/io"
-! grep -i -E 'fail|error' "$HF_RUN/io"
+if grep -i -E 'fail|error' "$HF_RUN/io"; then
+	fail "qemu-io"
+fi
 
 target_stop
 say "done"

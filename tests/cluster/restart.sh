@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The target is killed (kill -9) three times under I/O and started again. The host waits, recovers by itself, sees no error,
-# and nothing it was told is durable is gone.
+# The target is killed (kill -9) three times under I/O and started again, and once stopped in order,
+# as for an upgrade. The host waits, recovers by itself, sees no error, and nothing it was told is
+# durable is gone.
 . "$(dirname "$0")/lib.sh"
 hf_begin restart
 
@@ -17,11 +18,14 @@ guest a 'initiator_start
 	mkdir /ext4; mkfs.ext4 -q $(lun_dev $IQN 3); mount $(lun_dev $IQN 3) /ext4'
 
 say "stamps with FUA and with flushes on one disk, plain ones on a write-through disk, fio on ext4"
-guest_start a '/hf/stamp-dev run $(lun_dev $IQN 1) /tmp/cached fua,flush 6 300 /tmp/stop >/tmp/cached.said & one=$!
-	/hf/stamp-dev run $(lun_dev $IQN 2) /tmp/through through 4 300 /tmp/stop >/tmp/through.said & two=$!
+guest_start a '
+	/hf/stamp-dev run $(lun_dev $IQN 1) /tmp/cached fua,flush 6 300 /tmp/stop >/tmp/cached.said &
+	one=$!
+	/hf/stamp-dev run $(lun_dev $IQN 2) /tmp/through through 4 300 /tmp/stop >/tmp/through.said &
+	two=$!
 	while ! [ -e /tmp/stop ]; do
-		fio --name=ext4 --directory=/ext4 --size=8M --rw=randwrite --bsrange=4k-64k --fsync=16 --overwrite=1 \
-			--verify=crc32c --verify_fatal=1 --minimal >/tmp/fio.said
+		fio --name=ext4 --directory=/ext4 --size=8M --rw=randwrite --bsrange=4k-64k \
+			--fsync=16 --overwrite=1 --verify=crc32c --verify_fatal=1 --minimal >/tmp/fio.said
 	done
 	wait $one; wait $two'
 for round in 1 2 3; do
@@ -32,14 +36,19 @@ for round in 1 2 3; do
 	target_start
 done
 sleep 2
+target_stop
+say "stopped in order"
+target_start
+sleep 2
 guest a 'touch /tmp/stop'
 guest_wait a 120
+guest a 'no_io_errors'
 for disk in cached through; do
 	said=$(guest_says a "cat /tmp/$disk.said")
 	say "$disk: $said"
 	[[ $said =~ ([0-9]+)\ writes.*pause\ ([0-9]+) ]]
 	[ "${BASH_REMATCH[1]}" -gt 100 ] || fail "too few writes to prove anything"
-	[ "${BASH_REMATCH[2]}" -lt 30000 ] || fail "the host waited ${BASH_REMATCH[2]} ms: 30 s are the limit"
+	[ "${BASH_REMATCH[2]}" -lt 30000 ] || fail "the host waited ${BASH_REMATCH[2]} ms: limit 30000"
 done
 
 say "once more, and now the host's own caches go too: the guest loses power with the target"

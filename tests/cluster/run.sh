@@ -1,42 +1,72 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs the scenarios, or ONLY=name[,name]. One line each; the output of those that failed; then `N passed, N failed, N skipped`.
-# Exit status 1 when one failed. HF_LOGS=DIR keeps the outputs.
-cd "$(dirname "$0")" || exit
-
+# Runs the scenarios, or ONLY=name[,name]. One line each, the output of those that failed, and in the
+# end `N passed, N failed, N skipped`. Exit status 1 when one failed. HF_BUILD=DIR: where the daemon
+# is. HF_LOGS=DIR keeps the outputs. lib.sh knows more variables.
+set -u
 limit=300			# seconds of one scenario
 all=(qemu-img basic restart powercut)
-[ -z "${ONLY:-}" ] || IFS=, read -ra all <<<"$ONLY"
 
-passed=0 failed=0 skipped=0
+HF_BUILD=$(realpath -m "${HF_BUILD:-$(dirname "$0")/../../build}")
+export HF_BUILD
+logs=${HF_LOGS:+$(realpath -m "$HF_LOGS")}
+cd "$(dirname "$0")" || exit
+[ -z "${ONLY:-}" ] || IFS=', ' read -ra all <<<"$ONLY"
+
+passed=0 failed=0 skipped=0 child=
 work=$(mktemp -d "${TMPDIR:-/tmp}/hf-run.XXXXXX")
-trap 'rm -rf "$work"' EXIT
 export TMPDIR=$work
 
-for name in "${all[@]}"; do
-	start=$SECONDS
-	out=${HF_LOGS:-$work}/$name.out
-	if [ -x "$name.sh" ]; then
-		# The root of the guests is made once: that time is not the scenario's.
-		timeout -k 20 "$limit" "./$name.sh" >"$out" 2>&1
-		status=$?
-	else
-		echo "no such scenario" >"$out"
-		status=1
-	fi
-	case $status in
-	0) passed=$((passed + 1)) result=ok ;;
-	77) skipped=$((skipped + 1)) result="SKIP: $(sed -n 's/^SKIP: //p' "$out" | tail -n 1)" ;;
-	124 | 137) failed=$((failed + 1)) result="FAILED: over $limit s" ;;
-	*) failed=$((failed + 1)) result="FAILED: $(sed -n 's/^FAIL: //p' "$out" | head -n 1)" ;;
-	esac
-	printf 'cluster: %-10s %3d s  %s\n' "$name" $((SECONDS - start)) "$result"
-	case $result in FAILED*) sed "s/^/    /" "$out" ;; esac
-	# What a scenario that was killed has left.
+# What a scenario that was killed has left.
+leftovers() {
+	local left
 	for left in "$work"/hf-*.*; do
 		[ -d "$left/procs" ] && [ "${HF_KEEP:-0}" != 1 ] &&
 			bash -c '. ./lib.sh; set +e; hf_cleanup "$1"; rm -rf "$1"' run "$left"
 	done
+}
+
+end() {
+	leftovers
+	[ "${HF_KEEP:-0}" = 1 ] || rm -rf "$work"
+}
+trap end EXIT
+trap '[ -z "$child" ] || { kill -TERM "$child"; wait "$child"; }; exit 1' INT TERM
+
+# limited SECONDS OUTPUT COMMAND...: its status, 124 or 137 when it took too long.
+limited() {
+	timeout -k 30 "$1" "${@:3}" >"$2" 2>&1 </dev/null &
+	child=$!
+	wait "$child"
+}
+
+# The root of the guests is made once: that time is no scenario's.
+[ "$(id -u)" != 0 ] || ! command -v mmdebstrap >/dev/null ||
+	limited 900 "$work/root.out" bash -c '. ./lib.sh; HF_T0=${EPOCHREALTIME/[.,]/}; hf_root_make'
+
+for name in "${all[@]}"; do
+	start=$SECONDS
+	out=$work/$name.out
+	status=1
+	if [ -x "$name.sh" ]; then
+		limited "$limit" "$out" "./$name.sh"
+		status=$?
+	else
+		echo "FAIL: no such scenario" >"$out"
+	fi
+	case $status in
+	0) passed=$((passed + 1)) said=ok ;;
+	77) skipped=$((skipped + 1)) said="SKIP $(sed -n 's/^SKIP: //p' "$out" | tail -n 1)" ;;
+	124 | 137) failed=$((failed + 1)) said="FAILED over $limit s" ;;
+	*) failed=$((failed + 1)) said="FAILED $(sed -n 's/^FAIL: //p' "$out" | head -n 1)" ;;
+	esac
+	case $said in
+	SKIP*) echo "SKIP cluster/$name: ${said#SKIP }" ;;
+	*) printf 'cluster/%-10s %3d s  %s\n' "$name" $((SECONDS - start)) "$said" ;;
+	esac
+	case $said in FAILED*) sed 's/^/    /' "$out" ;; esac
+	[ -z "$logs" ] || { mkdir -p "$logs" && cp "$out" "$logs/"; }
+	leftovers
 done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

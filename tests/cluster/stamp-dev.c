@@ -5,8 +5,8 @@
  *	stamp-dev run DEVICE LEDGER MODES LANES SECONDS STOPFILE
  *	stamp-dev check DEVICE LEDGER
  *
- * `run` ends after SECONDS or as soon as STOPFILE exists. Any I/O error ends it with status 1: the disk may make a
- * program wait, not fail.
+ * `run` ends after SECONDS or as soon as STOPFILE exists. Any I/O error ends it with status 1: the
+ *disk may make a program wait, not fail.
  */
 #include "stamp.h"
 
@@ -34,8 +34,8 @@ static void *lane_run(void *arg)
 	while (stamp_now_ms() < stop_ms && access(stop_file, F_OK)) {
 		sector = stamp_write_start(lane, iov.iov_base);
 		iov.iov_len = (size_t)lane->count * STAMP_SECTOR;
-		if (pwritev2(disk, &iov, 1, (off_t)(sector * STAMP_SECTOR), lane->mode == STAMP_FUA ? RWF_DSYNC : 0) !=
-		    (ssize_t)iov.iov_len)
+		if (pwritev2(disk, &iov, 1, (off_t)(sector * STAMP_SECTOR),
+			     lane->mode == STAMP_FUA ? RWF_DSYNC : 0) != (ssize_t)iov.iov_len)
 			err(1, "write of sector %llu", (unsigned long long)sector);
 		stamp_write_done(lane);
 		if (!stamp_flush_due(lane))
@@ -63,7 +63,8 @@ int main(int argc, char **argv)
 	bool run = argc == 8 && !strcmp(argv[1], "run");
 
 	if (!run && !(argc == 4 && !strcmp(argv[1], "check")))
-		errx(2, "usage: stamp-dev run DEVICE LEDGER MODES LANES SECONDS STOPFILE | check DEVICE LEDGER");
+		errx(2, "usage: stamp-dev run DEVICE LEDGER MODES LANES SECONDS STOPFILE | check "
+			"DEVICE LEDGER");
 	disk = open(argv[2], O_RDWR | O_DIRECT | O_CLOEXEC);
 	if (disk < 0)
 		err(1, "%s", argv[2]);

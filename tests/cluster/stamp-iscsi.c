@@ -5,8 +5,9 @@
  *	stamp-iscsi run URL LEDGER MODES LANES SECONDS
  *	stamp-iscsi check URL LEDGER
  *
- * `run` ends after SECONDS, at SIGTERM, or when the session is lost: somebody pulled the plug, and the ledger says what
- * had been acknowledged by then. What the disk refuses with CHECK CONDITION ends it with status 1.
+ * `run` ends after SECONDS, at SIGTERM, or when the session is lost: somebody pulled the plug, and
+ *the ledger says what had been acknowledged by then. What the disk refuses with CHECK CONDITION
+ *ends it with status 1. Status 3: no session.
  */
 #include "stamp.h"
 
@@ -38,7 +39,8 @@ static bool answer_good(struct iscsi_context *ctx, int status, const char *what)
 	under_way--;
 	if (status == SCSI_STATUS_GOOD)
 		return true;
-	if (status == SCSI_STATUS_CANCELLED || status == SCSI_STATUS_ERROR || status == SCSI_STATUS_TIMEOUT) {
+	if (status == SCSI_STATUS_CANCELLED || status == SCSI_STATUS_ERROR ||
+	    status == SCSI_STATUS_TIMEOUT) {
 		lost = true;
 		return false;
 	}
@@ -48,7 +50,8 @@ static bool answer_good(struct iscsi_context *ctx, int status, const char *what)
 	return false;
 }
 
-static void write_done(struct iscsi_context *ctx, int status, void *command_data, void *private_data)
+static void write_done(struct iscsi_context *ctx, int status, void *command_data,
+		       void *private_data)
 {
 	struct scsi_task *task = command_data;
 	struct stamp_lane *lane = private_data;
@@ -60,7 +63,8 @@ static void write_done(struct iscsi_context *ctx, int status, void *command_data
 	scsi_free_scsi_task(task);
 }
 
-static void flush_done(struct iscsi_context *ctx, int status, void *command_data, void *private_data)
+static void flush_done(struct iscsi_context *ctx, int status, void *command_data,
+		       void *private_data)
 {
 	struct scsi_task *task = command_data;
 	struct stamp_lane *lane = private_data;
@@ -83,8 +87,9 @@ static void lane_next(struct stamp_lane *lane)
 		task = iscsi_synchronizecache16_task(iscsi, lun, 0, 0, 0, 0, flush_done, lane);
 	} else {
 		sector = stamp_write_start(lane, lane_data[lane->index]);
-		task = iscsi_write16_task(iscsi, lun, sector, lane_data[lane->index], lane->count * STAMP_SECTOR,
-					  STAMP_SECTOR, 0, 0, lane->mode == STAMP_FUA, 0, 0, write_done, lane);
+		task = iscsi_write16_task(iscsi, lun, sector, lane_data[lane->index],
+					  lane->count * STAMP_SECTOR, STAMP_SECTOR, 0, 0,
+					  lane->mode == STAMP_FUA, 0, 0, write_done, lane);
 	}
 	if (task)
 		under_way++;
@@ -94,8 +99,10 @@ static void lane_next(struct stamp_lane *lane)
 
 static int iscsi_read(void *ctx, uint64_t sector, uint32_t count, uint8_t *data)
 {
-	struct scsi_task *task = iscsi_read16_sync(iscsi, lun, sector, count * STAMP_SECTOR, STAMP_SECTOR, 0, 0, 0, 0, 0);
-	int bad = !task || task->status != SCSI_STATUS_GOOD || task->datain.size != (int)count * STAMP_SECTOR;
+	struct scsi_task *task = iscsi_read16_sync(iscsi, lun, sector, count * STAMP_SECTOR,
+						   STAMP_SECTOR, 0, 0, 0, 0, 0);
+	int bad = !task || task->status != SCSI_STATUS_GOOD ||
+		  task->datain.size != (int)count * STAMP_SECTOR;
 
 	if (bad)
 		fprintf(stderr, "read: %s\n", iscsi_get_error(iscsi));
@@ -122,8 +129,9 @@ static void disk_open(const char *text)
 	iscsi_set_header_digest(iscsi, ISCSI_HEADER_DIGEST_NONE_CRC32C);
 	if (url->user[0])
 		iscsi_set_initiator_username_pwd(iscsi, url->user, url->passwd);
-	if (iscsi_set_targetname(iscsi, url->target) || iscsi_full_connect_sync(iscsi, url->portal, lun))
-		errx(1, "%s: %s", text, iscsi_get_error(iscsi));
+	if (iscsi_set_targetname(iscsi, url->target) ||
+	    iscsi_full_connect_sync(iscsi, url->portal, lun))
+		errx(3, "%s: %s", text, iscsi_get_error(iscsi));
 	iscsi_destroy_url(url);
 }
 
@@ -138,7 +146,8 @@ static void lanes_run(struct stamp_ledger *l, uint64_t stop_ms)
 		lane_next(&l->lane[i]);
 	}
 	while (under_way && !lost && !stopped) {
-		struct pollfd p = {.fd = iscsi_get_fd(iscsi), .events = (short)iscsi_which_events(iscsi)};
+		struct pollfd p = { .fd = iscsi_get_fd(iscsi),
+				    .events = (short)iscsi_which_events(iscsi) };
 
 		if (poll(&p, 1, 100) >= 0 && iscsi_service(iscsi, p.revents) < 0)
 			lost = true;

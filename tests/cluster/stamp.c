@@ -7,7 +7,7 @@
 #include <time.h>
 
 static const char stamp_magic[8] = "HFSTAMP1";
-static const char *const mode_name[] = {"volatile", "fua", "flush", "through"};
+static const char *const mode_name[] = { "volatile", "fua", "flush", "through" };
 
 struct sector_head {
 	char magic[8];
@@ -34,7 +34,7 @@ uint64_t stamp_now_ms(void)
 
 static void sector_fill(uint8_t *data, uint64_t sector, uint32_t gen)
 {
-	struct sector_head head = {.sector = sector, .gen = gen};
+	struct sector_head head = { .sector = sector, .gen = gen };
 	uint64_t state = sector << 32 ^ gen, word;
 	size_t i;
 
@@ -95,7 +95,7 @@ void stamp_open(struct stamp_ledger *l, const char *path, unsigned int lanes, co
 	uint32_t m, gen;
 	unsigned int i;
 
-	*l = (struct stamp_ledger){.lanes = lanes};
+	*l = (struct stamp_ledger){ .lanes = lanes };
 	if (f && fread(&l->lanes, sizeof(l->lanes), 1, f) != 1)
 		errx(1, "%s: not a ledger", path);
 	if (l->lanes == 0 || l->lanes > STAMP_LANES_MAX)
@@ -109,7 +109,8 @@ void stamp_open(struct stamp_ledger *l, const char *path, unsigned int lanes, co
 			continue;
 		}
 		if (fread(&m, sizeof(m), 1, f) != 1 || fread(&gen, sizeof(gen), 1, f) != 1 ||
-		    fread(lane->sector, sizeof(*lane->sector), STAMP_LANE_SECTORS, f) != STAMP_LANE_SECTORS)
+		    fread(lane->sector, sizeof(*lane->sector), STAMP_LANE_SECTORS, f) !=
+			    STAMP_LANE_SECTORS)
 			errx(1, "%s: too short", path);
 		lane->mode = (enum stamp_mode)m;
 		lane->gen = gen;
@@ -143,9 +144,11 @@ uint64_t stamp_write_start(struct stamp_lane *lane, uint8_t *data)
 	uint32_t i;
 
 	/* Mostly small, now and then as large as can be. */
-	lane->count = r % 8 ? STAMP_UNIT * (1 + (uint32_t)(r >> 8) % 4)
-			    : STAMP_UNIT * (1 + (uint32_t)(r >> 8) % (STAMP_WRITE_MAX / STAMP_UNIT));
-	lane->start = (uint32_t)(r >> 32) % ((STAMP_LANE_SECTORS - lane->count) / STAMP_UNIT + 1) * STAMP_UNIT;
+	lane->count =
+		r % 8 ? STAMP_UNIT * (1 + (uint32_t)(r >> 8) % 4)
+		      : STAMP_UNIT * (1 + (uint32_t)(r >> 8) % (STAMP_WRITE_MAX / STAMP_UNIT));
+	lane->start = (uint32_t)(r >> 32) % ((STAMP_LANE_SECTORS - lane->count) / STAMP_UNIT + 1) *
+		      STAMP_UNIT;
 	lane->gen++;
 	for (i = 0; i < lane->count; i++) {
 		lane->sector[lane->start + i].issued = lane->gen;
@@ -197,7 +200,8 @@ void stamp_flush_done(struct stamp_lane *lane)
 	lane_acked(lane);
 }
 
-static uint64_t lane_check(struct stamp_lane *lane, uint64_t base, const uint8_t *data, uint64_t *forgotten)
+static uint64_t lane_check(struct stamp_lane *lane, uint64_t base, const uint8_t *data,
+			   uint64_t *forgotten)
 {
 	uint64_t bad = 0;
 	uint32_t i;
@@ -208,10 +212,12 @@ static uint64_t lane_check(struct stamp_lane *lane, uint64_t base, const uint8_t
 
 		if (gen < (int64_t)s->durable || gen > (int64_t)s->issued) {
 			if (bad++ < 5)
-				printf("BAD sector %llu (lane %u, %s): holds %s %lld, durable %u, written %u, "
-				       "issued %u\n", (unsigned long long)(base + i), lane->index,
-				       mode_name[lane->mode], gen < 0 ? "garbage" : "generation", (long long)gen,
-				       s->durable, s->written, s->issued);
+				printf("BAD sector %llu (lane %u, %s): holds %s %lld, durable %u, "
+				       "written %u, "
+				       "issued %u\n",
+				       (unsigned long long)(base + i), lane->index,
+				       mode_name[lane->mode], gen < 0 ? "garbage" : "generation",
+				       (long long)gen, s->durable, s->written, s->issued);
 			continue;
 		}
 		*forgotten += gen < (int64_t)s->written;
@@ -234,15 +240,17 @@ uint64_t stamp_check(struct stamp_ledger *l, stamp_read_fn *read_fn, void *ctx, 
 	for (i = 0; i < l->lanes; i++) {
 		base = (uint64_t)i * STAMP_LANE_SECTORS;
 		for (s = 0; s < STAMP_LANE_SECTORS; s += STAMP_WRITE_MAX)
-			if (read_fn(ctx, base + s, STAMP_WRITE_MAX, data + (size_t)s * STAMP_SECTOR))
+			if (read_fn(ctx, base + s, STAMP_WRITE_MAX,
+				    data + (size_t)s * STAMP_SECTOR))
 				errx(1, "cannot read sector %llu", (unsigned long long)(base + s));
 		for (s = 0; s < STAMP_LANE_SECTORS; s++)
 			held += l->lane[i].sector[s].durable != 0;
 		bad += lane_check(&l->lane[i], base, data, forgotten);
 	}
 	free(data);
-	printf("checked %u lanes: %llu durable sectors, %llu bad, %llu not durable and forgotten\n", l->lanes,
-	       (unsigned long long)held, (unsigned long long)bad, (unsigned long long)*forgotten);
+	printf("checked %u lanes: %llu durable sectors, %llu bad, %llu not durable and forgotten\n",
+	       l->lanes, (unsigned long long)held, (unsigned long long)bad,
+	       (unsigned long long)*forgotten);
 	return bad;
 }
 
@@ -257,6 +265,6 @@ void stamp_report(const struct stamp_ledger *l, FILE *out)
 		if (l->lane[i].pause_ms > pause)
 			pause = l->lane[i].pause_ms;
 	}
-	fprintf(out, "%llu writes and %llu flushes acknowledged, longest pause %llu ms\n", (unsigned long long)writes,
-		(unsigned long long)flushes, (unsigned long long)pause);
+	fprintf(out, "%llu writes and %llu flushes acknowledged, longest pause %llu ms\n",
+		(unsigned long long)writes, (unsigned long long)flushes, (unsigned long long)pause);
 }

@@ -2,11 +2,13 @@
 /*
  * Stamps: a disk checker that knows what a disk may have forgotten.
  *
- * Every sector (512 bytes) written carries its own number and a generation; everything else in it follows from these two.
- * A ledger in memory keeps three generations for every sector: issued (some write of it was sent), written (that write
- * was acknowledged) and durable (it was acknowledged with FUA, or a flush sent after its acknowledgement was). After a
- * crash each sector has to hold one whole generation between durable and issued. Anything older is a lost write,
- * anything else is corruption. Writes that are under way at the same time never overlap: each lane has its own region.
+ * Every sector (512 bytes) written carries its own number and a generation; everything else in it
+ * follows from these two. A ledger in memory keeps three generations for every sector: issued (some
+ * write of it was sent), written (that write was acknowledged) and durable (it was acknowledged
+ * with FUA, or a flush sent after its acknowledgement was). After a crash each sector has to hold
+ * one whole generation between durable and issued. Anything older is a lost write, anything else is
+ * corruption. Writes that are under way at the same time never overlap: each lane has its own
+ * region.
  */
 #ifndef TESTS_CLUSTER_STAMP_H
 #define TESTS_CLUSTER_STAMP_H
@@ -17,19 +19,19 @@
 
 enum {
 	STAMP_SECTOR = 512,
-	STAMP_REGION = 4 << 20,			/* bytes of one lane */
+	STAMP_REGION = 4 << 20, /* bytes of one lane */
 	STAMP_LANE_SECTORS = STAMP_REGION / STAMP_SECTOR,
-	STAMP_UNIT = 8,				/* writes are multiples of so many sectors, and so aligned */
-	STAMP_WRITE_MAX = 256,			/* sectors of one write, at most */
+	STAMP_UNIT = 8,	       /* writes are multiples of so many sectors, and so aligned */
+	STAMP_WRITE_MAX = 256, /* sectors of one write, at most */
 	STAMP_LANES_MAX = 64,
 };
 
 /* What makes the writes of a lane durable. */
 enum stamp_mode {
-	STAMP_VOLATILE,				/* nothing: such writes may be lost */
-	STAMP_FUA,				/* each write has FUA */
-	STAMP_FLUSH,				/* a flush after every few writes */
-	STAMP_THROUGH,				/* the disk promises it by itself: its write cache is off */
+	STAMP_VOLATILE, /* nothing: such writes may be lost */
+	STAMP_FUA,	/* each write has FUA */
+	STAMP_FLUSH,	/* a flush after every few writes */
+	STAMP_THROUGH,	/* the disk promises it by itself: its write cache is off */
 };
 
 struct stamp_sector {
@@ -39,13 +41,13 @@ struct stamp_sector {
 struct stamp_lane {
 	enum stamp_mode mode;
 	unsigned int index;
-	uint32_t gen;				/* of the last write */
-	uint32_t start, count;			/* the write under way: sectors of the region */
-	uint32_t unflushed;			/* writes since the last flush */
+	uint32_t gen;	       /* of the last write */
+	uint32_t start, count; /* the write under way: sectors of the region */
+	uint32_t unflushed;    /* writes since the last flush */
 	uint64_t rnd;
 	uint64_t writes, flushes;
-	uint64_t acked_ms, pause_ms;		/* the last answer, the longest time between two */
-	struct stamp_sector *sector;		/* STAMP_LANE_SECTORS */
+	uint64_t acked_ms, pause_ms; /* the last answer, the longest time between two */
+	struct stamp_sector *sector; /* STAMP_LANE_SECTORS */
 };
 
 struct stamp_ledger {
@@ -54,14 +56,16 @@ struct stamp_ledger {
 };
 
 /*
- * Makes a ledger of `lanes` lanes (1 to STAMP_LANES_MAX), whose modes are the words of `modes` ("fua,flush,volatile,
- * through") in turn, or reads `path` if that exists. Ends the program with a message when it cannot.
+ * Makes a ledger of `lanes` lanes (1 to STAMP_LANES_MAX), whose modes are the words of `modes`
+ * ("fua,flush,volatile, through") in turn, or reads `path` if that exists. Ends the program with a
+ * message when it cannot.
  */
 void stamp_open(struct stamp_ledger *l, const char *path, unsigned int lanes, const char *modes);
 /* Replaces `path`. Ends the program with a message when it cannot. */
 void stamp_save(const struct stamp_ledger *l, const char *path);
 
-/* Plans the next write of a lane and fills `data` (STAMP_WRITE_MAX sectors). Returns the disk's first sector. */
+/* Plans the next write of a lane and fills `data` (STAMP_WRITE_MAX sectors). Returns the disk's
+ * first sector. */
 uint64_t stamp_write_start(struct stamp_lane *lane, uint8_t *data);
 /* The write under way was acknowledged. */
 void stamp_write_done(struct stamp_lane *lane);
@@ -73,10 +77,12 @@ void stamp_flush_done(struct stamp_lane *lane);
 /* Reads `count` sectors from `sector`; 0 or not. */
 typedef int stamp_read_fn(void *ctx, uint64_t sector, uint32_t count, uint8_t *data);
 /*
- * Compares the disk with the ledger and prints what it found. From then on the ledger says what the disk says. Returns
- * the number of bad sectors. *forgotten: sectors whose last acknowledged, not durable write is gone (allowed).
+ * Compares the disk with the ledger and prints what it found. From then on the ledger says what the
+ * disk says. Returns the number of bad sectors. *forgotten: sectors whose last acknowledged, not
+ * durable write is gone (allowed).
  */
-uint64_t stamp_check(struct stamp_ledger *l, stamp_read_fn *read_fn, void *ctx, uint64_t *forgotten);
+uint64_t stamp_check(struct stamp_ledger *l, stamp_read_fn *read_fn, void *ctx,
+		     uint64_t *forgotten);
 
 /* One line: lanes, writes, flushes, the longest pause. */
 void stamp_report(const struct stamp_ledger *l, FILE *out);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LD_PRELOAD for User-Mode Linux 6.1 on processors whose register state is larger than it knows (AMX: 11008 bytes instead
- * of 2696). It saves and restores its processes' registers by ptrace; the host takes them only whole, so it panics in its
- * first process. Here what is too short is completed with zeroes: what lies behind is the tile state, which no guest can
- * have asked for. Where the state is small enough this does nothing.
+ * LD_PRELOAD for User-Mode Linux 6.1 on processors whose register state is larger than it knows
+ * (AMX: 11008 bytes instead of 2696). It saves and restores its processes' registers by ptrace; the
+ * host takes them only whole, so it panics in its first process. Here what is too short is
+ * completed with zeroes: what lies behind is the tile state, which no guest can have asked for.
+ * Where the state is small enough this does nothing.
  */
 #include <dlfcn.h>
 #include <elf.h>
@@ -38,7 +39,7 @@ static long ptrace_plain(long request, long pid, void *addr, void *data)
 long ptrace(enum __ptrace_request request, ...)
 {
 	static uint8_t state[XSTATE_MAX] __attribute__((aligned(64)));
-	struct iovec whole = {.iov_base = state, .iov_len = sizeof(state)}, *iov;
+	struct iovec whole = { .iov_base = state, .iov_len = sizeof(state) }, *iov;
 	void *addr, *data;
 	va_list ap;
 	long pid;
