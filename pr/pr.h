@@ -29,7 +29,7 @@ enum pr_type {			/* SPC-4 table 64 */
 extern const struct pr_state *const pr_none;	/* nothing registered, generation 0 */
 
 size_t pr_state_size(const struct pr_state *s);	/* bytes of this value */
-size_t pr_state_max(void);			/* bytes of the largest value (PR_REGISTRANTS_MAX, longest names) */
+size_t pr_state_max(void); /* bytes of the largest value (PR_REGISTRANTS_MAX, longest names) */
 
 /*
  * Classes (1 << enum pr_class) `who` may use under s, as far as PR goes (RESERVE(6) is lu_access's
@@ -59,7 +59,8 @@ const struct pr_state *pr_admin_clear(const struct pr_state *old, struct lu_fx *
  * PERSISTENT RESERVE IN: writes the answer to service action sa into out (which truncates to the
  * allocation length). False for an unknown service action.
  */
-bool pr_in(const struct pr_state *s, const struct scsi_target *target, uint8_t sa, struct wcur *out);
+bool pr_in(const struct pr_state *s, const struct scsi_target *target, uint8_t sa,
+	   struct wcur *out);
 
 /* The longest answer pr_in() can give for s and sa, bytes. */
 size_t pr_in_max(const struct pr_state *s, uint8_t sa);
@@ -68,8 +69,10 @@ size_t pr_in_max(const struct pr_state *s, uint8_t sa);
  * RESERVE(6/10) as SPC-2 has it, with SPC-4's CRH rules (CRH=1 in REPORT CAPABILITIES). Fills fx as
  * lu_change() does.
  */
-void pr_reserve6(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next, struct lu_fx *fx);
-void pr_release6(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next, struct lu_fx *fx);
+void pr_reserve6(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
+		 struct lu_fx *fx);
+void pr_release6(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
+		 struct lu_fx *fx);
 
 /*
  * The persistent image: versioned, checksummed, byte order fixed. pr_image_put gives its length (0

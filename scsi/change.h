@@ -11,21 +11,22 @@
 #include "scsi/sense.h"
 
 enum lu_change_kind {
-	LU_CHANGE_CMD,		/* MODE SELECT(6/10), RESERVE/RELEASE(6/10), PERSISTENT RESERVE OUT */
-	LU_CHANGE_RESET,	/* LOGICAL UNIT RESET */
-	LU_CHANGE_TARGET_RESET,	/* TARGET WARM / COLD RESET, for this LU */
+	LU_CHANGE_CMD,	 /* MODE SELECT(6/10), RESERVE/RELEASE(6/10), PERSISTENT RESERVE OUT */
+	LU_CHANGE_RESET, /* LOGICAL UNIT RESET */
+	LU_CHANGE_TARGET_RESET, /* TARGET WARM / COLD RESET, for this LU */
 	LU_CHANGE_NEXUS_LOST,	/* the nexus's session ended: RESERVE(6) goes (SPC-2 5.5.1) */
 	LU_CHANGE_FAILED,	/* a flush failed */
 	LU_CHANGE_REPAIRED,	/* the administrator cleared that */
-	LU_CHANGE_CAPS,		/* the store's capabilities or readiness changed (rq->caps, rq->not_ready) */
-	LU_CHANGE_LUNS,		/* the target's LUN inventory changed */
-	LU_CHANGE_PR_CLEAR,	/* the administrator clears all registrations and the reservation */
+	LU_CHANGE_CAPS, /* the store's capabilities or readiness changed (rq->caps, rq->not_ready)
+			 */
+	LU_CHANGE_LUNS, /* the target's LUN inventory changed */
+	LU_CHANGE_PR_CLEAR, /* the administrator clears all registrations and the reservation */
 };
 
 /* Plain data: it crosses reactors, later gateways. */
 struct lu_request {
 	enum lu_change_kind kind;
-	uint64_t seq;			/* event sequence to stamp on LU-wide events; unique, growing, never 0 */
+	uint64_t seq; /* event sequence to stamp on LU-wide events; unique, growing, never 0 */
 	bool has_nexus;
 	struct nexus nexus;		/* who asks */
 	uint8_t cdb[SCSI_CDB_MAX];
@@ -49,13 +50,14 @@ struct lu_fx {
 	bool changed;			/* next differs from old: publish */
 	bool persist;			/* the durable part differs: store before publishing */
 	bool flush;			/* WCE went off: the cache is flushed before the answer */
-	bool abort_all;			/* every command of every nexus on this LU is aborted and drained */
+	bool abort_all; /* every command of every nexus on this LU is aborted and drained */
 	uint32_t nabort;
-	struct nexus *abort;		/* PREEMPT AND ABORT: commands of these are aborted and drained */
+	struct nexus *abort; /* PREEMPT AND ABORT: commands of these are aborted and drained */
 	uint32_t nua;
 	struct ua_order *ua;
-	uint32_t cap;			/* room in abort[] and ua[], at least PR_REGISTRANTS_MAX + 1 each */
-	struct pr_state *pr_buf;	/* where a new PR value is made; next->pr points here if it changed */
+	uint32_t cap; /* room in abort[] and ua[], at least PR_REGISTRANTS_MAX + 1 each */
+	struct pr_state
+		*pr_buf; /* where a new PR value is made; next->pr points here if it changed */
 	uint32_t pr_cap;		/* bytes there, at least pr_state_max() */
 };
 
@@ -63,6 +65,7 @@ struct lu_fx {
  * Evaluates rq against old. *next starts as a copy of old; on return it is the next value
  * (fx->changed) or unspecified. next->epoch is left to the shell. Pure.
  */
-void lu_change(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next, struct lu_fx *fx);
+void lu_change(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
+	       struct lu_fx *fx);
 
 #endif

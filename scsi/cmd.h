@@ -15,20 +15,24 @@ enum scsi_attr {		/* RFC 7143 11.3.1 */
 };
 
 enum scsi_event {
-	SCSI_EV_ARRIVED,	/* the CDB is known; no buffer exists yet */
-	SCSI_EV_READY,		/* after SCSI_BUFFERS: they exist; after SCSI_GATHER: data-out has arrived in c->out */
-	SCSI_EV_IO,		/* c->io has ended: c->io.result (0 or -errno), c->io.answer */
-	SCSI_EV_HELD,		/* the range c->hold_off, c->hold_len is ours: nothing else overlaps it */
-	SCSI_EV_CHANGED,	/* home has answered: c->status and c->sense are set */
+	SCSI_EV_ARRIVED, /* the CDB is known; no buffer exists yet */
+	SCSI_EV_READY, /* after SCSI_BUFFERS: they exist; after SCSI_GATHER: data-out has arrived in
+			  c->out */
+	SCSI_EV_IO,    /* c->io has ended: c->io.result (0 or -errno), c->io.answer */
+	SCSI_EV_HELD,  /* the range c->hold_off, c->hold_len is ours: nothing else overlaps it */
+	SCSI_EV_CHANGED, /* home has answered: c->status and c->sense are set */
 };
 
 enum scsi_next {
-	SCSI_COMPLETE,	/* c->status, c->sense, c->in_len are final (the shell drops any hold) */
-	SCSI_BUFFERS,	/* provide buffers of need_in / need_scratch bytes, then SCSI_EV_READY */
-	SCSI_GATHER,	/* provide all buffers, collect need_out bytes of data-out into c->out, then SCSI_EV_READY */
-	SCSI_IO,	/* submit c->io (checking the gate once more if it changes the medium), then SCSI_EV_IO */
-	SCSI_HOLD,	/* get exclusive hold of hold_off, hold_len (bytes), then SCSI_EV_HELD */
-	SCSI_CHANGE,	/* send CDB and c->out (need_out bytes, gathered) to the LU's home, then SCSI_EV_CHANGED */
+	SCSI_COMPLETE, /* c->status, c->sense, c->in_len are final (the shell drops any hold) */
+	SCSI_BUFFERS,  /* provide buffers of need_in / need_scratch bytes, then SCSI_EV_READY */
+	SCSI_GATHER,   /* provide all buffers, collect need_out bytes of data-out into c->out, then
+			  SCSI_EV_READY */
+	SCSI_IO,       /* submit c->io (checking the gate once more if it changes the medium), then
+			  SCSI_EV_IO */
+	SCSI_HOLD,     /* get exclusive hold of hold_off, hold_len (bytes), then SCSI_EV_HELD */
+	SCSI_CHANGE,   /* send CDB and c->out (need_out bytes, gathered) to the LU's home, then
+			  SCSI_EV_CHANGED */
 };
 
 enum scsi_area { AREA_NONE, AREA_IN, AREA_OUT, AREA_SCRATCH };
@@ -49,7 +53,8 @@ struct scsi_op;
 struct scsi_cmd {
 	/* Set by the shell before SCSI_EV_ARRIVED. */
 	uint8_t cdb[SCSI_CDB_MAX];	/* zero padded */
-	uint8_t cdb_len;		/* bytes the initiator sent: 16, or more with an extended CDB header segment */
+	uint8_t cdb_len; /* bytes the initiator sent: 16, or more with an extended CDB header
+			    segment */
 	uint8_t attr;			/* enum scsi_attr */
 	bool dir_in, dir_out;		/* R and W bits of the command PDU */
 	uint32_t edtl;			/* expected data transfer length, bytes */
@@ -64,7 +69,7 @@ struct scsi_cmd {
 	const struct scsi_op *op;	/* its row; NULL before ARRIVED and for an unknown opcode */
 	uint32_t need_in;		/* bytes: data-in buffer */
 	uint32_t need_out;		/* bytes: data-out; never more than edtl */
-	uint32_t need_scratch;		/* bytes: buffer for the step's own I/O (compare, pattern) */
+	uint32_t need_scratch; /* bytes: buffer for the step's own I/O (compare, pattern) */
 	struct scsi_io io;
 	uint64_t hold_off, hold_len;
 
@@ -77,9 +82,11 @@ struct scsi_cmd {
 	/* Results. */
 	uint8_t status;			/* enum scsi_status */
 	struct sense sense;		/* with SAM_CHECK_CONDITION */
-	uint32_t in_len;		/* bytes valid in c->in; may exceed edtl: the shell truncates and counts the residual */
-	uint64_t want;			/* bytes this command wanted to move: residual = edtl - want, either way */
-	bool flush_failed;		/* the shell must tell home, so that the failure is sticky for everyone */
+	uint32_t in_len; /* bytes valid in c->in; may exceed edtl: the shell truncates and counts
+			    the residual */
+	uint64_t want;	 /* bytes this command wanted to move: residual = edtl - want, either way */
+	bool flush_failed; /* the shell must tell home, so that the failure is sticky for everyone
+			    */
 
 	/* The plan's own state between steps. */
 	uint64_t lba, nblocks;		/* of the command */
@@ -100,7 +107,8 @@ struct scsi_cmd {
  * attention; reservation conflict; CDB validation against the usage mask; the plan.  (SAM-5 5.14:
  * INQUIRY, REPORT LUNS, REQUEST SENSE pass a unit attention.)
  */
-enum scsi_next scsi_step(struct scsi_cmd *c, const struct lu_value *v, struct gate *g, enum scsi_event ev);
+enum scsi_next scsi_step(struct scsi_cmd *c, const struct lu_value *v, struct gate *g,
+			 enum scsi_event ev);
 
 /*
  * Checked by the shell immediately before each hand-over to the backend of something that changes

@@ -104,10 +104,26 @@ static inline void wcur_zero(struct wcur *c, size_t n)
 }
 
 static inline void wcur_u8(struct wcur *c, uint8_t v) { wcur_put(c, &v, 1); }
-static inline void wcur_be16(struct wcur *c, uint16_t v) { be16 w = be16_of(v); wcur_put(c, &w, 2); }
-static inline void wcur_be24(struct wcur *c, uint32_t v) { be24 w = be24_of(v); wcur_put(c, &w, 3); }
-static inline void wcur_be32(struct wcur *c, uint32_t v) { be32 w = be32_of(v); wcur_put(c, &w, 4); }
-static inline void wcur_be64(struct wcur *c, uint64_t v) { be64 w = be64_of(v); wcur_put(c, &w, 8); }
+static inline void wcur_be16(struct wcur *c, uint16_t v)
+{
+	be16 w = be16_of(v);
+	wcur_put(c, &w, 2);
+}
+static inline void wcur_be24(struct wcur *c, uint32_t v)
+{
+	be24 w = be24_of(v);
+	wcur_put(c, &w, 3);
+}
+static inline void wcur_be32(struct wcur *c, uint32_t v)
+{
+	be32 w = be32_of(v);
+	wcur_put(c, &w, 4);
+}
+static inline void wcur_be64(struct wcur *c, uint64_t v)
+{
+	be64 w = be64_of(v);
+	wcur_put(c, &w, 8);
+}
 
 /* Overwrites what was put at `at` earlier (a length field, once the length is known). */
 static inline void wcur_patch(struct wcur *c, size_t at, const void *p, size_t n)

@@ -15,13 +15,15 @@
  * pass.
  */
 enum pr_class {
-	PRC_FREE,	/* never conflicts: INQUIRY, REPORT LUNS, REQUEST SENSE, RELEASE ... */
-	PRC_INFO,	/* never conflicts with a PR, conflicts with another's RESERVE(6): TEST UNIT READY ... */
-	PRC_READ,	/* reads the medium, or state only a reader may have */
-	PRC_WRITE,	/* changes the medium or the LU's state for others */
-	PRC_RESERVE,	/* RESERVE/RELEASE(6/10): conflict with any PR, but for the CRH rules */
-	PRC_PR_IN,	/* PERSISTENT RESERVE IN: conflicts with any RESERVE(6) */
-	PRC_PR_OUT,	/* PERSISTENT RESERVE OUT: judged by pr_out() itself; conflicts with any RESERVE(6) */
+	PRC_FREE, /* never conflicts: INQUIRY, REPORT LUNS, REQUEST SENSE, RELEASE ... */
+	PRC_INFO, /* never conflicts with a PR, conflicts with another's RESERVE(6): TEST UNIT READY
+		     ... */
+	PRC_READ, /* reads the medium, or state only a reader may have */
+	PRC_WRITE,   /* changes the medium or the LU's state for others */
+	PRC_RESERVE, /* RESERVE/RELEASE(6/10): conflict with any PR, but for the CRH rules */
+	PRC_PR_IN,   /* PERSISTENT RESERVE IN: conflicts with any RESERVE(6) */
+	PRC_PR_OUT,  /* PERSISTENT RESERVE OUT: judged by pr_out() itself; conflicts with any
+			RESERVE(6) */
 	PRC_COUNT
 };
 

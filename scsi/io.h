@@ -22,8 +22,9 @@ enum io_op {
 };
 
 enum {
-	IO_F_UNMAP = 1,		/* IO_ZERO may deallocate */
-	IO_F_ATOMIC = 2,	/* IO_WRITE is all or nothing over power loss (only where caps.atomic_max) */
+	IO_F_UNMAP = 1, /* IO_ZERO may deallocate */
+	IO_F_ATOMIC =
+		2, /* IO_WRITE is all or nothing over power loss (only where caps.atomic_max) */
 };
 
 /* True for what can change the medium: what a drain waits for. */
@@ -35,7 +36,7 @@ static inline bool io_changes_medium(enum io_op op)
 /* Extra results of IO_EXTENT and IO_SPACE. */
 union io_answer {
 	struct {
-		uint64_t len;		/* bytes from off for which `mapped` holds; > 0 on success */
+		uint64_t len; /* bytes from off for which `mapped` holds; > 0 on success */
 		bool mapped;
 	} extent;
 	struct {
@@ -48,9 +49,10 @@ union io_answer {
 struct io_caps {
 	uint64_t size;			/* bytes, a whole number of blocks */
 	uint32_t discard_granularity;	/* bytes; 0: cannot discard (not thin) */
-	uint32_t atomic_max;		/* bytes a single write may have and be atomic over power loss; 0: none */
-	uint32_t align;			/* bytes: alignment that offsets, lengths and buffers need (1 when none) */
-	bool extents;			/* IO_EXTENT tells the truth (else all is reported mapped) */
+	uint32_t atomic_max; /* bytes a single write may have and be atomic over power loss; 0: none
+			      */
+	uint32_t align; /* bytes: alignment that offsets, lengths and buffers need (1 when none) */
+	bool extents;	/* IO_EXTENT tells the truth (else all is reported mapped) */
 	bool readonly;
 	bool rotational;
 	bool durable;			/* every write is on stable storage when it ends */

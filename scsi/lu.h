@@ -23,7 +23,8 @@ struct pr_state;
  */
 struct scsi_target {
 	const char *name;	/* iSCSI name */
-	const uint16_t *tpgts;	/* its target ports: portal group tags, ascending; each is also the relative port id */
+	const uint16_t *tpgts;	/* its target ports: portal group tags, ascending; each is also the
+				   relative port id */
 	unsigned ntpgts;
 	const uint16_t *luns;	/* LUN numbers, ascending */
 	unsigned nluns;
@@ -67,9 +68,10 @@ struct lu_value {
 	const struct scsi_target *target;
 	struct io_caps caps;		/* of the store; caps.size may change (2A/09) */
 	uint32_t block_size;		/* bytes: 512 or 4096 */
-	uint8_t phys_exp;		/* log2(physical blocks / logical block), READ CAPACITY(16) */
-	bool failed;			/* a flush failed: writes and flushes fail until repaired by the administrator */
-	bool not_ready;			/* 04/01: the store is not ours yet (locked by a dying daemon) */
+	uint8_t phys_exp; /* log2(physical blocks / logical block), READ CAPACITY(16) */
+	bool failed; /* a flush failed: writes and flushes fail until repaired by the administrator
+		      */
+	bool not_ready; /* 04/01: the store is not ours yet (locked by a dying daemon) */
 	struct lu_modes modes, saved;	/* current and saved values */
 	struct lu_modes defaults;	/* as configured */
 	bool reserved6;			/* RESERVE(6/10) is held by reserved6_by */

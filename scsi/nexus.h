@@ -14,7 +14,7 @@
 #include "scsi/limits.h"
 
 struct nexus {
-	uint16_t tpgt;				/* target portal group tag = relative target port identifier */
+	uint16_t tpgt; /* target portal group tag = relative target port identifier */
 	uint8_t isid[6];			/* RFC 7143 11.12.5 */
 	char initiator[ISCSI_NAME_MAX + 1];	/* NUL terminated, NUL padded, lower case */
 };

@@ -9,17 +9,18 @@
 #include "scsi/cmd.h"
 
 enum {
-	OP_UA_PASS = 1,		/* executes although a unit attention waits (SAM-5 5.14) */
-	OP_NO_LU = 2,		/* answers for a LUN that does not exist */
-	OP_NOT_READY = 4,	/* answers although the LU is NOT READY */
-	OP_HOME = 8,		/* changes the LU's value: runs at home */
-	OP_WRITE = 16,		/* changes the medium: refused when write protected or failed */
-	OP_BLOCK = 32,		/* has LBA and length that must lie inside the LU; reported not ready etc. */
+	OP_UA_PASS = 1,	  /* executes although a unit attention waits (SAM-5 5.14) */
+	OP_NO_LU = 2,	  /* answers for a LUN that does not exist */
+	OP_NOT_READY = 4, /* answers although the LU is NOT READY */
+	OP_HOME = 8,	  /* changes the LU's value: runs at home */
+	OP_WRITE = 16,	  /* changes the medium: refused when write protected or failed */
+	OP_BLOCK = 32, /* has LBA and length that must lie inside the LU; reported not ready etc. */
 };
 
 enum op_dir { OP_DIR_NONE, OP_DIR_IN, OP_DIR_OUT };
 
-typedef enum scsi_next scsi_plan_fn(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev);
+typedef enum scsi_next scsi_plan_fn(struct scsi_cmd *c, const struct lu_value *v,
+				    enum scsi_event ev);
 
 struct scsi_op {
 	const char *name;		/* as the standard writes it */
@@ -31,7 +32,8 @@ struct scsi_op {
 	uint8_t flags;			/* OP_* */
 	bool (*supported)(const struct lu_value *v);	/* NULL: always */
 	scsi_plan_fn *plan;
-	uint8_t usage[SCSI_CDB_MAX];	/* CDB usage data (SPC-4 6.35.3): bits the device server evaluates; the rest must be 0 */
+	uint8_t usage[SCSI_CDB_MAX]; /* CDB usage data (SPC-4 6.35.3): bits the device server
+					evaluates; the rest must be 0 */
 };
 
 extern const struct scsi_op scsi_ops[];		/* sorted by opcode, then service action */

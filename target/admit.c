@@ -29,7 +29,8 @@ void net_login_env(struct conn *c, struct login_env *env)
 	};
 }
 
-static void send_login_rsp(struct conn *c, const struct bhs_login_rsp *rsp, const char *text, uint32_t len)
+static void send_login_rsp(struct conn *c, const struct bhs_login_rsp *rsp, const char *text,
+			   uint32_t len)
 {
 	struct txd *d = conn_tx(c, SN_TAKE);
 	struct bhs_login_rsp *h = (struct bhs_login_rsp *)d->bhs;
@@ -58,8 +59,8 @@ static void refuse(struct conn *c, uint8_t class, uint8_t detail, const char *wh
 
 	memset(&rsp, 0, sizeof(rsp));
 	login_refuse(c->login, (const struct bhs_login_req *)c->rx.hdr, class, detail, why, &rsp);
-	log_warn("event=login_refused conn=%u peer=%s ini=%s target=%s status=%02x%02x why=\"%s\"", c->id, c->peer,
-		 c->login->initiator, c->login->target, class, detail, why);
+	log_warn("event=login_refused conn=%u peer=%s ini=%s target=%s status=%02x%02x why=\"%s\"",
+		 c->id, c->peer, c->login->initiator, c->login->target, class, detail, why);
 	send_login_rsp(c, &rsp, NULL, 0);
 	c->why = why;
 	c->close_after_tx = true;
@@ -90,10 +91,12 @@ static void admit(struct conn *c, struct admission *a)
 	struct session *s;
 
 	if (old) {
-		log_info("event=reinstatement conn=%u ini=%s target=%s", c->id, l->initiator, l->target);
+		log_info("event=reinstatement conn=%u ini=%s target=%s", c->id, l->initiator,
+			 l->target);
 		conn_close(old->conn, "replaced by a new session of the same nexus");
 	}
-	if (__atomic_load_n(&daemon_state.nsessions, __ATOMIC_RELAXED) >= daemon_state.cfg->limits.sessions) {
+	if (__atomic_load_n(&daemon_state.nsessions, __ATOMIC_RELAXED) >=
+	    daemon_state.cfg->limits.sessions) {
 		refuse(c, 3, 2, "too many sessions (limits.sessions)");
 		return;
 	}
@@ -104,8 +107,9 @@ static void admit(struct conn *c, struct admission *a)
 	}
 	c->claim = NULL;
 	c->session = s;
-	log_info("event=login conn=%u peer=%s ini=%s target=%s tsih=%u reactor=%u%s", c->id, c->peer, l->initiator,
-		 l->discovery ? "-" : l->target, s->tsih, reactor_index(c->reactor), l->discovery ? " type=discovery" : "");
+	log_info("event=login conn=%u peer=%s ini=%s target=%s tsih=%u reactor=%u%s", c->id,
+		 c->peer, l->initiator, l->discovery ? "-" : l->target, s->tsih,
+		 reactor_index(c->reactor), l->discovery ? " type=discovery" : "");
 	a->rsp.tsih = be16_of(s->tsih);
 	send_login_rsp(c, &a->rsp, a->text, a->len);
 	if (c->state == CONN_CLOSING)
@@ -134,7 +138,8 @@ static void moved(struct msg *m)
 	free(a);
 }
 
-static void login_done(struct conn *c, const struct bhs_login_rsp *rsp, const char *text, uint32_t len)
+static void login_done(struct conn *c, const struct bhs_login_rsp *rsp, const char *text,
+		       uint32_t len)
 {
 	struct login *l = c->login;
 	struct reactor *where = c->reactor;
@@ -148,10 +153,12 @@ static void login_done(struct conn *c, const struct bhs_login_rsp *rsp, const ch
 	}
 	if (l->tsih) {
 		/* A connection for an existing session: we keep to one (MaxConnections=1). */
-		bool has = !l->discovery && registry_has_tsih((unsigned)l->target_index, &n, l->tsih);
+		bool has =
+			!l->discovery && registry_has_tsih((unsigned)l->target_index, &n, l->tsih);
 
-		refuse(c, 2, has ? 0x06 : 0x0a, has ? "a second connection for a session (MaxConnections is 1)" :
-		       "no session with this TSIH");
+		refuse(c, 2, has ? 0x06 : 0x0a,
+		       has ? "a second connection for a session (MaxConnections is 1)"
+			   : "no session with this TSIH");
 		return;
 	}
 	a = calloc(1, sizeof(*a));
@@ -199,14 +206,17 @@ void conn_login(struct conn *c)
 
 	net_login_env(c, &env);
 	memset(&rsp, 0, sizeof(rsp));
-	switch (login_request(c->login, &env, (const struct bhs_login_req *)c->rx.hdr, c->rx.buf ? c->rx.buf->data : NULL,
-			      c->rx.buf ? c->rx.len : 0, &rsp, &text, &len)) {
+	switch (login_request(c->login, &env, (const struct bhs_login_req *)c->rx.hdr,
+			      c->rx.buf ? c->rx.buf->data : NULL, c->rx.buf ? c->rx.len : 0, &rsp,
+			      &text, &len)) {
 	case LOGIN_GOING:
 		send_login_rsp(c, &rsp, text, len);
 		return;
 	case LOGIN_FAILED:
-		log_warn("event=login_refused conn=%u peer=%s ini=%s target=%s status=%02x%02x why=\"%s\"", c->id, c->peer,
-			 c->login->initiator, c->login->target, c->login->status_class, c->login->status_detail,
+		log_warn("event=login_refused conn=%u peer=%s ini=%s target=%s status=%02x%02x "
+			 "why=\"%s\"",
+			 c->id, c->peer, c->login->initiator, c->login->target,
+			 c->login->status_class, c->login->status_detail,
 			 c->login->why ? c->login->why : "");
 		send_login_rsp(c, &rsp, text, len);
 		c->why = c->login->why;

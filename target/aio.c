@@ -14,7 +14,9 @@
 #include "target/driver.h"
 #include "target/log.h"
 
-enum { AIO_DEPTH = 256 };	/* requests in the kernel per reactor; fs.aio-max-nr is 65536 for the whole machine */
+enum {
+	AIO_DEPTH = 256
+}; /* requests in the kernel per reactor; fs.aio-max-nr is 65536 for the whole machine */
 
 struct aio {
 	io_context_t ctx;
@@ -27,7 +29,7 @@ struct aio {
 };
 
 static __thread struct aio *aio_self;
-static __thread bool aio_hopeless;	/* a context was not to be had: this reactor uses the workers */
+static __thread bool aio_hopeless; /* a context was not to be had: this reactor uses the workers */
 
 int aio_probe(const char **why)
 {
@@ -38,7 +40,8 @@ int aio_probe(const char **why)
 		io_destroy(ctx);
 		return 0;
 	}
-	*why = err == -EAGAIN ? "libaio: all contexts are in use (fs.aio-max-nr)" : "this kernel has no libaio";
+	*why = err == -EAGAIN ? "libaio: all contexts are in use (fs.aio-max-nr)"
+			      : "this kernel has no libaio";
 	return -ENOTSUP;
 }
 
@@ -112,7 +115,8 @@ no_eventfd:
 	io_destroy(a->ctx);
 no_context:
 	free(a);
-	log_warn("event=aio_unavailable reactor=%u err=%d instead=workers", reactor_index(reactor_self()), -err);
+	log_warn("event=aio_unavailable reactor=%u err=%d instead=workers",
+		 reactor_index(reactor_self()), -err);
 	return NULL;
 }
 

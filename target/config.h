@@ -32,18 +32,21 @@ enum config_pr_retain { CONFIG_PR_RETAIN_ALWAYS, CONFIG_PR_RETAIN_STANDARD };
 
 struct config_lun {
 	uint16_t lun;
-	char *name;			/* unique in the file; default "TARGETSUFFIX-lunN" is not made up: required */
+	char *name; /* unique in the file; default "TARGETSUFFIX-lunN" is not made up: required */
 	enum lun_type type;
 	char *backend;			/* "file" (default when path is given), "memory", "null" */
-	char *path;			/* ready for open(2): a relative one has data_dir in front; NULL unless "file" */
+	char *path; /* ready for open(2): a relative one has data_dir in front; NULL unless "file"
+		     */
 	uint64_t size;			/* bytes; 0: as found */
 	enum rio_engine engine;
 	bool direct, write_cache, readonly;
 	uint32_t block_size, physical_block_size;
-	uint8_t uuid[16];		/* given, or derived from the name (SHA-256 of target name and LUN name, version bits set) */
+	uint8_t uuid[16]; /* given, or derived from the name (SHA-256 of target name and LUN name,
+			     version bits set) */
 	bool uuid_given;
 	bool reserve6;			/* default: on for data, off for a witness */
-	bool preallocate;		/* every block allocated at creation; default: off for data, on for a witness */
+	bool preallocate; /* every block allocated at creation; default: off for data, on for a
+			     witness */
 	enum config_pr_retain pr_retain;	/* default: the file's pr_retain */
 	char *filters;			/* for tests: "delay:..|fault:..", NULL none */
 	unsigned line;			/* in the file, for messages */
@@ -79,8 +82,9 @@ struct config {
 		unsigned logins;		/* half open at once, 256 */
 		unsigned sessions;		/* 10240 */
 		unsigned commands;		/* per session: the CmdSN window, 128 */
-		unsigned lun_commands;		/* of one session on one LUN; 0: 3/4 of commands when it has several LUNs */
-		uint64_t buffers;		/* bytes of data buffers in the whole daemon, 1 GiB */
+		unsigned lun_commands; /* of one session on one LUN; 0: 3/4 of commands when it has
+					  several LUNs */
+		uint64_t buffers;      /* bytes of data buffers in the whole daemon, 1 GiB */
 		unsigned nop_interval;		/* s idle before a ping, 15 */
 		unsigned nop_timeout;		/* s for its answer, 15 */
 	} limits;

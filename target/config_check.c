@@ -140,10 +140,10 @@ static void check_credentials(struct check *k, const yaml_node_t *map, const cha
 		reader_error_key(r, map, user, "missing (expected a name, as %s is given)",
 				 inside ? secret : secret_file);
 	if (inside && k->files && (k->mode & 077))
-		reader_error_key(
-			r, map, secret,
-			"a secret in a file of mode %04o, which others can read (expected mode 0600, or %s)",
-			(unsigned)k->mode & 07777, secret_file);
+		reader_error_key(r, map, secret,
+				 "a secret in a file of mode %04o, which others can read (expected "
+				 "mode 0600, or %s)",
+				 (unsigned)k->mode & 07777, secret_file);
 	if (k->files && !inside && reader_good(r, map, secret_file))
 		secret_read(k, map, secret_file, value);
 }

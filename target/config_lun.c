@@ -123,11 +123,11 @@ static void lun_file_found(struct check *k, const yaml_node_t *map, const struct
 				 "%s is neither (expected a file or a block device)", l->path);
 	else if (S_ISREG(st->st_mode) && reader_good(r, map, "size") &&
 		 (uint64_t)st->st_size < l->size)
-		reader_error_key(
-			r, map, "size",
-			"%s, but %s has %s only (expected at most that; existing files are not grown)",
-			schema_size_text(l->size, want, sizeof(want)), l->path,
-			schema_size_text((uint64_t)st->st_size, have, sizeof(have)));
+		reader_error_key(r, map, "size",
+				 "%s, but %s has %s only (expected at most that; existing files "
+				 "are not grown)",
+				 schema_size_text(l->size, want, sizeof(want)), l->path,
+				 schema_size_text((uint64_t)st->st_size, have, sizeof(have)));
 	else if (S_ISREG(st->st_mode) && !reader_has(r, map, "size") && !st->st_size)
 		reader_error_key(
 			r, map, "path",
@@ -147,15 +147,15 @@ static void lun_file(struct check *k, const yaml_node_t *map, const struct confi
 		reader_error_key(r, map, "path", "%s: %s (expected a file or a block device)",
 				 l->path, strerror(errno));
 	else if (!reader_has(r, map, "size"))
-		reader_error_key(
-			r, map, "path",
-			"%s does not exist (expected an existing file or block device, or a size to create a file)",
-			l->path);
+		reader_error_key(r, map, "path",
+				 "%s does not exist (expected an existing file or block device, or "
+				 "a size to create a file)",
+				 l->path);
 	else if (l->readonly)
-		reader_error_key(
-			r, map, "path",
-			"%s does not exist (expected an existing file or block device, as it is readonly)",
-			l->path);
+		reader_error_key(r, map, "path",
+				 "%s does not exist (expected an existing file or block device, as "
+				 "it is readonly)",
+				 l->path);
 }
 
 /* ---- one LUN ---- */
@@ -170,9 +170,9 @@ static void lun_backend(struct check *k, const yaml_node_t *map, struct config_l
 		return;
 	if (!strcmp(l->backend, "file")) {
 		if (!reader_has(r, map, "path"))
-			reader_error_key(
-				r, map, "path",
-				"missing (expected the path of a file or block device, or backend: memory)");
+			reader_error_key(r, map, "path",
+					 "missing (expected the path of a file or block device, or "
+					 "backend: memory)");
 		if (!reader_good(r, map, "path"))
 			return;
 		joined = path_join(k->c->data_dir, l->path);
@@ -184,10 +184,10 @@ static void lun_backend(struct check *k, const yaml_node_t *map, struct config_l
 	}
 	for (unsigned i = 0; i < sizeof(of_file) / sizeof(of_file[0]); i++)
 		if (reader_has(r, map, of_file[i]))
-			reader_error_key(
-				r, map, of_file[i],
-				"has no meaning with backend: %s (expected only with backend: file)",
-				l->backend);
+			reader_error_key(r, map, of_file[i],
+					 "has no meaning with backend: %s (expected only with "
+					 "backend: file)",
+					 l->backend);
 	if (!reader_has(r, map, "size"))
 		reader_error_key(r, map, "size",
 				 "missing (expected a size, as backend: %s has none of its own)",

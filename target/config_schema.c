@@ -247,7 +247,8 @@ static const struct schema_key keys_limits[] = {
 	{ "commands", SCHEMA_INT, LIMIT(commands), .min = 4, .max = 4096, .def = "128",
 	  .doc = "Commands of one session at once: the CmdSN window." },
 	{ "lun_commands", SCHEMA_INT, LIMIT(lun_commands), .max = 4096, .def = "0",
-	  .doc = "Commands of one session on one LUN at once; 0 is three quarters of commands when the "
+	  .doc = "Commands of one session on one LUN at once; 0 is three quarters of commands when "
+		 "the "
 		 "session has several LUNs." },
 	{ "buffers", SCHEMA_SIZE, LIMIT(buffers), .min = 16 * MI, .max = TI, .def = "1G",
 	  .doc = "Data buffers of the whole daemon." },

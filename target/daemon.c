@@ -44,8 +44,15 @@ static uint8_t log2u(uint32_t n)
 static struct lu *lun_open(struct daemon *d, struct node *node, const struct config_lun *l)
 {
 	struct backend_options o = {
-		.type = l->backend, .path = l->path, .size = l->size, .block_size = l->block_size, .engine = l->engine,
-		.direct = l->direct, .readonly = l->readonly, .preallocate = l->preallocate, .filters = l->filters,
+		.type = l->backend,
+		.path = l->path,
+		.size = l->size,
+		.block_size = l->block_size,
+		.engine = l->engine,
+		.direct = l->direct,
+		.readonly = l->readonly,
+		.preallocate = l->preallocate,
+		.filters = l->filters,
 		.name = l->name,
 	};
 	struct lu_modes modes = { .wce = l->write_cache, .tas = true };
@@ -62,13 +69,15 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 	ident_derive(&id, l);
 	e = backend_open(&o, &be, err, sizeof(err));
 	if (e && !(e == -EWOULDBLOCK && be)) {
-		log_error("event=lun_failed target=%s lun=%u name=%s line=%u msg=%s", node->cfg->name, l->lun, l->name, l->line,
-			  LOG_Q(err));
+		log_error("event=lun_failed target=%s lun=%u name=%s line=%u msg=%s",
+			  node->cfg->name, l->lun, l->name, l->line, LOG_Q(err));
 		return NULL;
 	}
-	e = store_open(d->cfg->state_dir, l->uuid, l->pr_retain == CONFIG_PR_RETAIN_STANDARD, &store, &img, err, sizeof(err));
+	e = store_open(d->cfg->state_dir, l->uuid, l->pr_retain == CONFIG_PR_RETAIN_STANDARD,
+		       &store, &img, err, sizeof(err));
 	if (e) {
-		log_error("event=lun_failed target=%s lun=%u name=%s msg=%s", node->cfg->name, l->lun, l->name, LOG_Q(err));
+		log_error("event=lun_failed target=%s lun=%u name=%s msg=%s", node->cfg->name,
+			  l->lun, l->name, LOG_Q(err));
 		backend_close(be);
 		return NULL;
 	}
@@ -94,16 +103,19 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 	lu->index = d->nlus;
 	if (v.not_ready)
 		log_warn("event=lun_waiting lun=%s msg=%s", l->name, LOG_Q(err));
-	log_info("event=lun target=%s lun=%u name=%s type=%s size=%llu block=%u home=%u %s%s", node->cfg->name, l->lun, l->name,
-		 id.witness ? "witness" : "data", (unsigned long long)v.caps.size, v.block_size, reactor_index(lu->home),
-		 be->about, v.not_ready ? " state=waiting_for_lock" : "");
+	log_info("event=lun target=%s lun=%u name=%s type=%s size=%llu block=%u home=%u %s%s",
+		 node->cfg->name, l->lun, l->name, id.witness ? "witness" : "data",
+		 (unsigned long long)v.caps.size, v.block_size, reactor_index(lu->home), be->about,
+		 v.not_ready ? " state=waiting_for_lock" : "");
 	return lu;
 }
 
-static int node_build(struct daemon *d, struct node *n, struct login_target *lt, const struct config_target *t)
+static int node_build(struct daemon *d, struct node *n, struct login_target *lt,
+		      const struct config_target *t)
 {
 	const struct config *cfg = d->cfg;
-	uint16_t *tpgts = calloc(t->nportals + 1, sizeof(*tpgts)), *luns = calloc(t->nluns + 1, sizeof(*luns));
+	uint16_t *tpgts = calloc(t->nportals + 1, sizeof(*tpgts)),
+		 *luns = calloc(t->nluns + 1, sizeof(*luns));
 	struct login_portal *lp = calloc(t->nportals + 1, sizeof(*lp));
 	unsigned ntpgts = 0;
 
@@ -113,8 +125,11 @@ static int node_build(struct daemon *d, struct node *n, struct login_target *lt,
 		return -1;
 	n->scsi = (struct scsi_target){ .name = t->name, .tpgts = tpgts, .luns = luns };
 	*lt = (struct login_target){
-		.initiators = (const char *const *)t->initiators, .ninitiators = t->ninitiators, .auth = t->auth,
-		.portals = lp, .nportals = t->nportals,
+		.initiators = (const char *const *)t->initiators,
+		.ninitiators = t->ninitiators,
+		.auth = t->auth,
+		.portals = lp,
+		.nportals = t->nportals,
 	};
 	snprintf(lt->name, sizeof(lt->name), "%s", t->name);
 	snprintf(lt->alias, sizeof(lt->alias), "%s", t->alias ? t->alias : "");
@@ -122,7 +137,8 @@ static int node_build(struct daemon *d, struct node *n, struct login_target *lt,
 		const struct config_portal *p = &cfg->portals[t->portals[i]];
 		unsigned k = 0;
 
-		snprintf(lp[i].address, sizeof(lp[i].address), strchr(p->host, ':') ? "[%s]:%u" : "%s:%u", p->host, p->port);
+		snprintf(lp[i].address, sizeof(lp[i].address),
+			 strchr(p->host, ':') ? "[%s]:%u" : "%s:%u", p->host, p->port);
 		lp[i].tpgt = p->group;
 		/* Portals of one group are one target port: kept once, ascending. */
 		while (k < ntpgts && tpgts[k] < p->group)
@@ -155,11 +171,13 @@ int daemon_build(struct daemon *d, const struct config *cfg)
 	d->cfg = cfg;
 	buf_budget(cfg->limits.buffers);
 	if (mkdir(cfg->state_dir, 0700) && errno != EEXIST) {
-		log_error("event=state_dir path=%s msg=\"cannot create: %s\"", cfg->state_dir, strerror(errno));
+		log_error("event=state_dir path=%s msg=\"cannot create: %s\"", cfg->state_dir,
+			  strerror(errno));
 		return -1;
 	}
 	if (mkdir(cfg->data_dir, 0700) && errno != EEXIST) {
-		log_error("event=data_dir path=%s msg=\"cannot create: %s\"", cfg->data_dir, strerror(errno));
+		log_error("event=data_dir path=%s msg=\"cannot create: %s\"", cfg->data_dir,
+			  strerror(errno));
 		return -1;
 	}
 	d->nodes = calloc(cfg->ntargets + 1, sizeof(*d->nodes));

@@ -46,7 +46,8 @@ void daemon_teardown(struct daemon *d);
  * ordered behind it (RFC 7143 6.3.5). Any thread; a mutex, taken at login and logout only.
  */
 struct registry_entry;
-struct registry_entry *registry_claim(unsigned node, const struct nexus *n, struct reactor *self, struct reactor **where);
+struct registry_entry *registry_claim(unsigned node, const struct nexus *n, struct reactor *self,
+				      struct reactor **where);
 void registry_put(struct registry_entry *e);
 struct session *registry_session(struct registry_entry *e);	/* on its reactor */
 void registry_set(struct registry_entry *e, struct session *s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside the reactor: what a driver (io_uring, epoll) does for its loop, and what the parts of the loop know of each other.
- * Only reactor.c, rio.c, aio.c, workers.c and the drivers include this.
+ * Inside the reactor: what a driver (io_uring, epoll) does for its loop, and what the parts of the
+ * loop know of each other. Only reactor.c, rio.c, aio.c, workers.c and the drivers include this.
  */
 #ifndef TARGET_DRIVER_H
 #define TARGET_DRIVER_H
@@ -21,16 +21,19 @@ struct driver_ops {
 	const char *name;
 	/* May this process use it? 0 or -errno and *why, a static sentence. Any thread. */
 	int (*probe)(const char **why);
-	/* wake_fd: an eventfd; when it becomes readable wait() returns and takes the token. 0 or -errno and *why. */
+	/* wake_fd: an eventfd; when it becomes readable wait() returns and takes the token. 0 or
+	 * -errno and *why. */
 	int (*open)(struct driver **out, int wake_fd, const char **why);
 	void (*close)(struct driver *d);	/* whatever is under way is forgotten */
-	int (*add)(struct driver *d, struct rfd *f);			/* f->want is set; 0 or -errno */
-	void (*want)(struct driver *d, struct rfd *f, uint32_t old);	/* f->want is set and is not old */
+	int (*add)(struct driver *d, struct rfd *f); /* f->want is set; 0 or -errno */
+	void (*want)(struct driver *d, struct rfd *f,
+		     uint32_t old); /* f->want is set and is not old */
 	void (*del)(struct driver *d, struct rfd *f);
-	void (*rio)(struct driver *d, struct rio *r);	/* NULL: cannot. Submitted by the next wait() */
+	void (*rio)(struct driver *d,
+		    struct rio *r); /* NULL: cannot. Submitted by the next wait() */
 	/*
-	 * Submits what was queued and waits for events: ns < 0 for ever, 0 not at all. Calls nobody back. False: there is
-	 * more to submit, do not sleep before the next one.
+	 * Submits what was queued and waits for events: ns < 0 for ever, 0 not at all. Calls nobody
+	 * back. False: there is more to submit, do not sleep before the next one.
 	 */
 	bool (*wait)(struct driver *d, int64_t ns);
 	void (*dispatch)(struct driver *d);	/* calls back for what wait() collected */
@@ -44,11 +47,13 @@ uint64_t reactor_turns(const struct reactor *r, bool *asleep);	/* any thread; fo
 void reactor_count_rio(void);			/* for the statistics: one more ended here */
 uint64_t clock_ns(void);			/* CLOCK_MONOTONIC, now */
 
-/* ---- rio.c: what is common to the engines ------------------------------------------------------------------ */
+/* ---- rio.c: what is common to the engines
+ * ------------------------------------------------------------------ */
 
 enum {
-	RIO_CHUNK = 1 << 30,	/* bytes in one system call: read(2) stops at 2 GiB - 4 KiB, and an sqe has 32 bits */
-	RIO_RETRIES = 16,	/* EAGAIN so often in a row: leave it to a worker, which can wait */
+	RIO_CHUNK = 1 << 30, /* bytes in one system call: read(2) stops at 2 GiB - 4 KiB, and an sqe
+				has 32 bits */
+	RIO_RETRIES = 16,    /* EAGAIN so often in a row: leave it to a worker, which can wait */
 };
 
 /* Bytes of the next system call. */
@@ -65,27 +70,31 @@ static inline void *rio_place(const struct rio *r)
 	return r->buf ? (char *)r->buf + r->pos : NULL;
 }
 
-/* RIO_FADVISE: rio.mode is the advice, 0 meaning WILLNEED (POSIX_FADV_NORMAL is nothing to ask for). */
+/* RIO_FADVISE: rio.mode is the advice, 0 meaning WILLNEED (POSIX_FADV_NORMAL is nothing to ask
+ * for). */
 static inline int rio_advice(const struct rio *r)
 {
 	return r->mode ? r->mode : POSIX_FADV_WILLNEED;
 }
 
-/* What became of one system call: res bytes, or 0, or -errno. True: r->result is final; false: issue the next one. */
+/* What became of one system call: res bytes, or 0, or -errno. True: r->result is final; false:
+ * issue the next one. */
 bool rio_step(struct rio *r, int64_t res);
-bool rio_tired(const struct rio *r);		/* after false: more than RIO_RETRIES times EAGAIN in a row */
+bool rio_tired(const struct rio *r); /* after false: more than RIO_RETRIES times EAGAIN in a row */
 void rio_block(struct rio *r);			/* does all of it, blocking; on a worker */
 void rio_finish(struct rio *r);			/* counts it and calls done() */
 void rio_finish_later(struct rio *r, int result);	/* for those that end inside rio_submit() */
 
-/* ---- aio.c: libaio, one context per reactor, made at the first request ------------------------------------- */
+/* ---- aio.c: libaio, one context per reactor, made at the first request
+ * ------------------------------------- */
 
 int aio_probe(const char **why);		/* any thread */
 void aio_submit(struct rio *r);
-bool aio_flush(void);				/* at the end of the turn, in one batch. False: try again next turn */
+bool aio_flush(void); /* at the end of the turn, in one batch. False: try again next turn */
 void aio_stop(void);
 
-/* ---- workers.c --------------------------------------------------------------------------------------------- */
+/* ---- workers.c
+ * --------------------------------------------------------------------------------------------- */
 
 int workers_start(unsigned count, const char **why);	/* main thread; 0 or -errno. 0: default */
 void workers_stop(void);

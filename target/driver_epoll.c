@@ -106,7 +106,8 @@ static int epoll_add(struct driver *d, struct rfd *f)
 	struct epoll *e = epoll_of(d);
 	int err;
 
-	err = epoll_set(e, f, EPOLL_CTL_ADD);	/* also without wishes: it tells whether it can be watched */
+	err = epoll_set(
+		e, f, EPOLL_CTL_ADD); /* also without wishes: it tells whether it can be watched */
 	if (err)
 		return err;
 	f->priv = f;

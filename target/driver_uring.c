@@ -23,9 +23,11 @@
 
 enum {
 	RING_ENTRIES = 512,
-	RING_CQ_ENTRIES = 8192,	/* what does not fit waits in the kernel (IORING_FEAT_NODROP), slower */
-	RING_IOWQ = 64,		/* threads of the kernel's for files: a disk that hangs keeps one per request */
-	DISPATCH_MAX = 512,	/* completions per turn */
+	RING_CQ_ENTRIES =
+		8192, /* what does not fit waits in the kernel (IORING_FEAT_NODROP), slower */
+	RING_IOWQ =
+		64, /* threads of the kernel's for files: a disk that hangs keeps one per request */
+	DISPATCH_MAX = 512, /* completions per turn */
 };
 
 /*
@@ -74,7 +76,8 @@ static const char *uring_why(int err)
 {
 	switch (err) {
 	case -ENOSYS: return "this kernel has no io_uring";
-	case -EPERM: return "io_uring is forbidden here (kernel.io_uring_disabled, or a seccomp filter)";
+	case -EPERM:
+		return "io_uring is forbidden here (kernel.io_uring_disabled, or a seccomp filter)";
 	case -ENOMEM: return "no memory for an io_uring (the limit of locked memory?)";
 	case -EMFILE: case -ENFILE: return "no file descriptor left for an io_uring";
 	default: return "io_uring_setup failed";
@@ -88,15 +91,16 @@ static int uring_setup(struct io_uring *ring, unsigned entries, unsigned cq_entr
 	 * it; as in 5.11.
 	 */
 	static const unsigned flags[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-			IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
 		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
 		0,
 	};
 	int err = -EINVAL;
 
 	for (unsigned i = 0; err == -EINVAL && i < sizeof(flags) / sizeof(flags[0]); i++) {
-		struct io_uring_params p = { .flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+		struct io_uring_params p = { .flags = flags[i] | IORING_SETUP_CQSIZE |
+						      IORING_SETUP_CLAMP,
 					     .cq_entries = cq_entries };
 
 		err = io_uring_queue_init_params(entries, ring, &p);
@@ -106,8 +110,9 @@ static int uring_setup(struct io_uring *ring, unsigned entries, unsigned cq_entr
 
 static int uring_check(struct io_uring *ring, const char **why)
 {
-	static const int needed[] = { IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
-				      IORING_OP_FADVISE, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE };
+	static const int needed[] = { IORING_OP_READ,	    IORING_OP_WRITE,   IORING_OP_FSYNC,
+				      IORING_OP_FALLOCATE,  IORING_OP_FADVISE, IORING_OP_POLL_ADD,
+				      IORING_OP_POLL_REMOVE };
 	struct io_uring_probe *probe;
 	int err = 0;
 
@@ -238,7 +243,7 @@ static void watch_fired(struct uring *u, struct watch *w, uint32_t which, int re
 		return;
 	}
 	if (!(f->want & which))
-		return;			/* nobody is interested any more; armed again when somebody is */
+		return; /* nobody is interested any more; armed again when somebody is */
 	watch_changed(u, w);
 	if (res == -ECANCELED)
 		return;
@@ -414,7 +419,8 @@ static bool uring_wait(struct driver *d, int64_t ns)
 		if (!uring_quiet(u))
 			(void)io_uring_submit_and_get_events(&u->ring);
 	} else {
-		(void)io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, ns < 0 ? NULL : &ts, NULL);
+		(void)io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, ns < 0 ? NULL : &ts,
+						       NULL);
 	}
 	/*
 	 * Errors (EINTR, ETIME; EBUSY, EAGAIN: completions first) leave what was not submitted in

@@ -13,9 +13,10 @@
 #include "target/mailbox.h"
 
 enum {
-	LOG_SLOTS = 1024,	/* lines on their way to the logger */
-	LOG_BATCH = 4096,	/* bytes per write(2): PIPE_BUF, so lines of several processes do not mix */
-	LOG_STOP_MS = 1000,	/* how long log_thread_stop() waits for a reader that does not read */
+	LOG_SLOTS = 1024, /* lines on their way to the logger */
+	LOG_BATCH =
+		4096, /* bytes per write(2): PIPE_BUF, so lines of several processes do not mix */
+	LOG_STOP_MS = 1000, /* how long log_thread_stop() waits for a reader that does not read */
 };
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
@@ -85,8 +86,8 @@ static void log_date(char out[20], int64_t seconds)
 
 	year += (unsigned)(era * 400) + (month >= 10);
 	month = month >= 10 ? month - 9 : month + 3;
-	snprintf(out, 20, "%04u-%02u-%02uT%02u:%02u:%02u", year % 10000, month % 100, of_month % 100,
-		 second / 3600 % 100, second / 60 % 60, second % 60);
+	snprintf(out, 20, "%04u-%02u-%02uT%02u:%02u:%02u", year % 10000, month % 100,
+		 of_month % 100, second / 3600 % 100, second / 60 % 60, second % 60);
 }
 
 static const char *log_stamp(unsigned *ms)

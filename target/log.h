@@ -4,11 +4,12 @@
  *
  *	ts=2026-11-21T23:04:57.123Z level=info event=login conn=7 ini=iqn.2026-01.org.example:a
  *
- * The caller gives what follows level=. A line never blocks a reactor: there it is put on its way to the logger
- * thread and dropped (and counted) when that one is too far behind. Other threads write directly until the
- * logger runs, and through it afterwards.
+ * The caller gives what follows level=. A line never blocks a reactor: there it is put on its way
+ *to the logger thread and dropped (and counted) when that one is too far behind. Other threads
+ *write directly until the logger runs, and through it afterwards.
  *
- * Any function here may be called on any thread unless it says otherwise. None of them changes errno.
+ * Any function here may be called on any thread unless it says otherwise. None of them changes
+ *errno.
  */
 #ifndef TARGET_LOG_H
 #define TARGET_LOG_H
@@ -29,8 +30,8 @@ void log_init(enum log_level level);
 bool log_enabled(enum log_level level);
 
 /*
- * One line, without newline; control characters in it are replaced by '?'. Strings that come from outside (names,
- * parameters, paths) go through log_quote().
+ * One line, without newline; control characters in it are replaced by '?'. Strings that come from
+ * outside (names, parameters, paths) go through log_quote().
  */
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -40,18 +41,23 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
 #define log_info(...) log_at(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
-/* The same, written directly whatever the state of the logger, waiting 100 ms at most: for the line before abort(). */
+/* The same, written directly whatever the state of the logger, waiting 100 ms at most: for the line
+ * before abort(). */
 void log_last_words(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * A value fit for key=value: s as it is when it is not empty and has only printable characters other than blank, '=',
- * '"' and '\'; else in double quotes, with \" \\ \n \t \xHH. Cut off to fit size bytes (size >= 4). NULL gives
+ * A value fit for key=value: s as it is when it is not empty and has only printable characters
+ * other than blank, '=',
+ * '"' and '\'; else in double quotes, with \" \\ \n \t \xHH. Cut off to fit size bytes (size >= 4).
+ * NULL gives
  * "". Returns buf.
  */
 const char *log_quote(char *buf, size_t size, const char *s);
-const char *log_quote_n(char *buf, size_t size, const void *s, size_t n);	/* n bytes, which may hold NUL */
+const char *log_quote_n(char *buf, size_t size, const void *s,
+			size_t n); /* n bytes, which may hold NUL */
 
-/* log_info("event=open path=%s", LOG_Q(path)): the buffer lives to the end of the enclosing block. */
+/* log_info("event=open path=%s", LOG_Q(path)): the buffer lives to the end of the enclosing block.
+ */
 #define LOG_Q(s) log_quote((char[256]){ 0 }, 256, (s))
 
 /* "error", "warn", "info", "debug" -> level; -1 for anything else. */
@@ -59,8 +65,8 @@ int log_level_parse(const char *s);
 const char *log_level_name(enum log_level level);
 
 /*
- * Rate limiter for one kind of line: at most `burst` lines at once and one more every `every_ms`. Not locked: keep one
- * per connection or per reactor.
+ * Rate limiter for one kind of line: at most `burst` lines at once and one more every `every_ms`.
+ *Not locked: keep one per connection or per reactor.
  *
  *	if (log_limit_ok(&c->limit, reactor_now()))
  *		log_warn("event=... suppressed=%llu", log_limit_taken(&c->limit));
@@ -73,14 +79,14 @@ struct log_limit {
 	uint64_t suppressed;
 };
 bool log_limit_ok(struct log_limit *l, uint64_t now_ns);
-unsigned long long log_limit_taken(struct log_limit *l);	/* lines left out since the last call */
+unsigned long long log_limit_taken(struct log_limit *l); /* lines left out since the last call */
 
 /* Lines dropped because the logger was behind, since the start. */
 uint64_t log_dropped(void);
 
 /*
- * The logger thread. reactors_start() and reactors_stop() do this; main thread. Starting twice is an error of the
- * program. log_thread_stop() writes out what is queued. Returns 0 or -errno.
+ * The logger thread. reactors_start() and reactors_stop() do this; main thread. Starting twice is
+ * an error of the program. log_thread_stop() writes out what is queued. Returns 0 or -errno.
  */
 int log_thread_start(void);
 void log_thread_stop(void);

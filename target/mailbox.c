@@ -237,7 +237,8 @@ static void jobs_wait(struct jobs *q)
 {
 	__atomic_add_fetch(&q->sleepers, 1, __ATOMIC_RELAXED);
 	cmm_smp_mb();
-	if ((!cds_wfcq_empty(&q->head, &q->tail) || __atomic_load_n(&q->closed, __ATOMIC_RELAXED)) &&
+	if ((!cds_wfcq_empty(&q->head, &q->tail) ||
+	     __atomic_load_n(&q->closed, __ATOMIC_RELAXED)) &&
 	    jobs_claim_sleeper(q))
 		return;			/* took (some) sleeper off: no token was written for it */
 	eventfd_take(q->fd);

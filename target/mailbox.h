@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hand-over between threads. Everything in Holdfast that one thread gives to another goes through this file: messages
- * to a reactor, jobs to the workers, lines to the logger. It is one file because the thread sanitizer cannot see into
- * liburcu's queue and has to be told, and because it must be possible to read all of it.
+ * Hand-over between threads. Everything in Holdfast that one thread gives to another goes through
+ * this file: messages to a reactor, jobs to the workers, lines to the logger. It is one file
+ * because the thread sanitizer cannot see into liburcu's queue and has to be told, and because it
+ * must be possible to read all of it.
  */
 #ifndef TARGET_MAILBOX_H
 #define TARGET_MAILBOX_H
@@ -16,9 +17,10 @@
 #include "target/reactor.h"
 
 /*
- * Wakes one thread that sleeps on an eventfd, and costs no system call while that thread is awake. The sleeper says that it
- * is about to sleep, looks again for what it would sleep through, and sleeps; the waker makes its thing visible, then looks
- * whether someone sleeps. With a full barrier between the two steps on either side one of them sees the other.
+ * Wakes one thread that sleeps on an eventfd, and costs no system call while that thread is awake.
+ * The sleeper says that it is about to sleep, looks again for what it would sleep through, and
+ * sleeps; the waker makes its thing visible, then looks whether someone sleeps. With a full barrier
+ * between the two steps on either side one of them sees the other.
  */
 struct doorbell {
 	int fd;				/* eventfd, blocking reads */
@@ -28,12 +30,15 @@ struct doorbell {
 int doorbell_init(struct doorbell *b);		/* 0 or -errno */
 void doorbell_fini(struct doorbell *b);
 void doorbell_ring(struct doorbell *b);		/* any thread: wakes the sleeper, if there is one */
-void doorbell_doze(struct doorbell *b);		/* the sleeper: from now on ring me. Then look again, then sleep */
-void doorbell_sleep(struct doorbell *b);	/* the sleeper, after doorbell_doze(): until it rings. Reactors wait in their driver instead */
+void doorbell_doze(
+	struct doorbell *b); /* the sleeper: from now on ring me. Then look again, then sleep */
+void doorbell_sleep(struct doorbell *b); /* the sleeper, after doorbell_doze(): until it rings.
+					    Reactors wait in their driver instead */
 void doorbell_awake(struct doorbell *b);	/* the sleeper: I am awake anyway */
 bool doorbell_asleep(const struct doorbell *b);	/* any thread; a snapshot */
 
-/* ---- messages to one reactor: many senders, one receiver ---------------------------------------------- */
+/* ---- messages to one reactor: many senders, one receiver
+ * ---------------------------------------------- */
 
 struct mailbox {
 	struct cds_wfcq_tail tail;	/* the senders' */
@@ -44,34 +49,38 @@ struct mailbox {
 int mailbox_init(struct mailbox *b);		/* 0 or -errno */
 void mailbox_fini(struct mailbox *b);		/* what is still in it is forgotten */
 
-/* Any thread; wait-free. The message belongs to the receiver from here on: not even to be looked at. */
+/* Any thread; wait-free. The message belongs to the receiver from here on: not even to be looked
+ * at. */
 void mailbox_put(struct mailbox *b, struct msg *m);
 
-/* Receiver. The oldest message, NULL when there is none, or none yet: a sender is half way through, see mailbox_empty(). */
+/* Receiver. The oldest message, NULL when there is none, or none yet: a sender is half way through,
+ * see mailbox_empty(). */
 struct msg *mailbox_get(struct mailbox *b);
 bool mailbox_empty(struct mailbox *b);		/* receiver; false also for a message half way in */
 
 /* Receiver: true: sleep now, senders will ring bell.fd; false: there is something to do. */
 bool mailbox_sleep(struct mailbox *b);
 
-/* ---- jobs for a pool of threads: many senders, many receivers ------------------------------------------- */
+/* ---- jobs for a pool of threads: many senders, many receivers
+ * ------------------------------------------- */
 
 struct jobs {
 	struct cds_wfcq_tail tail;
 	struct __cds_wfcq_head head __attribute__((aligned(64)));
 	pthread_mutex_t lock;		/* among receivers only: a sender never waits */
-	int fd;				/* eventfd, semaphore: one token for each receiver to be woken */
-	unsigned sleepers;		/* atomic: receivers asleep for which no token was written yet */
+	int fd;		   /* eventfd, semaphore: one token for each receiver to be woken */
+	unsigned sleepers; /* atomic: receivers asleep for which no token was written yet */
 	unsigned closed;		/* atomic */
 };
 
 int jobs_init(struct jobs *q);			/* 0 or -errno */
 void jobs_fini(struct jobs *q);
 void jobs_put(struct jobs *q, struct msg *m);	/* any thread; wait-free */
-struct msg *jobs_get(struct jobs *q);		/* waits; NULL once closed, whatever is still queued */
+struct msg *jobs_get(struct jobs *q); /* waits; NULL once closed, whatever is still queued */
 void jobs_close(struct jobs *q, unsigned receivers);	/* ends every jobs_get() */
 
-/* ---- fixed-size records to one thread, dropped when it is behind: many senders, one receiver -------------- */
+/* ---- fixed-size records to one thread, dropped when it is behind: many senders, one receiver
+ * -------------- */
 
 struct slot {
 	uint64_t seq;			/* atomic: whose turn it is, see mailbox.c */
@@ -97,7 +106,8 @@ struct slot *slots_peek(struct slots *s);	/* receiver; NULL: nothing to be had n
 void slots_release(struct slots *s, struct slot *slot);	/* receiver; the one peeked */
 uint64_t slots_dropped(const struct slots *s);
 
-/* ---- single values one thread writes and others read ------------------------------------------------------ */
+/* ---- single values one thread writes and others read
+ * ------------------------------------------------------ */
 
 static inline void counter_set(uint64_t *c, uint64_t v)
 {

@@ -19,7 +19,8 @@
 
 static const char usage[] =
 	"usage: holdfastd [--config FILE] [--check]\n"
-	"  -c, --config FILE  configuration (default /etc/holdfast/holdfast.yaml), see holdfast.yaml(5)\n"
+	"  -c, --config FILE  configuration (default /etc/holdfast/holdfast.yaml), see "
+	"holdfast.yaml(5)\n"
 	"  -t, --check        read and check it, serve nothing; exit status 1 when it is wrong\n"
 	"  -V, --version      print the version\n"
 	"  -h, --help         print this\n";
@@ -61,7 +62,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "holdfastd: unexpected argument '%s' (expected options only)\n%s", argv[optind], usage);
+		fprintf(stderr, "holdfastd: unexpected argument '%s' (expected options only)\n%s",
+			argv[optind], usage);
 		return 2;
 	}
 	return -1;
@@ -89,7 +91,8 @@ static bool retry_locks(void)
 			waiting = true;
 			continue;
 		}
-		log_info("event=lun_ready lun=%s msg=\"the store's lock is ours now\"", lu->id.name);
+		log_info("event=lun_ready lun=%s msg=\"the store's lock is ours now\"",
+			 lu->id.name);
 		c = calloc(1, sizeof(*c));
 		if (!c)
 			abort();
@@ -117,7 +120,9 @@ static void wait_for_signal(const sigset_t *set)
 
 static int serve(const struct config *cfg)
 {
-	struct reactor_options ro = { .count = cfg->reactors, .driver = cfg->driver, .workers = cfg->workers };
+	struct reactor_options ro = { .count = cfg->reactors,
+				      .driver = cfg->driver,
+				      .workers = cfg->workers };
 	sigset_t set;
 	unsigned bad;
 	int err;
@@ -143,8 +148,9 @@ static int serve(const struct config *cfg)
 		return 1;
 	}
 	net_listen();
-	log_info("event=ready state=ready version=%s reactors=%u driver=%s targets=%u luns=%u", HOLDFAST_VERSION, reactor_count(),
-		 reactor_driver_name(), daemon_state.nnodes, daemon_state.nlus);
+	log_info("event=ready state=ready version=%s reactors=%u driver=%s targets=%u luns=%u",
+		 HOLDFAST_VERSION, reactor_count(), reactor_driver_name(), daemon_state.nnodes,
+		 daemon_state.nlus);
 	sd_notify(0, "READY=1");
 	wait_for_signal(&set);
 	sd_notify(0, "STOPPING=1");
@@ -169,7 +175,8 @@ int main(int argc, char **argv)
 		return 1;
 	log_init((enum log_level)cfg->log_level);
 	if (o.check)
-		printf("%s: ok, %u target%s\n", o.config, cfg->ntargets, cfg->ntargets == 1 ? "" : "s");
+		printf("%s: ok, %u target%s\n", o.config, cfg->ntargets,
+		       cfg->ntargets == 1 ? "" : "s");
 	else
 		rc = serve(cfg);
 	config_free(cfg);

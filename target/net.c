@@ -74,7 +74,8 @@ static int bind_one(struct listener *l)
 	bool v6 = strchr(p->host, ':');
 	int one = 1, fd, err;
 
-	if (inet_pton(v6 ? AF_INET6 : AF_INET, p->host, v6 ? (void *)&a6.sin6_addr : (void *)&a4.sin_addr) != 1)
+	if (inet_pton(v6 ? AF_INET6 : AF_INET, p->host,
+		      v6 ? (void *)&a6.sin6_addr : (void *)&a4.sin_addr) != 1)
 		return -EINVAL;
 	fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -82,7 +83,8 @@ static int bind_one(struct listener *l)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (v6)	/* so that 0.0.0.0 and [::] can both be portals */
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(fd, v6 ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4, v6 ? sizeof(a6) : sizeof(a4)) ||
+	if (bind(fd, v6 ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4,
+		 v6 ? sizeof(a6) : sizeof(a4)) ||
 	    listen(fd, BACKLOG)) {
 		err = -errno;
 		close(fd);
@@ -116,9 +118,12 @@ static void accept_ready(struct rfd *f, uint32_t ready)
 
 		if (fd < 0)
 			return;
-		if (__atomic_add_fetch(&daemon_state.half_open, 1, __ATOMIC_RELAXED) > daemon_state.cfg->limits.logins) {
+		if (__atomic_add_fetch(&daemon_state.half_open, 1, __ATOMIC_RELAXED) >
+		    daemon_state.cfg->limits.logins) {
 			__atomic_sub_fetch(&daemon_state.half_open, 1, __ATOMIC_RELAXED);
-			log_warn("event=refused portal=%s why=\"too many logins half open (limits.logins)\"", l->portal->name);
+			log_warn("event=refused portal=%s why=\"too many logins half open "
+				 "(limits.logins)\"",
+				 l->portal->name);
 			close(fd);
 			continue;
 		}
@@ -151,8 +156,8 @@ int net_bind(const struct config *cfg)
 			err = bind_one(&listeners[i]);
 		}
 		if (err) {
-			log_error("event=portal name=%s listen=%s msg=\"cannot listen: %s\"", cfg->portals[i].name,
-				  cfg->portals[i].listen, strerror(-err));
+			log_error("event=portal name=%s listen=%s msg=\"cannot listen: %s\"",
+				  cfg->portals[i].name, cfg->portals[i].listen, strerror(-err));
 			return err;
 		}
 		nlisteners++;

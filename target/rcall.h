@@ -4,8 +4,8 @@
 #define TARGET_RCALL_H
 
 /*
- * Runs fn(arg) on each reactor, one after the other, and returns when the last is done: fn may gather into arg without a lock. Never from a
- * reactor's thread.
+ * Runs fn(arg) on each reactor, one after the other, and returns when the last is done: fn may
+ * gather into arg without a lock. Never from a reactor's thread.
  */
 void rcall_each(void (*fn)(void *arg), void *arg);
 

@@ -23,13 +23,15 @@
 enum {
 	REACTORS_MAX = 256,
 	DEFER_ROUNDS = 4,
-	MESSAGES_PER_TURN = 256,	/* so that a flood of messages does not starve sockets and timers */
+	MESSAGES_PER_TURN =
+		256, /* so that a flood of messages does not starve sockets and timers */
 	STALL_MS_DEFAULT = 5000,
 };
 
 struct reactor {
 	struct mailbox mailbox;		/* others write here */
-	struct reactor_stats stats __attribute__((aligned(64)));	/* written by this reactor, read by all */
+	struct reactor_stats stats
+		__attribute__((aligned(64))); /* written by this reactor, read by all */
 	struct driver *driver;
 	uint64_t now;			/* ns */
 	struct timers timers;
@@ -280,8 +282,8 @@ static void loop_messages(struct reactor *r)
 
 /* What these defer in turn waits for the next turn, which follows without sleeping. */
 /*
- * What a deferred call defers runs in the same turn: a store that completes at the end of the turn and the
- * connection that then sends the answers. Not without end, so that sockets have their turn.
+ * What a deferred call defers runs in the same turn: a store that completes at the end of the turn
+ * and the connection that then sends the answers. Not without end, so that sockets have their turn.
  */
 static void loop_defers(struct reactor *r)
 {
@@ -535,12 +537,14 @@ int reactors_start(const struct reactor_options *o)
 
 	assert(!reactors_n && !self);
 	if (count > REACTORS_MAX) {
-		log_error("event=reactors_start err=%d why=\"at most %d reactors\"", EINVAL, REACTORS_MAX);
+		log_error("event=reactors_start err=%d why=\"at most %d reactors\"", EINVAL,
+			  REACTORS_MAX);
 		return -EINVAL;
 	}
 	signals_block(&old);
 	if (log_thread_start())
-		log_warn("event=log_thread_failed effect=\"log lines are written by whoever logs\"");
+		log_warn(
+			"event=log_thread_failed effect=\"log lines are written by whoever logs\"");
 	err = reactors_new(count);
 	if (!err) {
 		err = reactors_start_parts(o, &why);
@@ -550,8 +554,8 @@ int reactors_start(const struct reactor_options *o)
 	if (err)
 		log_error("event=reactors_start err=%d why=\"%s\"", -err, why);
 	else
-		log_info("event=reactors_start driver=%s reactors=%u workers=%u why=\"%s\"", driver_ops->name,
-			 reactors_n, workers_count(), why);
+		log_info("event=reactors_start driver=%s reactors=%u workers=%u why=\"%s\"",
+			 driver_ops->name, reactors_n, workers_count(), why);
 	if (err)
 		log_thread_stop();
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

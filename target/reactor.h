@@ -25,9 +25,11 @@ enum reactor_driver { DRIVER_AUTO, DRIVER_URING, DRIVER_EPOLL };
 
 struct reactor_options {
 	unsigned count;			/* 0: one per core this process may run on */
-	enum reactor_driver driver;	/* DRIVER_AUTO: io_uring if the kernel allows, else epoll; the log says which and why */
+	enum reactor_driver driver; /* DRIVER_AUTO: io_uring if the kernel allows, else epoll; the
+				       log says which and why */
 	unsigned workers;		/* threads for what may block; 0: default */
-	unsigned stall_ms;		/* watchdog: abort() when a reactor has not turned for so long; 0: 5000 */
+	unsigned
+		stall_ms; /* watchdog: abort() when a reactor has not turned for so long; 0: 5000 */
 };
 
 /*
@@ -98,7 +100,9 @@ struct timer {
 	size_t slot;			/* private: 0 when not armed */
 	void (*fn)(struct timer *t);
 };
-void timer_arm(struct timer *t, uint64_t ms_from_now);	/* re-arms when armed. Zeroed struct + fn is a valid unarmed timer */
+void timer_arm(
+	struct timer *t,
+	uint64_t ms_from_now); /* re-arms when armed. Zeroed struct + fn is a valid unarmed timer */
 void timer_arm_us(struct timer *t, uint64_t us_from_now);
 void timer_cancel(struct timer *t);			/* fine when not armed */
 
@@ -142,7 +146,7 @@ struct rio {
 	int mode;			/* RIO_FALLOCATE: fallocate(2) mode */
 	uint64_t off, len;		/* bytes */
 	void *buf;
-	bool direct;			/* fd was opened O_DIRECT (libaio is asynchronous only then) */
+	bool direct; /* fd was opened O_DIRECT (libaio is asynchronous only then) */
 	enum rio_engine engine;		/* resolved by rio_engine() */
 	int result;
 	void (*done)(struct rio *r);
@@ -184,6 +188,7 @@ void work_submit(struct work *w);
 struct reactor_stats {
 	uint64_t turns, sleeps, messages, rios, cpu_ns;
 };
-void reactor_stats(const struct reactor *r, struct reactor_stats *out);	/* any thread; values may be a turn old */
+void reactor_stats(const struct reactor *r,
+		   struct reactor_stats *out); /* any thread; values may be a turn old */
 
 #endif

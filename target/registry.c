@@ -42,7 +42,8 @@ static struct registry_entry **find(unsigned node, const struct nexus *n)
 	return e;
 }
 
-struct registry_entry *registry_claim(unsigned node, const struct nexus *n, struct reactor *self, struct reactor **where)
+struct registry_entry *registry_claim(unsigned node, const struct nexus *n, struct reactor *self,
+				      struct reactor **where)
 {
 	struct registry_entry **slot, *e;
 

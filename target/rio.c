@@ -13,7 +13,9 @@
 
 #include "target/driver.h"
 
-enum { PRIV_RETRIES };	/* rio.priv[0]: how often the kernel said EAGAIN, in a row. The others are the engines' */
+enum {
+	PRIV_RETRIES
+}; /* rio.priv[0]: how often the kernel said EAGAIN, in a row. The others are the engines' */
 
 /*
  * A direct read that stopped inside the last block of a file cannot be continued: the rest of it
@@ -64,7 +66,7 @@ bool rio_step(struct rio *r, int64_t res)
 		r->pos += (uint64_t)res;
 		break;
 	case RIO_WRITE:
-		if (!res)		/* nothing written and no reason: trying again would go on for ever */
+		if (!res) /* nothing written and no reason: trying again would go on for ever */
 			return rio_end(r, -EIO);
 		r->pos += (uint64_t)res;
 		break;
@@ -176,7 +178,8 @@ void rio_submit(struct rio *r)
 	assert(!"rio.engine must come from rio_engine()");
 }
 
-static int engine_is(enum rio_engine e, const char *sentence, enum rio_engine *got, const char **why)
+static int engine_is(enum rio_engine e, const char *sentence, enum rio_engine *got,
+		     const char **why)
 {
 	*got = e;
 	*why = sentence;
@@ -193,11 +196,14 @@ int rio_engine(enum rio_engine asked, bool direct, enum rio_engine *got, const c
 		if (uring)
 			return engine_is(RIO_URING, "the reactors run on io_uring", got, why);
 		if (!direct)
-			return engine_is(RIO_WORKERS, "no io_uring here, and libaio would block on a buffered file",
-					 got, why);
+			return engine_is(
+				RIO_WORKERS,
+				"no io_uring here, and libaio would block on a buffered file", got,
+				why);
 		if (aio_probe(&not_aio))
 			return engine_is(RIO_WORKERS, not_aio, got, why);
-		return engine_is(RIO_AIO, "no io_uring here, and the file is opened O_DIRECT", got, why);
+		return engine_is(RIO_AIO, "no io_uring here, and the file is opened O_DIRECT", got,
+				 why);
 	case RIO_URING:
 		if (uring)
 			return engine_is(RIO_URING, "as configured", got, why);
@@ -205,7 +211,8 @@ int rio_engine(enum rio_engine asked, bool direct, enum rio_engine *got, const c
 		return -ENOTSUP;
 	case RIO_AIO:
 		if (!direct)
-			return engine_is(RIO_WORKERS, "libaio would block on a buffered file", got, why);
+			return engine_is(RIO_WORKERS, "libaio would block on a buffered file", got,
+					 why);
 		if (!aio_probe(why))
 			return engine_is(RIO_AIO, "as configured", got, why);
 		return -ENOTSUP;

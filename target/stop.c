@@ -135,7 +135,8 @@ unsigned stop_service(void)
 		rcall_each(close_all, NULL);
 	}
 	if (wait_zero(count_busy, &n, DRAIN_MS))
-		log_error("event=stop ios=%u msg=\"I/O that did not end is left to the kernel\"", n);
+		log_error("event=stop ios=%u msg=\"I/O that did not end is left to the kernel\"",
+			  n);
 	flushes = calloc(daemon_state.nlus + 1, sizeof(*flushes));
 	if (flushes)
 		wait_zero(flush_here, &n, FLUSH_MS);
@@ -143,8 +144,9 @@ unsigned stop_service(void)
 		struct flush *f = &flushes[i];
 
 		if (f->started && (!f->ended || f->io.result)) {
-			log_error("event=stop lun=%s msg=\"%s\"", f->lu->id.name, f->ended ? strerror(-f->io.result) :
-				  "the last flush did not end");
+			log_error("event=stop lun=%s msg=\"%s\"", f->lu->id.name,
+				  f->ended ? strerror(-f->io.result)
+					   : "the last flush did not end");
 			bad++;
 		}
 	}

@@ -3,7 +3,8 @@
  * One file per LU: a header page and two slots, written alternately in place, so that a full file
  * system cannot stop a change. A slot:
  *
- *	magic "HFSLOT1\n" | sequence (8) | length (4) | CRC32C (4) | flags (1) | modes (1) | boot id (36) | PR image | zeroes
+ *	magic "HFSLOT1\n" | sequence (8) | length (4) | CRC32C (4) | flags (1) | modes (1) | boot id
+ *(36) | PR image | zeroes
  *
  * The newer slot with a right checksum counts. A torn newer slot was never acknowledged, and the
  * older one counts. What was acknowledged and cannot be read any more is not replaced by something
@@ -28,7 +29,7 @@ enum {
 	SLOT_HEADER = 64,
 	BOOT_ID_LEN = 36,
 	BOOT_ID_OFF = 26,
-	COMMIT_OFF = 0,			/* two commit records, a page each: sequence last acknowledged, CRC */
+	COMMIT_OFF = 0, /* two commit records, a page each: sequence last acknowledged, CRC */
 	SLOTS_OFF = 2 * PAGE,
 };
 static const char slot_magic[8] = "HFSLOT1\n", commit_magic[8] = "HFCMIT1\n";
@@ -70,7 +71,8 @@ static size_t slot_put(struct store *s, const struct store_image *img, uint64_t 
 	put_be64(s->buf + 8, seq);
 	put_be32(s->buf + 16, (uint32_t)n);
 	s->buf[24] = img->has_modes;
-	s->buf[25] = (uint8_t)(img->saved.wce | img->saved.d_sense << 1 | img->saved.swp << 2 | img->saved.tas << 3);
+	s->buf[25] = (uint8_t)(img->saved.wce | img->saved.d_sense << 1 | img->saved.swp << 2 |
+			       img->saved.tas << 3);
 	memcpy(s->buf + BOOT_ID_OFF, s->boot, BOOT_ID_LEN);
 	whole = (SLOT_HEADER + n + PAGE - 1) & ~(size_t)(PAGE - 1);
 	memset(s->buf + SLOT_HEADER + n, 0, whole - SLOT_HEADER - n);
@@ -98,7 +100,8 @@ static uint64_t commit_get(struct store *s, unsigned i)
 {
 	uint32_t crc;
 
-	if (pread(s->fd, s->commit, PAGE, (off_t)i * PAGE) != PAGE || memcmp(s->commit, commit_magic, 8))
+	if (pread(s->fd, s->commit, PAGE, (off_t)i * PAGE) != PAGE ||
+	    memcmp(s->commit, commit_magic, 8))
 		return 0;
 	crc = get_be32(s->commit + 16);
 	return crc_of(s->commit, 16) == crc ? get_be64(s->commit + 8) : 0;
@@ -207,7 +210,9 @@ static int store_load(struct store *s, bool standard, struct store_image *img)
 	if (!pr_image_get(s->buf + SLOT_HEADER, get_be32(s->buf + 16), s->pr, pr_state_max()))
 		return -EBADMSG;
 	img->has_modes = s->buf[24];
-	img->saved = (struct lu_modes){ .wce = s->buf[25] & 1, .d_sense = s->buf[25] & 2, .swp = s->buf[25] & 4,
+	img->saved = (struct lu_modes){ .wce = s->buf[25] & 1,
+					.d_sense = s->buf[25] & 2,
+					.swp = s->buf[25] & 4,
 					.tas = s->buf[25] & 8 };
 	if (standard && (!s->boot[0] || memcmp(s->buf + BOOT_ID_OFF, s->boot, BOOT_ID_LEN)))
 		pr_power_on(s->pr);
@@ -215,8 +220,8 @@ static int store_load(struct store *s, bool standard, struct store_image *img)
 	return 0;
 }
 
-int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct store **out, struct store_image *img,
-	       char *err, size_t errlen)
+int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct store **out,
+	       struct store_image *img, char *err, size_t errlen)
 {
 	size_t path_len = strlen(dir) + 64;
 	struct store *s = calloc(1, sizeof(*s) + path_len);
@@ -264,8 +269,11 @@ int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct st
 	return 0;
 fail:
 	if (e == -EBADMSG)
-		snprintf(err, errlen, "%s: the reservations last acknowledged cannot be read (checksum): move the file away to start without any, "
-			 "or bring it back from a copy", s->path);
+		snprintf(err, errlen,
+			 "%s: the reservations last acknowledged cannot be read (checksum): move "
+			 "the file away to start without any, "
+			 "or bring it back from a copy",
+			 s->path);
 	else
 		snprintf(err, errlen, "%s: %s", s ? s->path : dir, strerror(-e));
 	store_close(s);
@@ -302,7 +310,8 @@ static void put_done(struct work *w)
 	s->done(s->arg, s->err);
 }
 
-void store_put(struct store *s, const struct store_image *img, void (*done)(void *arg, int err), void *arg)
+void store_put(struct store *s, const struct store_image *img, void (*done)(void *arg, int err),
+	       void *arg)
 {
 	s->done = done;
 	s->arg = arg;

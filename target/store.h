@@ -26,14 +26,15 @@ struct store_image {
  * acknowledged image is damaged; the LU must refuse I/O until the administrator has chosen. err
  * gets a sentence. Main thread.
  */
-int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct store **out, struct store_image *img,
-	       char *err, size_t errlen);
+int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct store **out,
+	       struct store_image *img, char *err, size_t errlen);
 void store_close(struct store *s);
 
 /*
  * Writes a new image; done(s, arg, 0 or -errno) is called on the calling reactor when it is on
  * stable storage. One at a time. img need only live for the call.
  */
-void store_put(struct store *s, const struct store_image *img, void (*done)(void *arg, int err), void *arg);
+void store_put(struct store *s, const struct store_image *img, void (*done)(void *arg, int err),
+	       void *arg);
 
 #endif

@@ -72,7 +72,7 @@ void timers_arm(struct timers *ts, struct timer *t, uint64_t at_ns)
 
 		ts->heap = realloc(ts->heap, room * sizeof(*ts->heap));
 		if (!ts->heap)
-			abort();	/* a timer that never fires breaks promises; a restart does not */
+			abort(); /* a timer that never fires breaks promises; a restart does not */
 		ts->room = room;
 	}
 	heap_settle(ts, ++ts->n, e);

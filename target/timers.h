@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Timers of one thread: a binary heap, first by time, then by who was armed first. Reads no clock. */
+/* Timers of one thread: a binary heap, first by time, then by who was armed first. Reads no clock.
+ */
 #ifndef TARGET_TIMERS_H
 #define TARGET_TIMERS_H
 
@@ -19,7 +20,8 @@ struct timers {
 };
 
 void timers_fini(struct timers *ts);		/* forgets those that are armed */
-void timers_arm(struct timers *ts, struct timer *t, uint64_t at_ns);	/* re-arms when armed; abort() without memory */
+void timers_arm(struct timers *ts, struct timer *t,
+		uint64_t at_ns); /* re-arms when armed; abort() without memory */
 void timers_cancel(struct timers *ts, struct timer *t);		/* fine when not armed */
 uint64_t timers_next(const struct timers *ts);	/* when the first is due, ns; UINT64_MAX: none */
 

@@ -15,9 +15,11 @@
 #include "target/iscsi/pdu.h"
 
 enum {
-	LOGIN_TEXT_MAX = 16384,		/* all text of one negotiation sequence, C-bit continuation included */
-	LOGIN_PDU_TEXT_MAX = 8192,	/* RFC 7143 6.1: a login PDU's data, default MaxRecvDataSegmentLength */
-	LOGIN_REQUESTS_MAX = 64,	/* login requests on one connection before it is given up */
+	LOGIN_TEXT_MAX =
+		16384, /* all text of one negotiation sequence, C-bit continuation included */
+	LOGIN_PDU_TEXT_MAX =
+		8192, /* RFC 7143 6.1: a login PDU's data, default MaxRecvDataSegmentLength */
+	LOGIN_REQUESTS_MAX = 64, /* login requests on one connection before it is given up */
 	CHAP_SECRET_MAX = 255,
 	CHAP_NAME_MAX = 255,
 };
@@ -25,8 +27,10 @@ enum {
 /* What was negotiated (RFC 7143 section 13). Numbers in bytes unless the key says otherwise. */
 struct iscsi_params {
 	bool header_digest, data_digest;	/* CRC32C chosen */
-	bool initial_r2t, immediate_data, data_pdu_in_order, data_sequence_in_order, ifmarker, ofmarker;
-	uint32_t max_recv_dsl;			/* what the INITIATOR declared: the longest data segment we may send */
+	bool initial_r2t, immediate_data, data_pdu_in_order, data_sequence_in_order, ifmarker,
+		ofmarker;
+	uint32_t max_recv_dsl; /* what the INITIATOR declared: the longest data segment we may send
+				*/
 	uint32_t own_max_recv_dsl;		/* what we declared */
 	uint32_t max_burst, first_burst;
 	uint16_t max_connections, max_outstanding_r2t;
@@ -47,14 +51,15 @@ struct iscsi_offer {
 	bool header_digest_required, data_digest_required;
 };
 
-struct login_auth {				/* strings NUL terminated; empty user: no authentication */
+struct login_auth { /* strings NUL terminated; empty user: no authentication */
 	char user[CHAP_NAME_MAX + 1], secret[CHAP_SECRET_MAX + 1];
 	char mutual_user[CHAP_NAME_MAX + 1], mutual_secret[CHAP_SECRET_MAX + 1];
 };
 
 /* One portal as SendTargets names it. */
 struct login_portal {
-	char address[64];			/* "192.0.2.1:3260" or "[2001:db8::1]:3260"; wildcard listeners: "0.0.0.0:3260", see local_address */
+	char address[64]; /* "192.0.2.1:3260" or "[2001:db8::1]:3260"; wildcard listeners:
+			     "0.0.0.0:3260", see local_address */
 	uint16_t tpgt;
 };
 
@@ -79,7 +84,8 @@ struct login_env {
 	struct login_auth discovery_auth;	/* empty user: none needed */
 	struct iscsi_offer offer;
 	uint16_t tpgt;				/* of the portal the connection came in by */
-	const char *local_address;		/* "addr:port" of this connection's own end: SendTargets gives it in place of a wildcard address */
+	const char *local_address; /* "addr:port" of this connection's own end: SendTargets gives it
+				      in place of a wildcard address */
 	void (*random)(void *buf, size_t len);	/* cryptographic randomness */
 };
 
@@ -89,11 +95,21 @@ struct login_env {
  */
 enum login_status {
 	LOGIN_ST_OK = 0x0000,
-	LOGIN_ST_INITIATOR_ERROR = 0x0200, LOGIN_ST_AUTH_FAILED = 0x0201, LOGIN_ST_NOT_AUTHORIZED = 0x0202,
-	LOGIN_ST_NOT_FOUND = 0x0203, LOGIN_ST_REMOVED = 0x0204, LOGIN_ST_VERSION = 0x0205, LOGIN_ST_TOO_MANY_CONNS = 0x0206,
-	LOGIN_ST_MISSING_PARAM = 0x0207, LOGIN_ST_CANT_INCLUDE = 0x0208, LOGIN_ST_SESSION_TYPE = 0x0209,
-	LOGIN_ST_NO_SESSION = 0x020a, LOGIN_ST_INVALID_REQUEST = 0x020b,
-	LOGIN_ST_TARGET_ERROR = 0x0300, LOGIN_ST_UNAVAILABLE = 0x0301, LOGIN_ST_NO_RESOURCES = 0x0302,
+	LOGIN_ST_INITIATOR_ERROR = 0x0200,
+	LOGIN_ST_AUTH_FAILED = 0x0201,
+	LOGIN_ST_NOT_AUTHORIZED = 0x0202,
+	LOGIN_ST_NOT_FOUND = 0x0203,
+	LOGIN_ST_REMOVED = 0x0204,
+	LOGIN_ST_VERSION = 0x0205,
+	LOGIN_ST_TOO_MANY_CONNS = 0x0206,
+	LOGIN_ST_MISSING_PARAM = 0x0207,
+	LOGIN_ST_CANT_INCLUDE = 0x0208,
+	LOGIN_ST_SESSION_TYPE = 0x0209,
+	LOGIN_ST_NO_SESSION = 0x020a,
+	LOGIN_ST_INVALID_REQUEST = 0x020b,
+	LOGIN_ST_TARGET_ERROR = 0x0300,
+	LOGIN_ST_UNAVAILABLE = 0x0301,
+	LOGIN_ST_NO_RESOURCES = 0x0302,
 };
 
 /* One CHAP exchange (RFC 7143 12.1.3); chap.c's. */
@@ -116,7 +132,7 @@ struct login {
 	uint8_t isid[6];
 	uint16_t tsih;				/* as the initiator sent it: 0 a new session */
 	uint16_t cid;
-	uint32_t cmdsn;				/* of the first login request: the session's first CmdSN */
+	uint32_t cmdsn; /* of the first login request: the session's first CmdSN */
 	uint32_t expstatsn;
 	struct iscsi_params params;
 	uint8_t status_class, status_detail;	/* with LOGIN_FAILED */
@@ -124,11 +140,13 @@ struct login {
 	/* The machine's own state. */
 	uint8_t stage;				/* where the next request must say it is */
 	uint8_t requests;
-	bool begun;				/* a first request came: ISID, TSIH, CID and stage are known */
-	bool identified;			/* its whole text was seen: names and session type are final */
+	bool begun;	 /* a first request came: ISID, TSIH, CID and stage are known */
+	bool identified; /* its whole text was seen: names and session type are final */
 	bool auth_done, declared;
-	bool pending_text;			/* our answer did not fit one PDU: more to send on the next empty request */
-	uint64_t seen;				/* keys the initiator sent (bit: enum key_id): twice is an error (RFC 7143 6.3) */
+	bool pending_text; /* our answer did not fit one PDU: more to send on the next empty request
+			    */
+	uint64_t seen;	   /* keys the initiator sent (bit: enum key_id): twice is an error (RFC
+			      7143 6.3) */
 	uint64_t negotiated;			/* keys with a result */
 	uint64_t sent;				/* keys we declared */
 	struct chap chap;
@@ -146,29 +164,31 @@ void login_init(struct login *l);
  * the response is sent and the connection closed. Anything a peer may send is answered; RFC 7143
  * 6.3, 11.12, 11.13.
  */
-enum login_phase login_request(struct login *l, const struct login_env *env, const struct bhs_login_req *req,
-			       const void *data, uint32_t len, struct bhs_login_rsp *rsp, const char **text, uint32_t *text_len);
+enum login_phase login_request(struct login *l, const struct login_env *env,
+			       const struct bhs_login_req *req, const void *data, uint32_t len,
+			       struct bhs_login_rsp *rsp, const char **text, uint32_t *text_len);
 
 /*
  * Makes a refusal for reasons the machine cannot know (busy, session limit, no such TSIH): fills
  * rsp with class and detail.
  */
-void login_refuse(struct login *l, const struct bhs_login_req *req, uint8_t status_class, uint8_t status_detail,
-		  const char *why, struct bhs_login_rsp *rsp);
+void login_refuse(struct login *l, const struct bhs_login_req *req, uint8_t status_class,
+		  uint8_t status_detail, const char *why, struct bhs_login_rsp *rsp);
 
 /*
  * Text requests of the full feature phase: SendTargets and the keys that may change there (RFC 7143
  * 11.10, Appendix C).
  */
 struct text {
-	uint32_t itt, ttt;			/* of the exchange in progress; ttt ISCSI_TAG_NONE: none */
+	uint32_t itt, ttt; /* of the exchange in progress; ttt ISCSI_TAG_NONE: none */
 	uint32_t in_len, out_len, out_pos;
 	char in[LOGIN_TEXT_MAX];
-	char *out;				/* the caller's buffer for the answer (SendTargets can be long) */
+	char *out; /* the caller's buffer for the answer (SendTargets can be long) */
 	uint32_t out_cap;
 	/* text.c's own state */
 	uint32_t next_ttt;
-	uint32_t max_recv_dsl;			/* declared in this exchange, in force when it ends; 0: nothing declared */
+	uint32_t max_recv_dsl; /* declared in this exchange, in force when it ends; 0: nothing
+				  declared */
 	uint64_t seen;				/* keys of this exchange */
 	bool pending;				/* of out there is more to send */
 };
@@ -183,8 +203,10 @@ void text_init(struct text *t, char *out, uint32_t out_cap);
  * discovery sessions; in a normal one it names just its own target). TEXT_REJECT: *reason is an
  * enum iscsi_reject.
  */
-enum text_next text_request(struct text *t, const struct login_env *env, bool discovery, const char *initiator, const char *target,
-			    struct iscsi_params *params, const struct bhs_text_req *req, const void *data, uint32_t len,
-			    uint32_t max_data, struct bhs_text_rsp *rsp, const char **text, uint32_t *text_len, uint8_t *reason);
+enum text_next text_request(struct text *t, const struct login_env *env, bool discovery,
+			    const char *initiator, const char *target, struct iscsi_params *params,
+			    const struct bhs_text_req *req, const void *data, uint32_t len,
+			    uint32_t max_data, struct bhs_text_rsp *rsp, const char **text,
+			    uint32_t *text_len, uint8_t *reason);
 
 #endif

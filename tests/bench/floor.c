@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The raw TCP floor: what any target must at least do. One thread, epoll. For each 48-byte request it sends 48 bytes and the
- * data asked for out of a mapping, or takes 48 bytes and the data in and sends 48. No login, no window, no LUN, no
- * checks. The frames are shaped like iSCSI's, so that hf-bench drives it with the very loop that drives a target.
+ * The raw TCP floor: what any target must at least do. One thread, epoll. For each 48-byte request
+ *it sends 48 bytes and the data asked for out of a mapping, or takes 48 bytes and the data in and
+ *sends 48. No login, no window, no LUN, no checks. The frames are shaped like iSCSI's, so that
+ *hf-bench drives it with the very loop that drives a target.
  *
  *	floor -p PORT [-m MIB] [-s] [-H] [-x FAULT:N] [-T SECONDS]
  *
- * -s stores what is written (then hf-bench -V works on it). -H asks for huge pages. -x damages every Nth answer: this is how the generator's own
- * checks are tested. It ends by itself after SECONDS (default 900), or by SIGTERM.
+ * -s stores what is written (then hf-bench -V works on it). -H asks for huge pages. -x damages
+ *every Nth answer: this is how the generator's own checks are tested. It ends by itself after
+ *SECONDS (default 900), or by SIGTERM.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,14 +28,25 @@
 
 enum {
 	RX = 256 << 10,
-	QUEUE = 8192,			/* answers of one connection; over RX / BHS_LEN, so one receive always fits */
+	QUEUE = 8192, /* answers of one connection; over RX / BHS_LEN, so one receive always fits */
 	IOVS = 1024,
 };
 
-enum fault { FAULT_NONE, FAULT_DATA, FAULT_STATUS, FAULT_ITT, FAULT_SHORT, FAULT_OPCODE, FAULT_TWICE, FAULT_LOST, FAULTS };
+enum fault {
+	FAULT_NONE,
+	FAULT_DATA,
+	FAULT_STATUS,
+	FAULT_ITT,
+	FAULT_SHORT,
+	FAULT_OPCODE,
+	FAULT_TWICE,
+	FAULT_LOST,
+	FAULTS
+};
 static const char *const fault_names[FAULTS] = {
-	[FAULT_NONE] = "none", [FAULT_DATA] = "data", [FAULT_STATUS] = "status", [FAULT_ITT] = "itt",
-	[FAULT_SHORT] = "short", [FAULT_OPCODE] = "opcode", [FAULT_TWICE] = "twice", [FAULT_LOST] = "lost",
+	[FAULT_NONE] = "none",	 [FAULT_DATA] = "data",	  [FAULT_STATUS] = "status",
+	[FAULT_ITT] = "itt",	 [FAULT_SHORT] = "short", [FAULT_OPCODE] = "opcode",
+	[FAULT_TWICE] = "twice", [FAULT_LOST] = "lost",
 };
 
 struct answer {
@@ -184,10 +197,13 @@ static bool conn_flush(struct conn *c)
 			struct answer *a = &c->queue[i % QUEUE];
 
 			if (skip < BHS_LEN)
-				iov[m.msg_iovlen++] = (struct iovec){ a->head + skip, BHS_LEN - skip };
+				iov[m.msg_iovlen++] =
+					(struct iovec){ a->head + skip, BHS_LEN - skip };
 			skip = skip < BHS_LEN ? 0 : skip - BHS_LEN;
 			if (a->len > skip)
-				iov[m.msg_iovlen++] = (struct iovec){ (void *)(uintptr_t)(a->data + skip), a->len - skip };
+				iov[m.msg_iovlen++] =
+					(struct iovec){ (void *)(uintptr_t)(a->data + skip),
+							a->len - skip };
 			skip = 0;
 		}
 		n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -296,14 +312,16 @@ static void options(int argc, char **argv, unsigned *port, unsigned *life)
 			fault_every = colon ? strtoull(colon + 1, NULL, 10) : 100;
 			if (colon)
 				*colon = 0;
-			for (fault = FAULT_NONE; fault < FAULTS && strcmp(optarg, fault_names[fault]); fault++)
+			for (fault = FAULT_NONE;
+			     fault < FAULTS && strcmp(optarg, fault_names[fault]); fault++)
 				;
 			if (fault < FAULTS)
 				break;
 			fprintf(stderr, "floor: -x: no such fault\n");
 			exit(2);
 		default:
-			fprintf(stderr, "usage: floor -p PORT [-m MIB] [-s] [-H] [-x FAULT:N] [-T SECONDS]\n");
+			fprintf(stderr, "usage: floor -p PORT [-m MIB] [-s] [-H] [-x FAULT:N] [-T "
+					"SECONDS]\n");
 			exit(2);
 		}
 	}

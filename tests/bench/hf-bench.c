@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hf-bench: an iSCSI load generator that is lighter than the targets it measures. One thread, epoll, one receive and one
- * send per session and turn. tests/bench/README.md says how to use it and what the figures mean; load.h is the load
- * itself, session.h the login.
+ * hf-bench: an iSCSI load generator that is lighter than the targets it measures. One thread,
+ * epoll, one receive and one send per session and turn. tests/bench/README.md says how to use it
+ * and what the figures mean; load.h is the load itself, session.h the login.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -24,30 +24,32 @@ static struct {
 } result;
 
 static const char usage_text[] =
-"usage: hf-bench -t IQN [options]        drive an iSCSI target on loopback\n"
-"       hf-bench --floor [options]       drive the raw TCP floor server\n"
-"  -a ADDR -p PORT    where it listens (127.0.0.1, 3260)\n"
-"  -l LUN[,LUN...]    logical units, chosen at random per command (0)\n"
-"  -b SIZE[-SIZE]     bytes per command, 512 to 1M; a range: random lengths (4K)\n"
-"  -q DEPTH           commands outstanding per session, to 4096 (1)\n"
-"  -n SESSIONS        (1)\n"
-"  -r PERCENT         reads of all commands: 100 read, 0 write (100)\n"
-"  -s                 sequential; default random\n"
-"  -T SECONDS         measured time (1);  -w SECONDS before it, not measured (0.2)\n"
-"  -c COUNT           end after so many commands instead (-T then is the bound)\n"
-"  -R SIZE            use only the first SIZE bytes of a LUN (all; with -V 32M)\n"
-"  -V                 verify: stamped writes, reads checked, all read back at the end\n"
-"  --rate N           N commands a second, timed from when they were due, spread over the sessions\n"
-"  --idle             only log in, wait -T seconds, say what that costs process -P\n"
-"  -F                 fill: write the range once in order, then end\n"
-"  -P PID             measure that process's CPU time\n"
-"  --10               READ(10) and WRITE(10); default (16)\n"
-"  --hdigest --ddigest          ask for CRC32C\n"
-"  --mrdsl N --burst N --first N --r2ts N --initial-r2t --no-immediate    what to offer at login\n"
-"  --discard          drop long Data-In in the kernel, uncopied\n"
-"  --poll             never sleep\n"
-"  --patience SECONDS how long to wait for the last answers (10)\n"
-"  --seed N  --initiator IQN  --label TEXT  --json\n";
+	"usage: hf-bench -t IQN [options]        drive an iSCSI target on loopback\n"
+	"       hf-bench --floor [options]       drive the raw TCP floor server\n"
+	"  -a ADDR -p PORT    where it listens (127.0.0.1, 3260)\n"
+	"  -l LUN[,LUN...]    logical units, chosen at random per command (0)\n"
+	"  -b SIZE[-SIZE]     bytes per command, 512 to 1M; a range: random lengths (4K)\n"
+	"  -q DEPTH           commands outstanding per session, to 4096 (1)\n"
+	"  -n SESSIONS        (1)\n"
+	"  -r PERCENT         reads of all commands: 100 read, 0 write (100)\n"
+	"  -s                 sequential; default random\n"
+	"  -T SECONDS         measured time (1);  -w SECONDS before it, not measured (0.2)\n"
+	"  -c COUNT           end after so many commands instead (-T then is the bound)\n"
+	"  -R SIZE            use only the first SIZE bytes of a LUN (all; with -V 32M)\n"
+	"  -V                 verify: stamped writes, reads checked, all read back at the end\n"
+	"  --rate N           N commands a second, timed from when they were due, spread over the "
+	"sessions\n"
+	"  --idle             only log in, wait -T seconds, say what that costs process -P\n"
+	"  -F                 fill: write the range once in order, then end\n"
+	"  -P PID             measure that process's CPU time\n"
+	"  --10               READ(10) and WRITE(10); default (16)\n"
+	"  --hdigest --ddigest          ask for CRC32C\n"
+	"  --mrdsl N --burst N --first N --r2ts N --initial-r2t --no-immediate    what to offer at "
+	"login\n"
+	"  --discard          drop long Data-In in the kernel, uncopied\n"
+	"  --poll             never sleep\n"
+	"  --patience SECONDS how long to wait for the last answers (10)\n"
+	"  --seed N  --initiator IQN  --label TEXT  --json\n";
 
 __attribute__((noreturn))
 static void usage(const char *what)
@@ -108,22 +110,50 @@ static void luns_arg(char *text)
 	}
 }
 
-enum { L_10 = 256, L_FLOOR, L_HDIGEST, L_DDIGEST, L_MRDSL, L_BURST, L_FIRST, L_R2TS, L_IR2T, L_NOIMM, L_DISCARD, L_POLL, L_SEED,
-       L_INITIATOR, L_LABEL, L_JSON,
-       L_PATIENCE, L_RATE, L_IDLE };
+enum {
+	L_10 = 256,
+	L_FLOOR,
+	L_HDIGEST,
+	L_DDIGEST,
+	L_MRDSL,
+	L_BURST,
+	L_FIRST,
+	L_R2TS,
+	L_IR2T,
+	L_NOIMM,
+	L_DISCARD,
+	L_POLL,
+	L_SEED,
+	L_INITIATOR,
+	L_LABEL,
+	L_JSON,
+	L_PATIENCE,
+	L_RATE,
+	L_IDLE
+};
 
 static const struct option long_options[] = {
-	{ "10", no_argument, NULL, L_10 }, { "floor", no_argument, NULL, L_FLOOR },
-	{ "hdigest", no_argument, NULL, L_HDIGEST }, { "ddigest", no_argument, NULL, L_DDIGEST },
-	{ "mrdsl", required_argument, NULL, L_MRDSL }, { "burst", required_argument, NULL, L_BURST },
-	{ "first", required_argument, NULL, L_FIRST }, { "r2ts", required_argument, NULL, L_R2TS },
-	{ "initial-r2t", no_argument, NULL, L_IR2T }, { "no-immediate", no_argument, NULL, L_NOIMM },
-	{ "discard", no_argument, NULL, L_DISCARD }, { "poll", no_argument, NULL, L_POLL },
-	{ "seed", required_argument, NULL, L_SEED }, { "initiator", required_argument, NULL, L_INITIATOR },
-	{ "label", required_argument, NULL, L_LABEL }, { "json", no_argument, NULL, L_JSON },
+	{ "10", no_argument, NULL, L_10 },
+	{ "floor", no_argument, NULL, L_FLOOR },
+	{ "hdigest", no_argument, NULL, L_HDIGEST },
+	{ "ddigest", no_argument, NULL, L_DDIGEST },
+	{ "mrdsl", required_argument, NULL, L_MRDSL },
+	{ "burst", required_argument, NULL, L_BURST },
+	{ "first", required_argument, NULL, L_FIRST },
+	{ "r2ts", required_argument, NULL, L_R2TS },
+	{ "initial-r2t", no_argument, NULL, L_IR2T },
+	{ "no-immediate", no_argument, NULL, L_NOIMM },
+	{ "discard", no_argument, NULL, L_DISCARD },
+	{ "poll", no_argument, NULL, L_POLL },
+	{ "seed", required_argument, NULL, L_SEED },
+	{ "initiator", required_argument, NULL, L_INITIATOR },
+	{ "label", required_argument, NULL, L_LABEL },
+	{ "json", no_argument, NULL, L_JSON },
 	{ "patience", required_argument, NULL, L_PATIENCE },
-	{ "rate", required_argument, NULL, L_RATE }, { "idle", no_argument, NULL, L_IDLE },
-	{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
+	{ "rate", required_argument, NULL, L_RATE },
+	{ "idle", no_argument, NULL, L_IDLE },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static void option_long(int o)
@@ -180,14 +210,21 @@ static void options(int argc, char **argv)
 {
 	int o;
 
-	g.offer = (struct offer){ .host = "127.0.0.1", .port = 3260, .initiator = "iqn.2026-11.com.example:hf-bench",
-				  .immediate = true, .mrdsl = 262144, .max_burst = 1 << 20, .first_burst = 262144, .max_r2t = 4 };
+	g.offer = (struct offer){ .host = "127.0.0.1",
+				  .port = 3260,
+				  .initiator = "iqn.2026-11.com.example:hf-bench",
+				  .immediate = true,
+				  .mrdsl = 262144,
+				  .max_burst = 1 << 20,
+				  .first_burst = 262144,
+				  .max_r2t = 4 };
 	g.sessions = g.qd = 1;
 	g.read_pct = 100;
 	g.len_min = g.len_max = 4096;
 	g.count = ~0ull;
 	g.rng = 0x9e3779b97f4a7c15u;
-	while ((o = getopt_long(argc, argv, "ht:a:p:l:b:q:n:r:sT:w:c:R:VFP:", long_options, NULL)) != -1)
+	while ((o = getopt_long(argc, argv, "ht:a:p:l:b:q:n:r:sT:w:c:R:VFP:", long_options,
+				NULL)) != -1)
 		option(o);
 	if (optind != argc)
 		usage("too many arguments");
@@ -197,7 +234,8 @@ static void options(int argc, char **argv)
 		usage("-q 1 to 4096, -n 1 to 100000, -r 0 to 100");
 	if (g.rate < 0 || g.rate > 1e8 || (run.idle && !run.pid))
 		usage("--rate: commands a second; --idle needs -P");
-	if (run.seconds <= 0 || run.seconds > 3600 || run.warmup < 0 || run.warmup > 3600 || run.patience < 0 || run.patience > 3600)
+	if (run.seconds <= 0 || run.seconds > 3600 || run.warmup < 0 || run.warmup > 3600 ||
+	    run.patience < 0 || run.patience > 3600)
 		usage("-T and -w: seconds, to 3600");
 	if (!g.nluns)
 		luns_arg((char[]){ "0" });
@@ -230,10 +268,13 @@ static bool luns_prepare(void)
 		bytes = u->blocks * u->block_size;
 		if (bytes > g.range)
 			bytes = g.range;
-		if (u->block_size < 512 || g.len_min % u->block_size || g.len_max % u->block_size || g.len_max > bytes ||
+		if (u->block_size < 512 || g.len_min % u->block_size || g.len_max % u->block_size ||
+		    g.len_max > bytes ||
 		    (g.cdb10 && (u->blocks > 0xffffffffu || g.len_max / u->block_size > 65535))) {
-			fprintf(stderr, "hf-bench: lun %u: %" PRIu64 " blocks of %u bytes do not allow that\n", u->number,
-				u->blocks, u->block_size);
+			fprintf(stderr,
+				"hf-bench: lun %u: %" PRIu64
+				" blocks of %u bytes do not allow that\n",
+				u->number, u->blocks, u->block_size);
 			return false;
 		}
 		if (g.verify && stamps_init(&u->stamps, bytes, rnd())) {
@@ -253,7 +294,8 @@ static struct session *sessions_open(void)
 
 	all = calloc(g.sessions, sizeof(*all));
 	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < g.sessions + 64) {
-		files.rlim_cur = g.sessions + 64 < files.rlim_max ? g.sessions + 64 : files.rlim_max;
+		files.rlim_cur =
+			g.sessions + 64 < files.rlim_max ? g.sessions + 64 : files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	st.ep = epoll_create1(EPOLL_CLOEXEC);
@@ -287,8 +329,8 @@ static int all_fill(struct session *all, uint64_t now)
 }
 
 /*
- * What is due at the rate asked for, one session after the other. A command that finds no free tag is late, and its
- * time says so.
+ * What is due at the rate asked for, one session after the other. A command that finds no free tag
+ * is late, and its time says so.
  */
 static int rate_fill(struct session *all, uint64_t now)
 {
@@ -325,9 +367,13 @@ static void stuck(const struct session *all, uint64_t now)
 
 			if (!t->busy)
 				continue;
-			fprintf(stderr, "hf-bench: no answer: session %u of %u busy %u, %s of %u bytes at %" PRIu64 " after %.1f s, "
-				"%u in, %u out; unsent PDUs %u\n", i, g.sessions, all_busy(all), t->write ? "write" : "read",
-				t->len, t->off, (double)(now - t->start) / 1e9, t->got, t->given, all[i].put - all[i].get);
+			fprintf(stderr,
+				"hf-bench: no answer: session %u of %u busy %u, %s of %u bytes at "
+				"%" PRIu64 " after %.1f s, "
+				"%u in, %u out; unsent PDUs %u\n",
+				i, g.sessions, all_busy(all), t->write ? "write" : "read", t->len,
+				t->off, (double)(now - t->start) / 1e9, t->got, t->given,
+				all[i].put - all[i].get);
 			return;
 		}
 	fprintf(stderr, "hf-bench: commands stay unissued: the command window is closed\n");
@@ -394,17 +440,23 @@ static void report(void)
 {
 	const struct hist *h = &st.hist;
 	static const char *const fmt[2] = {
-		"label=%s ios=%" PRIu64 " seconds=%.3f iops=%.0f mbs=%.1f mean=%.1f p50=%.1f p99=%.1f p999=%.1f max=%.1f "
-		"cpu=%.3f gen=%.3f runs=%.3f fair=%.2f busy=%" PRIu64 " r2ts=%" PRIu64 " checked=%" PRIu64 "\n",
-		"{\"label\": \"%s\", \"ios\": %" PRIu64 ", \"seconds\": %.3f, \"iops\": %.0f, \"mbs\": %.1f, \"mean\": %.1f, "
-		"\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f, \"cpu\": %.3f, \"gen\": %.3f, \"runs\": %.3f, "
-		"\"fair\": %.2f, \"busy\": %" PRIu64 ", \"r2ts\": %" PRIu64 ", \"checked\": %" PRIu64 "}\n",
+		"label=%s ios=%" PRIu64
+		" seconds=%.3f iops=%.0f mbs=%.1f mean=%.1f p50=%.1f p99=%.1f p999=%.1f max=%.1f "
+		"cpu=%.3f gen=%.3f runs=%.3f fair=%.2f busy=%" PRIu64 " r2ts=%" PRIu64
+		" checked=%" PRIu64 "\n",
+		"{\"label\": \"%s\", \"ios\": %" PRIu64
+		", \"seconds\": %.3f, \"iops\": %.0f, \"mbs\": %.1f, \"mean\": %.1f, "
+		"\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f, \"cpu\": %.3f, "
+		"\"gen\": %.3f, \"runs\": %.3f, "
+		"\"fair\": %.2f, \"busy\": %" PRIu64 ", \"r2ts\": %" PRIu64
+		", \"checked\": %" PRIu64 "}\n",
 	};
 
-	printf(fmt[run.json], run.label, result.ios, result.seconds, (double)result.ios / result.seconds,
-	       (double)st.bytes / result.seconds / 1e6, h->n ? (double)h->sum / (double)h->n / 1e3 : 0, hist_us(h, 0.5),
-	       hist_us(h, 0.99), hist_us(h, 0.999), (double)h->max / 1e3, result.target_us, result.gen_us, result.runs,
-	       result.fair, st.busy, st.r2ts, st.checked);
+	printf(fmt[run.json], run.label, result.ios, result.seconds,
+	       (double)result.ios / result.seconds, (double)st.bytes / result.seconds / 1e6,
+	       h->n ? (double)h->sum / (double)h->n / 1e3 : 0, hist_us(h, 0.5), hist_us(h, 0.99),
+	       hist_us(h, 0.999), (double)h->max / 1e3, result.target_us, result.gen_us,
+	       result.runs, result.fair, st.busy, st.r2ts, st.checked);
 }
 
 /* Runs the load to its end: 0, 1 something was wrong, 3 the target does not answer. */
@@ -412,7 +464,8 @@ static int load_run(struct session *all)
 {
 	struct epoll_event ev[256];
 	uint64_t now = now_ns(), begin = now + (uint64_t)(run.warmup * 1e9);
-	uint64_t end = begin + (uint64_t)(run.seconds * 1e9), give_up = end + (uint64_t)(run.patience * 1e9);
+	uint64_t end = begin + (uint64_t)(run.seconds * 1e9),
+		 give_up = end + (uint64_t)(run.patience * 1e9);
 	bool measuring = false;
 	struct marks m;
 
@@ -477,8 +530,8 @@ static int idle_run(void)
 		usleep(100000);
 	if (!proc_cpu(run.pid, &b))
 		return 1;
-	printf("label=%s idle_sessions=%u kib_per_session=%.2f cpu_percent=%.3f\n", run.label, g.sessions,
-	       ((double)proc_rss(run.pid) - (double)rss) / 1024 / g.sessions,
+	printf("label=%s idle_sessions=%u kib_per_session=%.2f cpu_percent=%.3f\n", run.label,
+	       g.sessions, ((double)proc_rss(run.pid) - (double)rss) / 1024 / g.sessions,
 	       100.0 * (double)(b.ns - a.ns) / (double)(now_ns() - begin));
 	for (unsigned i = 0; i < g.sessions && !g.floor; i++)
 		if (link_logout(&all[i].l))

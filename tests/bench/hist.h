@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A log-linear histogram of nanoseconds: 64 buckets to each power of two, so a percentile is right to 1.6 %, and adding a
- * value costs a bit scan and an increment.
+ * A log-linear histogram of nanoseconds: 64 buckets to each power of two, so a percentile is right
+ * to 1.6 %, and adding a value costs a bit scan and an increment.
  */
 #ifndef BENCH_HIST_H
 #define BENCH_HIST_H
@@ -22,7 +22,8 @@ static inline unsigned hist_index(uint64_t v)
 	if (v < (1u << HIST_SUB))
 		return (unsigned)v;
 	msb = 63 - (unsigned)__builtin_clzll(v);
-	return ((msb - HIST_SUB + 1) << HIST_SUB) + (unsigned)((v >> (msb - HIST_SUB)) & ((1u << HIST_SUB) - 1));
+	return ((msb - HIST_SUB + 1) << HIST_SUB) +
+	       (unsigned)((v >> (msb - HIST_SUB)) & ((1u << HIST_SUB) - 1));
 }
 
 /* The middle of bucket i, in nanoseconds. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The load itself: sessions with tags, what they send (commands, Data-Out) and what they accept. Everything a target sends is
- * checked: opcode, task tag, sequence numbers, offsets, lengths, status, residuals, digests; with verify the data too. The first
- * wrong thing is said on stderr and ends the run.
+ * The load itself: sessions with tags, what they send (commands, Data-Out) and what they accept.
+ * Everything a target sends is checked: opcode, task tag, sequence numbers, offsets, lengths,
+ * status, residuals, digests; with verify the data too. The first wrong thing is said on stderr and
+ * ends the run.
  */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
@@ -28,7 +29,7 @@ struct lun {
 
 /* One command. */
 struct tag {
-	uint32_t itt;			/* tag number | generation: an answer that comes twice does not fit */
+	uint32_t itt; /* tag number | generation: an answer that comes twice does not fit */
 	bool busy, write;
 	uint8_t lun;
 	uint32_t len, got;		/* bytes asked for; bytes of Data-In */
@@ -62,7 +63,8 @@ struct session {
 	uint8_t head[BHS_LEN + 4];
 	uint32_t have;
 	bool in_data;
-	uint32_t left, pad, digest;	/* bytes of the data segment still to come, of padding, of digest */
+	uint32_t left, pad,
+		digest; /* bytes of the data segment still to come, of padding, of digest */
 	uint32_t crc, crc_got;
 	struct tag *tag;		/* whose Data-In it is, or NULL */
 	uint32_t sense_len;
@@ -73,10 +75,11 @@ struct session {
 static struct {
 	struct offer offer;
 	bool floor, seq, verify, cdb10, discard, poll;
-	double rate;			/* commands per second, whatever the target does; 0: as fast as it answers */
+	double rate; /* commands per second, whatever the target does; 0: as fast as it answers */
 	unsigned sessions, qd, read_pct, nluns;
 	uint32_t len_min, len_max;
-	uint64_t range, count, rng;	/* count: commands still to issue, ~0 for as long as time allows */
+	uint64_t range, count,
+		rng; /* count: commands still to issue, ~0 for as long as time allows */
 	struct lun luns[LUNS];
 } g;
 
@@ -84,7 +87,7 @@ static struct {
 	uint64_t reads, writes, bytes, busy, checked, r2ts, nops;
 	struct hist hist;
 	bool stopping, readback;
-	bool starved;			/* somebody has a free tag and found nothing to do with it */
+	bool starved; /* somebody has a free tag and found nothing to do with it */
 	unsigned rb_lun;
 	uint64_t rb_piece;
 	uint8_t rx[RX_LEN];
@@ -127,7 +130,8 @@ static uint8_t *out_new(struct session *s, const uint8_t *data, uint32_t len)
 	uint8_t *h = s->heads + (size_t)(s->put & s->out_mask) * s->head_len;
 
 	if (s->put - s->get > s->out_mask) {
-		fprintf(stderr, "hf-bench: send queue too short\n");	/* sized for all that can be asked for */
+		fprintf(stderr, "hf-bench: send queue too short\n"); /* sized for all that can be
+									asked for */
 		abort();
 	}
 	memset(h, 0, BHS_LEN);
@@ -154,8 +158,10 @@ static const uint8_t *tag_data(const struct tag *t)
 	return t->buf ? t->buf : st.pattern;
 }
 
-/* Data-Out PDUs for [off, off + len) of a write, in segments the target can take; the last has the F bit (11.7). */
-static void data_out(struct session *s, struct tag *t, uint32_t ttt, const uint8_t *lun, uint32_t off, uint32_t len)
+/* Data-Out PDUs for [off, off + len) of a write, in segments the target can take; the last has the
+ * F bit (11.7). */
+static void data_out(struct session *s, struct tag *t, uint32_t ttt, const uint8_t *lun,
+		     uint32_t off, uint32_t len)
 {
 	for (uint32_t sn = 0; len; sn++) {
 		uint32_t n = len < s->l.peer_mrdsl ? len : s->l.peer_mrdsl;
@@ -208,7 +214,8 @@ static void command_out(struct session *s, struct tag *t)
 	}
 	h = out_new(s, tag_data(t), imm);
 	h[0] = OP_SCSI_CMD;
-	h[O_FLAGS] = (uint8_t)((burst > imm ? 0 : F_FINAL) | (t->write ? F_WRITE : F_READ) | F_SIMPLE);
+	h[O_FLAGS] =
+		(uint8_t)((burst > imm ? 0 : F_FINAL) | (t->write ? F_WRITE : F_READ) | F_SIMPLE);
 	memcpy(h + O_LUN, u->address, 8);
 	be32_put(h + O_ITT, t->itt);
 	be32_put(h + O_EXPLEN, t->len);
@@ -248,10 +255,12 @@ static int session_flush(struct session *s)
 					skip -= len;
 					continue;
 				}
-				if (last && (uint8_t *)last->iov_base + last->iov_len == base + skip && !k)
-					last->iov_len += len - skip;	/* headers lie side by side */
+				if (last &&
+				    (uint8_t *)last->iov_base + last->iov_len == base + skip && !k)
+					last->iov_len += len - skip; /* headers lie side by side */
 				else
-					iov[m.msg_iovlen++] = (struct iovec){ base + skip, len - skip };
+					iov[m.msg_iovlen++] =
+						(struct iovec){ base + skip, len - skip };
 				want_bytes += len - skip;
 				skip = 0;
 			}
@@ -295,7 +304,8 @@ static bool readback_next(struct tag *t)
 
 		while (st.rb_piece < sp->pieces && !sp->gen[st.rb_piece])
 			st.rb_piece += step;
-		while (st.rb_piece + n < sp->pieces && sp->gen[st.rb_piece + n] && n * STAMP < g.len_max)
+		while (st.rb_piece + n < sp->pieces && sp->gen[st.rb_piece + n] &&
+		       n * STAMP < g.len_max)
 			n += step;
 		if (!n)
 			continue;
@@ -323,7 +333,8 @@ static bool tag_choose(struct session *s, struct tag *t)
 		t->write = g.read_pct == 0 || (g.read_pct < 100 && rnd_below(100) >= g.read_pct);
 		t->len = g.len_min;
 		if (g.len_max > g.len_min)
-			t->len += (uint32_t)rnd_below((g.len_max - g.len_min) / u->block_size + 1) * u->block_size;
+			t->len += (uint32_t)rnd_below((g.len_max - g.len_min) / u->block_size + 1) *
+				  u->block_size;
 		range = u->blocks * u->block_size;
 		if (range > g.range)
 			range = g.range;
@@ -347,7 +358,8 @@ static bool tag_choose(struct session *s, struct tag *t)
 	return false;
 }
 
-/* Starts one command, its time counted from `start`. False: none can be started on this session now. */
+/* Starts one command, its time counted from `start`. False: none can be started on this session
+ * now. */
 static bool session_issue(struct session *s, uint64_t start)
 {
 	struct stamps *sp;
@@ -364,7 +376,8 @@ static bool session_issue(struct session *s, uint64_t start)
 		sp = &g.luns[t->lun].stamps;
 		stamps_take(sp, t->off / STAMP, t->len / STAMP, t->write);
 		if (t->write)
-			t->gen = stamps_write(sp, t->buf, t->off / STAMP, t->len / STAMP, g.luns[t->lun].number);
+			t->gen = stamps_write(sp, t->buf, t->off / STAMP, t->len / STAMP,
+					      g.luns[t->lun].number);
 	}
 	if (!st.readback && g.count != ~0ull)
 		g.count--;
@@ -391,23 +404,27 @@ static void session_fill(struct session *s, uint64_t now)
 
 static int tag_end(struct session *s, struct tag *t, uint8_t status, uint64_t now)
 {
-	bool retry = status == 0x08 || status == 0x28;		/* BUSY, TASK SET FULL: fair answers, counted */
+	bool retry =
+		status == 0x08 || status == 0x28; /* BUSY, TASK SET FULL: fair answers, counted */
 	uint64_t piece = t->off / STAMP, n = t->len / STAMP;
 
 	if (status && !retry)
-		return wrong(s, "%s at byte %llu, %u bytes: status %02x, sense %x/%02x/%02x", t->write ? "write" : "read",
-			     (unsigned long long)t->off, t->len, status, s->sense_len >= 16 ? s->sense[4] & 15 : 0,
-			     s->sense_len >= 16 ? s->sense[14] : 0, s->sense_len >= 16 ? s->sense[15] : 0);
+		return wrong(s, "%s at byte %llu, %u bytes: status %02x, sense %x/%02x/%02x",
+			     t->write ? "write" : "read", (unsigned long long)t->off, t->len,
+			     status, s->sense_len >= 16 ? s->sense[4] & 15 : 0,
+			     s->sense_len >= 16 ? s->sense[14] : 0,
+			     s->sense_len >= 16 ? s->sense[15] : 0);
 	if (!status && (t->write ? t->given : t->got) != t->len)
-		return wrong(s, "%s ended with %u of %u bytes", t->write ? "write" : "read", t->write ? t->given : t->got,
-			     t->len);
+		return wrong(s, "%s ended with %u of %u bytes", t->write ? "write" : "read",
+			     t->write ? t->given : t->got, t->len);
 	if (g.verify) {
 		struct lun *u = &g.luns[t->lun];
 
 		stamps_give(&u->stamps, piece, n, t->write);
 		if (!status && t->write)
 			stamps_written(&u->stamps, piece, n, t->gen);
-		else if (!status && !stamps_check(&u->stamps, t->buf, piece, n, u->number, &st.checked))
+		else if (!status &&
+			 !stamps_check(&u->stamps, t->buf, piece, n, u->number, &st.checked))
 			return wrong(s, "the data is wrong");
 	}
 	if (retry) {
@@ -415,7 +432,7 @@ static int tag_end(struct session *s, struct tag *t, uint8_t status, uint64_t no
 		if (g.count != ~0ull)
 			g.count++;
 	} else {
-		if (!st.stopping) {		/* what ends after the measured time does not count */
+		if (!st.stopping) { /* what ends after the measured time does not count */
 			hist_add(&st.hist, now - t->start);
 			st.bytes += t->len;
 			*(t->write ? &st.writes : &st.reads) += 1;
@@ -433,7 +450,8 @@ static int take_statsn(struct session *s, const uint8_t *h)
 	if (g.floor)
 		return 0;
 	if (be32_at(h + O_STATSN) != s->l.statsn)
-		return wrong(s, "opcode %02x: StatSN %u, expected %u", h[0], be32_at(h + O_STATSN), s->l.statsn);
+		return wrong(s, "opcode %02x: StatSN %u, expected %u", h[0], be32_at(h + O_STATSN),
+			     s->l.statsn);
 	s->l.statsn++;
 	return 0;
 }
@@ -447,27 +465,31 @@ static int take_data_in(struct session *s, const uint8_t *h, struct tag *t, uint
 	if (!g.floor && be32_at(h + O_OFFSET) != t->got)
 		return wrong(s, "Data-In: offset %u, expected %u", be32_at(h + O_OFFSET), t->got);
 	if (dsl > t->len - t->got || (!g.floor && dsl > s->l.mrdsl))
-		return wrong(s, "Data-In: %u bytes at %u of %u, segment limit %u", dsl, t->got, t->len, s->l.mrdsl);
+		return wrong(s, "Data-In: %u bytes at %u of %u, segment limit %u", dsl, t->got,
+			     t->len, s->l.mrdsl);
 	t->sn++;
 	t->burst += dsl;
 	if (t->burst > s->l.max_burst)
 		return wrong(s, "Data-In: a sequence of more than MaxBurstLength");
 	if (h[O_FLAGS] & F_FINAL)
 		t->burst = 0;
-	if (h[O_FLAGS] & F_STATUS && (!(h[O_FLAGS] & F_FINAL) || h[O_FLAGS] & (F_OVERFLOW | F_UNDERFLOW)))
+	if (h[O_FLAGS] & F_STATUS &&
+	    (!(h[O_FLAGS] & F_FINAL) || h[O_FLAGS] & (F_OVERFLOW | F_UNDERFLOW)))
 		return wrong(s, "Data-In: flags %02x", h[O_FLAGS]);
 	return 0;
 }
 
 static int take_r2t(struct session *s, const uint8_t *h, struct tag *t)
 {
-	uint32_t off = be32_at(h + O_OFFSET), len = be32_at(h + O_DESIRED), ttt = be32_at(h + O_TTT);
+	uint32_t off = be32_at(h + O_OFFSET), len = be32_at(h + O_DESIRED),
+		 ttt = be32_at(h + O_TTT);
 
 	if (!t->write || ttt == TAG_NONE || be32_at(h + O_DATASN) != t->sn)
-		return wrong(s, "R2T: target task tag %08x, R2TSN %u, expected %u", ttt, be32_at(h + O_DATASN), t->sn);
+		return wrong(s, "R2T: target task tag %08x, R2TSN %u, expected %u", ttt,
+			     be32_at(h + O_DATASN), t->sn);
 	if (!len || len > s->l.max_burst || off != t->given || len > t->len - off)
-		return wrong(s, "R2T: %u bytes at %u of %u, %u given, MaxBurstLength %u", len, off, t->len, t->given,
-			     s->l.max_burst);
+		return wrong(s, "R2T: %u bytes at %u of %u, %u given, MaxBurstLength %u", len, off,
+			     t->len, t->given, s->l.max_burst);
 	t->sn++;
 	st.r2ts++;
 	data_out(s, t, ttt, h + O_LUN, off, len);
@@ -517,7 +539,8 @@ static int take_head(struct session *s)
 		if ((itt & (QD_MAX - 1)) < g.qd)
 			t = &s->tags[itt & (QD_MAX - 1)];
 		if (!t || !t->busy || t->itt != itt)
-			return wrong(s, "opcode %02x: initiator task tag %08x is not in use", h[0], itt);
+			return wrong(s, "opcode %02x: initiator task tag %08x is not in use", h[0],
+				     itt);
 	}
 	s->tag = t;
 	s->left = dsl;
@@ -531,7 +554,8 @@ static int take_head(struct session *s)
 		return take_data_in(s, h, t, dsl);
 	case OP_SCSI_RSP:
 		if (h[O_RESPONSE] || (!h[O_STATUS] && h[O_FLAGS] != F_FINAL) || dsl > 8192)
-			return wrong(s, "SCSI response %02x, flags %02x, %u bytes", h[O_RESPONSE], h[O_FLAGS], dsl);
+			return wrong(s, "SCSI response %02x, flags %02x, %u bytes", h[O_RESPONSE],
+				     h[O_FLAGS], dsl);
 		return 0;
 	case OP_R2T:
 		return take_r2t(s, h, t);
@@ -616,8 +640,10 @@ static int session_ready(struct session *s, uint64_t *now)
 {
 	ssize_t n;
 
-	if (g.discard && s->in_data && s->left > 4096 && s->head[0] == OP_DATA_IN && !s->l.ddigest) {
-		n = recv(s->l.fd, st.rx, s->left, MSG_DONTWAIT | MSG_TRUNC);	/* the kernel drops it uncopied (tcp(7)) */
+	if (g.discard && s->in_data && s->left > 4096 && s->head[0] == OP_DATA_IN &&
+	    !s->l.ddigest) {
+		n = recv(s->l.fd, st.rx, s->left,
+			 MSG_DONTWAIT | MSG_TRUNC); /* the kernel drops it uncopied (tcp(7)) */
 		*now = now_ns();
 		if (n > 0) {
 			s->tag->got += (uint32_t)n;
@@ -635,7 +661,8 @@ static int session_ready(struct session *s, uint64_t *now)
 	if (n == 0)
 		return wrong(s, "the target closed the connection");
 	if (n < 0)
-		return errno == EAGAIN ? session_flush(s) : wrong(s, "receive: %s", strerror(errno));
+		return errno == EAGAIN ? session_flush(s)
+				       : wrong(s, "receive: %s", strerror(errno));
 	if (session_input(s, st.rx, (size_t)n, *now))
 		return -1;
 	session_fill(s, *now);
@@ -658,10 +685,13 @@ static int session_open(struct session *s, unsigned number)
 		return -1;
 	}
 	for (unsigned i = 0; i < g.nluns && !g.floor; i++)
-		if (link_capacity(&s->l, g.luns[i].address, &g.luns[i].blocks, &g.luns[i].block_size))
+		if (link_capacity(&s->l, g.luns[i].address, &g.luns[i].blocks,
+				  &g.luns[i].block_size))
 			return -1;
 	seg = s->l.peer_mrdsl < 512 ? 512 : s->l.peer_mrdsl;
-	need = g.qd * (g.len_max / seg + g.len_max / (s->l.max_burst < 512 ? 512 : s->l.max_burst) + 3) + 64;
+	need = g.qd * (g.len_max / seg + g.len_max / (s->l.max_burst < 512 ? 512 : s->l.max_burst) +
+		       3) +
+	       64;
 	while (outs < need)
 		outs *= 2;
 	s->out_mask = outs - 1;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The CPU time of another process, all its threads (io_uring's kernel workers are threads of it too), from
- * /proc/PID/task/TID/schedstat, in nanoseconds; where the kernel has no schedstat, from /proc/PID/stat in clock ticks.
- * Threads that ended before the second look are missed, so compare only processes with steady threads.
+ * The CPU time of another process, all its threads (io_uring's kernel workers are threads of it
+ * too), from /proc/PID/task/TID/schedstat, in nanoseconds; where the kernel has no schedstat, from
+ * /proc/PID/stat in clock ticks. Threads that ended before the second look are missed, so compare
+ * only processes with steady threads.
  */
 #ifndef BENCH_PROC_H
 #define BENCH_PROC_H
@@ -32,7 +33,8 @@ static inline bool proc_ticks(long pid, struct proc_cpu *c)
 	if (!f)
 		return false;
 	if (fgets(line, sizeof(line), f) && (p = strrchr(line, ')')) &&
-	    sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, &user, &sys) == 2) {
+	    sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
+		   &user, &sys) == 2) {
 		c->ns = (user + sys) * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
 		c->runs = 0;
 		ok = true;

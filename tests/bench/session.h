@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The load generator's own iSCSI initiator, the part before the load: connect, log in (RFC 7143 section 6: no authentication,
- * straight to the operational stage), a few commands one at a time, log out. Blocking, each wait bounded by WAIT_S.
- * Functions return 0, or -1 after a message on stderr.
+ * The load generator's own iSCSI initiator, the part before the load: connect, log in (RFC 7143
+ * section 6: no authentication, straight to the operational stage), a few commands one at a time,
+ * log out. Blocking, each wait bounded by WAIT_S. Functions return 0, or -1 after a message on
+ * stderr.
  */
 #ifndef BENCH_SESSION_H
 #define BENCH_SESSION_H
@@ -30,7 +31,7 @@ struct offer {
 
 struct link {
 	int fd;
-	uint32_t cmdsn, statsn, maxcmdsn;	/* next CmdSN; StatSN expected next; last MaxCmdSN */
+	uint32_t cmdsn, statsn, maxcmdsn; /* next CmdSN; StatSN expected next; last MaxCmdSN */
 	bool hdigest, ddigest, initial_r2t, immediate;
 	uint32_t mrdsl;				/* ours: what the target may send */
 	uint32_t peer_mrdsl;			/* the target's */
@@ -49,11 +50,16 @@ static inline int link_connect(struct link *l, const char *host, unsigned port)
 	struct timeval tv = { .tv_sec = WAIT_S };
 	int one = 1;
 
-	if (inet_pton(AF_INET, host, &sa.v4.sin_addr) != 1 || ntohl(sa.v4.sin_addr.s_addr) >> 24 != 127) {
-		sa.v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
+	if (inet_pton(AF_INET, host, &sa.v4.sin_addr) != 1 ||
+	    ntohl(sa.v4.sin_addr.s_addr) >> 24 != 127) {
+		sa.v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
+					       .sin6_port = htons((uint16_t)port) };
 		len = sizeof(sa.v6);
-		if (inet_pton(AF_INET6, host, &sa.v6.sin6_addr) != 1 || !IN6_IS_ADDR_LOOPBACK(&sa.v6.sin6_addr)) {
-			fprintf(stderr, "hf-bench: %s: a loopback address is needed (127.x.x.x or ::1)\n", host);
+		if (inet_pton(AF_INET6, host, &sa.v6.sin6_addr) != 1 ||
+		    !IN6_IS_ADDR_LOOPBACK(&sa.v6.sin6_addr)) {
+			fprintf(stderr,
+				"hf-bench: %s: a loopback address is needed (127.x.x.x or ::1)\n",
+				host);
 			return -1;
 		}
 	}
@@ -95,7 +101,8 @@ static inline int recv_all(int fd, void *buf, size_t len)
 		ssize_t n = recv(fd, p, len, 0);
 
 		if (n <= 0) {
-			fprintf(stderr, "hf-bench: receive: %s\n", n ? strerror(errno) : "the target closed the connection");
+			fprintf(stderr, "hf-bench: receive: %s\n",
+				n ? strerror(errno) : "the target closed the connection");
 			return -1;
 		}
 		p += n;
@@ -149,8 +156,10 @@ static inline int pdu_recv(struct link *l, uint8_t *bhs, uint8_t *data, uint32_t
 	}
 	dsl = be24_at(bhs + O_DSL);
 	if (bhs[O_AHS] || ((dsl + 3) & ~3u) > *len) {
-		fprintf(stderr, "hf-bench: opcode %02x: data segment of %u bytes, AHS %u: more than expected\n", bhs[0], dsl,
-			bhs[O_AHS] * 4u);
+		fprintf(stderr,
+			"hf-bench: opcode %02x: data segment of %u bytes, AHS %u: more than "
+			"expected\n",
+			bhs[0], dsl, bhs[O_AHS] * 4u);
 		return -1;
 	}
 	*len = dsl;
@@ -173,7 +182,8 @@ static inline int pdu_recv(struct link *l, uint8_t *bhs, uint8_t *data, uint32_t
 static inline int link_statsn(struct link *l, const uint8_t *bhs)
 {
 	if (be32_at(bhs + O_STATSN) != l->statsn) {
-		fprintf(stderr, "hf-bench: opcode %02x: StatSN %u, expected %u\n", bhs[0], be32_at(bhs + O_STATSN), l->statsn);
+		fprintf(stderr, "hf-bench: opcode %02x: StatSN %u, expected %u\n", bhs[0],
+			be32_at(bhs + O_STATSN), l->statsn);
 		return -1;
 	}
 	l->statsn++;
@@ -245,8 +255,13 @@ static inline int link_login(struct link *l, const struct offer *o, unsigned num
 	char text[TEXT_MAX + 4] = "";
 	uint8_t bhs[BHS_LEN];
 	uint32_t send = (uint32_t)login_text(text, o);
-	struct link parsed = { .fd = l->fd, .max_burst = o->max_burst, .first_burst = o->first_burst, .peer_mrdsl = 8192,
-			       .initial_r2t = true, .immediate = true, .mrdsl = o->mrdsl };
+	struct link parsed = { .fd = l->fd,
+			       .max_burst = o->max_burst,
+			       .first_burst = o->first_burst,
+			       .peer_mrdsl = 8192,
+			       .initial_r2t = true,
+			       .immediate = true,
+			       .mrdsl = o->mrdsl };
 
 	l->hdigest = l->ddigest = false;	/* not before full feature phase */
 	for (unsigned round = 0; round < 8; round++) {
@@ -262,7 +277,9 @@ static inline int link_login(struct link *l, const struct offer *o, unsigned num
 		if (pdu_send(l, bhs, text, send) || pdu_recv(l, bhs, (uint8_t *)text, &len))
 			return -1;
 		if (bhs[0] != OP_LOGIN_RSP || bhs[36]) {
-			fprintf(stderr, "hf-bench: login refused: opcode %02x, status class %u detail %u\n", bhs[0], bhs[36], bhs[37]);
+			fprintf(stderr,
+				"hf-bench: login refused: opcode %02x, status class %u detail %u\n",
+				bhs[0], bhs[36], bhs[37]);
 			return -1;
 		}
 		text[len] = 0;
@@ -274,7 +291,8 @@ static inline int link_login(struct link *l, const struct offer *o, unsigned num
 			*l = parsed;
 			if (l->hdigest == o->hdigest && l->ddigest == o->ddigest)
 				return 0;
-			fprintf(stderr, "hf-bench: the target did not agree to the digests asked for\n");
+			fprintf(stderr,
+				"hf-bench: the target did not agree to the digests asked for\n");
 			return -1;
 		}
 		send = 0;
@@ -284,13 +302,14 @@ static inline int link_login(struct link *l, const struct offer *o, unsigned num
 }
 
 /*
- * One command without data or with data in. *len: room at buf, then bytes read. Returns the SCSI status (with the sense
- * data's key << 16 | ASC << 8 | ASCQ in *sense), or -1.
+ * One command without data or with data in. *len: room at buf, then bytes read. Returns the SCSI
+ * status (with the sense data's key << 16 | ASC << 8 | ASCQ in *sense), or -1.
  */
-static inline int link_command(struct link *l, const uint8_t *lun, const uint8_t *cdb, unsigned cdb_len, uint8_t *buf,
-			       uint32_t *len, uint32_t *sense)
+static inline int link_command(struct link *l, const uint8_t *lun, const uint8_t *cdb,
+			       unsigned cdb_len, uint8_t *buf, uint32_t *len, uint32_t *sense)
 {
-	uint8_t bhs[BHS_LEN] = { OP_SCSI_CMD, (uint8_t)(F_FINAL | F_SIMPLE | (*len ? F_READ : 0)) }, data[TEXT_MAX];
+	uint8_t bhs[BHS_LEN] = { OP_SCSI_CMD, (uint8_t)(F_FINAL | F_SIMPLE | (*len ? F_READ : 0)) },
+		data[TEXT_MAX];
 	uint32_t room = *len;
 
 	*len = 0;
@@ -319,7 +338,8 @@ static inline int link_command(struct link *l, const uint8_t *lun, const uint8_t
 				continue;
 		} else if (bhs[0] == OP_SCSI_RSP) {
 			if (n >= 16)
-				*sense = (uint32_t)(data[4] & 15) << 16 | (uint32_t)data[14] << 8 | data[15];
+				*sense = (uint32_t)(data[4] & 15) << 16 | (uint32_t)data[14] << 8 |
+					 data[15];
 		} else {
 			fprintf(stderr, "hf-bench: opcode %02x in answer to a command\n", bhs[0]);
 			return -1;
@@ -331,7 +351,8 @@ static inline int link_command(struct link *l, const uint8_t *lun, const uint8_t
 }
 
 /* Clears unit attentions and asks for the size. */
-static inline int link_capacity(struct link *l, const uint8_t *lun, uint64_t *blocks, uint32_t *block_size)
+static inline int link_capacity(struct link *l, const uint8_t *lun, uint64_t *blocks,
+				uint32_t *block_size)
 {
 	static const uint8_t tur[6], rc16[16] = { 0x9e, 0x10, [13] = 32 }, rc10[10] = { 0x25 };
 	uint8_t buf[32];
@@ -383,7 +404,8 @@ static inline int link_logout(struct link *l)
 			return -1;
 	} while (bhs[0] == OP_NOP_IN);
 	if (bhs[0] != OP_LOGOUT_RSP || bhs[O_RESPONSE]) {
-		fprintf(stderr, "hf-bench: logout: opcode %02x response %u\n", bhs[0], bhs[O_RESPONSE]);
+		fprintf(stderr, "hf-bench: logout: opcode %02x response %u\n", bhs[0],
+			bhs[O_RESPONSE]);
 		return -1;
 	}
 	return 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Verify mode's memory: what every 512 bytes of a LUN must hold. A write stamps each of its 512-byte pieces with place,
- * LUN and generation, and fills the rest from them; a read is compared word by word. Pieces under a write are kept from
- * every other command of this generator, so what a read must return is never in doubt.
+ * Verify mode's memory: what every 512 bytes of a LUN must hold. A write stamps each of its
+ * 512-byte pieces with place, LUN and generation, and fills the rest from them; a read is compared
+ * word by word. Pieces under a write are kept from every other command of this generator, so what a
+ * read must return is never in doubt.
  */
 #ifndef BENCH_STAMP_H
 #define BENCH_STAMP_H
@@ -43,7 +44,8 @@ static inline uint64_t stamp_word(uint64_t key, unsigned i)
 	return x ^ x >> 29;
 }
 
-static inline void stamp_fill(uint8_t *buf, uint64_t piece, unsigned lun, uint32_t gen, uint64_t seed)
+static inline void stamp_fill(uint8_t *buf, uint64_t piece, unsigned lun, uint32_t gen,
+			      uint64_t seed)
 {
 	uint64_t w[STAMP / 8];
 	uint64_t key = seed ^ piece << 20 ^ (uint64_t)lun << 56 ^ gen;
@@ -77,7 +79,8 @@ static inline void stamps_give(struct stamps *s, uint64_t piece, uint64_t n, boo
 }
 
 /* Fills the buffer of a write; every piece gets the generation returned. */
-static inline uint32_t stamps_write(struct stamps *s, uint8_t *buf, uint64_t piece, uint64_t n, unsigned lun)
+static inline uint32_t stamps_write(struct stamps *s, uint8_t *buf, uint64_t piece, uint64_t n,
+				    unsigned lun)
 {
 	uint32_t gen = s->next_gen++;
 
@@ -92,9 +95,10 @@ static inline void stamps_written(struct stamps *s, uint64_t piece, uint64_t n, 
 		s->gen[i] = gen;
 }
 
-/* Compares what was read; false, with a message on stderr, at the first wrong piece. *checked counts the pieces compared. */
-static inline bool stamps_check(const struct stamps *s, const uint8_t *buf, uint64_t piece, uint64_t n, unsigned lun,
-				uint64_t *checked)
+/* Compares what was read; false, with a message on stderr, at the first wrong piece. *checked
+ * counts the pieces compared. */
+static inline bool stamps_check(const struct stamps *s, const uint8_t *buf, uint64_t piece,
+				uint64_t n, unsigned lun, uint64_t *checked)
 {
 	uint8_t want[STAMP];
 
@@ -109,10 +113,14 @@ static inline bool stamps_check(const struct stamps *s, const uint8_t *buf, uint
 		if (!memcmp(got, want, STAMP))
 			continue;
 		memcpy(w, got, sizeof(w));
-		fprintf(stderr, "verify: lun %u byte %llu: expected piece %llu generation %u, found piece %llu lun %llu "
-			"generation %llu%s\n", lun, (unsigned long long)(piece + i) * STAMP,
-			(unsigned long long)(piece + i), s->gen[piece + i], (unsigned long long)w[0],
-			(unsigned long long)(w[1] >> 32), (unsigned long long)(w[1] & 0xffffffffu),
+		fprintf(stderr,
+			"verify: lun %u byte %llu: expected piece %llu generation %u, found piece "
+			"%llu lun %llu "
+			"generation %llu%s\n",
+			lun, (unsigned long long)(piece + i) * STAMP,
+			(unsigned long long)(piece + i), s->gen[piece + i],
+			(unsigned long long)w[0], (unsigned long long)(w[1] >> 32),
+			(unsigned long long)(w[1] & 0xffffffffu),
 			!memcmp(got, want, 16) ? " (the stamp is right, the rest is not)" : "");
 		return false;
 	}

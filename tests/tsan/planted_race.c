@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A race on purpose: writes to a message after sending it. liburcu's queue is annotated in target/mailbox.c, and an
- * annotation that says too much would hide every such mistake. So `make tsan` builds this too, with the sanitizer, and the
- * run must fail:
+ * A race on purpose: writes to a message after sending it. liburcu's queue is annotated in
+ *target/mailbox.c, and an annotation that says too much would hide every such mistake. So `make
+ *tsan` builds this too, with the sanitizer, and the run must fail:
  *
  *	make SAN=thread B=build-tsan build-tsan/libshell.a
- *	gcc -std=gnu11 -D_GNU_SOURCE -I. -g -O1 -fsanitize=thread tests/tsan/planted_race.c build-tsan/libshell.a \
- *		-lurcu-common -luring -laio -lpthread -o build-tsan/planted_race
- *	build-tsan/planted_race race     exit status 66 and "WARNING: ThreadSanitizer: data race" in letter_read or main
- *	build-tsan/planted_race          exit status 0: the same without the mistake is clean
+ *	gcc -std=gnu11 -D_GNU_SOURCE -I. -g -O1 -fsanitize=thread tests/tsan/planted_race.c
+ *build-tsan/libshell.a \ -lurcu-common -luring -laio -lpthread -o build-tsan/planted_race
+ *	build-tsan/planted_race race     exit status 66 and "WARNING: ThreadSanitizer: data race" in
+ *letter_read or main build-tsan/planted_race          exit status 0: the same without the mistake
+ *is clean
  */
 #include <pthread.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the reactors do where the kernel, or who runs it, does not let them: each case in a child process in which
- * seccomp answers some system calls with an error. And the watchdog, which ends a process.
+ * What the reactors do where the kernel, or who runs it, does not let them: each case in a child
+ * process in which seccomp answers some system calls with an error. And the watchdog, which ends a
+ * process.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -54,7 +55,8 @@ static void in_child(void (*fn)(void))
 	int status = child_end(child(fn));
 
 	if (status)
-		printf("child: exit %d (line modulo 200, plus 1), signal %d\n", WEXITSTATUS(status), WTERMSIG(status));
+		printf("child: exit %d (line modulo 200, plus 1), signal %d\n", WEXITSTATUS(status),
+		       WTERMSIG(status));
 	CU_ASSERT_EQUAL(status, 0);
 }
 
@@ -75,12 +77,16 @@ static void forbid(int nr, int err)
 
 static int up(enum reactor_driver driver, unsigned stall_ms)
 {
-	struct reactor_options o = { .count = 2, .driver = driver, .workers = 2, .stall_ms = stall_ms };
+	struct reactor_options o = {
+		.count = 2, .driver = driver, .workers = 2, .stall_ms = stall_ms
+	};
 
 	return reactors_start(&o);
 }
 
-/* ---- io_uring ------------------------------------------------------------------------------------------------------ */
+/* ---- io_uring
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void no_io_uring(void)
 {
@@ -119,7 +125,9 @@ static void test_few_descriptors(void)
 	in_child(few_descriptors);
 }
 
-/* ---- epoll and libaio ------------------------------------------------------------------------------------------------ */
+/* ---- epoll and libaio
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static sem_t ended;
 static struct rio rio;
@@ -181,8 +189,14 @@ static void direct_write(void)
 	int fd = open(".", O_TMPFILE | O_RDWR | O_DIRECT, 0600);
 
 	CHECK(fd >= 0);
-	rio = (struct rio){ .op = RIO_WRITE, .fd = fd, .len = sizeof(page), .buf = page, .direct = true,
-			    .engine = RIO_AIO, .result = 77, .done = rio_ended };
+	rio = (struct rio){ .op = RIO_WRITE,
+			    .fd = fd,
+			    .len = sizeof(page),
+			    .buf = page,
+			    .direct = true,
+			    .engine = RIO_AIO,
+			    .result = 77,
+			    .done = rio_ended };
 	send_and_wait(rio_start);
 	CHECK(rio.result == 0);
 	CHECK(lseek(fd, 0, SEEK_END) == sizeof(page));
@@ -225,18 +239,25 @@ static void test_libaio(void)
 	in_child(no_io_submit);
 }
 
-/* ---- what rio_step() makes of the kernel's answers -------------------------------------------------------------------- */
+/* ---- what rio_step() makes of the kernel's answers
+ * -------------------------------------------------------------------- */
 
 static void test_rio_step(void)
 {
 	char buf[1000], name[] = "/tmp/test_fallback.XXXXXX";
-	struct rio r = { .op = RIO_READ, .fd = mkstemp(name), .off = 0, .len = 1000, .buf = buf, .direct = true };
+	struct rio r = { .op = RIO_READ,
+			 .fd = mkstemp(name),
+			 .off = 0,
+			 .len = 1000,
+			 .buf = buf,
+			 .direct = true };
 
 	CU_ASSERT_FATAL(r.fd >= 0);
 	unlink(name);
 	CU_ASSERT_EQUAL_FATAL(ftruncate(r.fd, 700), 0);
 	memset(buf, 'x', sizeof(buf));
-	/* Interrupted; no resources, but not for ever; a part; another, up to the end inside a block. */
+	/* Interrupted; no resources, but not for ever; a part; another, up to the end inside a
+	 * block. */
 	CU_ASSERT(!rio_step(&r, -EINTR) && !rio_tired(&r));
 	for (unsigned i = 0; i < RIO_RETRIES; i++)
 		CU_ASSERT(!rio_step(&r, -EAGAIN) && !rio_tired(&r));
@@ -262,7 +283,9 @@ static void test_rio_step(void)
 	close(r.fd);
 }
 
-/* ---- watchdog ----------------------------------------------------------------------------------------------------------- */
+/* ---- watchdog
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void stall(struct msg *m)
 {

@@ -50,8 +50,9 @@ static void test_format(void)
 	log_warn("event=x n=%d s=%s", 5, "a\nb\x7f" "c");
 	CU_ASSERT_EQUAL(errno, EXDEV);
 	s = pipe_read();
-	CU_ASSERT_EQUAL(sscanf(s, "ts=%d-%d-%dT%d:%d:%d.%dZ level=%7s ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-			       &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms, level), 8);
+	CU_ASSERT_EQUAL(sscanf(s, "ts=%d-%d-%dT%d:%d:%d.%dZ level=%7s ", &tm.tm_year, &tm.tm_mon,
+			       &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms, level),
+			8);
 	CU_ASSERT_EQUAL(strcspn(s, "Z"), strlen("ts=2026-11-21T23:04:57.123"));
 	tm.tm_year -= 1900;
 	tm.tm_mon -= 1;
@@ -115,7 +116,8 @@ static void test_quote(void)
 	CU_ASSERT_STRING_EQUAL(log_quote_n(buf, sizeof(buf), "a\0b", 3), "\"a\\x00b\"");
 	CU_ASSERT_STRING_EQUAL(log_quote(small, sizeof(small), "abcdefghij"), "abcdefg");
 	CU_ASSERT_STRING_EQUAL(log_quote(small, sizeof(small), "a cdefghij"), "\"a cde\"");
-	CU_ASSERT_STRING_EQUAL(log_quote(small, sizeof(small), "a \1\1"), "\"a \"");	/* no half escape */
+	CU_ASSERT_STRING_EQUAL(log_quote(small, sizeof(small), "a \1\1"),
+			       "\"a \""); /* no half escape */
 	CU_ASSERT_STRING_EQUAL(log_quote(small, 4, "\1"), "\"\"");
 	CU_ASSERT_STRING_EQUAL(LOG_Q("x y"), "\"x y\"");
 }
@@ -139,7 +141,8 @@ static void test_limit(void)
 	CU_ASSERT(!log_limit_ok(&l, now + 9000 * ms));
 }
 
-/* ---- through the logger's thread ------------------------------------------------------------------------------------ */
+/* ---- through the logger's thread
+ * ------------------------------------------------------------------------------------ */
 
 enum { LOGGERS = 3, LINES = 200 };
 
@@ -165,7 +168,8 @@ static void test_thread(void)
 		pthread_join(t[i], NULL);
 	log_thread_stop();
 	CU_ASSERT_EQUAL(log_dropped(), dropped);
-	for (s = strtok_r((char *)(uintptr_t)pipe_read(), "\n", &save); s; s = strtok_r(NULL, "\n", &save)) {
+	for (s = strtok_r((char *)(uintptr_t)pipe_read(), "\n", &save); s;
+	     s = strtok_r(NULL, "\n", &save)) {
 		const char *event = strstr(s, "event=line");
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(event);
@@ -179,7 +183,8 @@ static void test_thread(void)
 }
 
 /*
- * Nobody reads: callers are not held up, what does not fit is counted and told later, and stopping ends.
+ * Nobody reads: callers are not held up, what does not fit is counted and told later, and stopping
+ * ends.
  */
 static void test_reader_stalled(void)
 {

@@ -16,7 +16,7 @@ enum { SENDERS = 3, EACH = 100000 };
 struct letter {
 	struct msg m;
 	uint32_t sender, number;
-	uint64_t check;		/* plain data: the sanitizer sees when the hand-over does not order it */
+	uint64_t check; /* plain data: the sanitizer sees when the hand-over does not order it */
 };
 
 static struct letter *letters[SENDERS];
@@ -47,7 +47,8 @@ static void letter_check(struct letter *l)
 	l->check = 0;
 }
 
-/* ---- the mailbox by itself ------------------------------------------------------------------------------------- */
+/* ---- the mailbox by itself
+ * ------------------------------------------------------------------------------------- */
 
 static struct mailbox box;
 
@@ -98,7 +99,8 @@ static void test_many_senders(void)
 	mailbox_fini(&box);
 }
 
-/* ---- between reactors ------------------------------------------------------------------------------------------- */
+/* ---- between reactors
+ * ------------------------------------------------------------------------------------------- */
 
 static sem_t finished;
 static unsigned received;
@@ -163,7 +165,9 @@ static void test_fifo_epoll(void)
 	between_reactors(DRIVER_EPOLL);
 }
 
-/* ---- jobs ----------------------------------------------------------------------------------------------------------- */
+/* ---- jobs
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 enum { RECEIVERS = 4 };
 static struct jobs jobs;
@@ -222,7 +226,9 @@ static void test_jobs(void)
 	jobs_fini(&jobs);
 }
 
-/* ---- slots ----------------------------------------------------------------------------------------------------------- */
+/* ---- slots
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static struct slots slots;
 static unsigned slot_senders;	/* atomic: still running */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loop, messages between reactors, descriptors, deferred calls and work; each with both drivers. */
+/* The loop, messages between reactors, descriptors, deferred calls and work; each with both
+ * drivers. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -62,7 +63,9 @@ static void on_each_driver(unsigned count, unsigned at, void (*fn)(struct msg *)
 	}
 }
 
-/* ---- set ------------------------------------------------------------------------------------------------------ */
+/* ---- set
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void who(struct msg *m)
 {
@@ -104,7 +107,9 @@ static void test_restart(void)
 			reactors_stop();
 }
 
-/* ---- messages -------------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static struct {
 	struct msg m;
@@ -162,7 +167,9 @@ static void test_send_to_self(void)
 	on_each_driver(1, 0, self_start);
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------ */
+/* ---- descriptors
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static struct {
 	struct rfd f;
@@ -390,7 +397,8 @@ static void test_delete_in_callback(void)
 	on_each_driver(1, 0, victim_start);
 }
 
-/* Added, deleted and closed in one turn, and the number used again by the next: none hears of the other. */
+/* Added, deleted and closed in one turn, and the number used again by the next: none hears of the
+ * other. */
 static void reuse_ready(struct rfd *f, uint32_t ready)
 {
 	char c = 0;
@@ -536,7 +544,9 @@ static void test_many_descriptors(void)
 	on_each_driver(1, 0, many_start);
 }
 
-/* ---- deferred calls ----------------------------------------------------------------------------------------------- */
+/* ---- deferred calls
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static struct defer defer_a, defer_b, defer_c;
 static char defer_trace[32];
@@ -591,7 +601,9 @@ static void test_defer(void)
 	CU_ASSERT_STRING_EQUAL(defer_trace, "acaaaa");
 }
 
-/* ---- work ------------------------------------------------------------------------------------------------------------ */
+/* ---- work
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 enum { WORKS = 200 };
 static struct work works[WORKS];
@@ -627,7 +639,9 @@ static void test_work(void)
 	on_each_driver(2, 1, work_start);
 }
 
-/* ---- idling ----------------------------------------------------------------------------------------------------------- */
+/* ---- idling
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void idle_start(struct msg *m)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* File I/O through every engine, on every driver, buffered and direct, on a disk's file system and on tmpfs. */
+/* File I/O through every engine, on every driver, buffered and direct, on a disk's file system and
+ * on tmpfs. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -16,7 +17,8 @@
 #include "target/reactor.h"
 #include "tests/unit/unit.h"
 
-/* ---- one way to do it: driver, engine, kind of file --------------------------------------------------------------- */
+/* ---- one way to do it: driver, engine, kind of file
+ * --------------------------------------------------------------- */
 
 static const char *const dirs[] = { ".", "/dev/shm" };
 
@@ -77,7 +79,8 @@ static void all_ways(void (*fn)(void))
 	}
 }
 
-/* ---- calls from the main thread ------------------------------------------------------------------------------------- */
+/* ---- calls from the main thread
+ * ------------------------------------------------------------------------------------- */
 
 struct call {
 	struct rio r;
@@ -109,12 +112,20 @@ static void call_submit(struct msg *m)
 	c->submitting = false;
 }
 
-static void call_begin(struct call *c, enum rio_op op, int fd, void *buf, uint64_t off, uint64_t len)
+static void call_begin(struct call *c, enum rio_op op, int fd, void *buf, uint64_t off,
+		       uint64_t len)
 {
 	int mode = c->r.mode;
 
-	*c = (struct call){ .r = { .op = op, .fd = fd, .mode = mode, .off = off, .len = len, .buf = buf,
-				   .direct = way->direct, .engine = way->engine, .done = call_done } };
+	*c = (struct call){ .r = { .op = op,
+				   .fd = fd,
+				   .mode = mode,
+				   .off = off,
+				   .len = len,
+				   .buf = buf,
+				   .direct = way->direct,
+				   .engine = way->engine,
+				   .done = call_done } };
 	sem_init(&c->ended, 0, 0);
 	c->m.fn = call_submit;
 	reactor_send(reactor_at(0), &c->m);
@@ -159,7 +170,9 @@ static bool all_are(const char *p, size_t n, int c)
 	return true;
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------------ */
+/* ---- tests
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static void read_write(void)
 {
@@ -193,7 +206,9 @@ static void test_read_write(void)
 /* The rest of a read past the end is zeroed, wherever the end is. */
 static void end_of_file(void)
 {
-	static const unsigned sizes[] = { 0, 1, 511, 512, 513, ALIGN, ALIGN + 512, 10000, 2 * ALIGN + 4000 };
+	static const unsigned sizes[] = { 0,	       1,     511,
+					  512,	       513,   ALIGN,
+					  ALIGN + 512, 10000, 2 * ALIGN + 4000 };
 	enum { LEN = 4 * ALIGN };
 	char *buf = buffer(LEN, 'x');
 
@@ -233,8 +248,9 @@ static void other_operations(void)
 	CU_ASSERT_EQUAL(fstat(file, &st), 0);
 	CU_ASSERT_EQUAL(st.st_size, LEN);
 	CU_ASSERT_EQUAL(call(RIO_WRITE, file, buf, 0, LEN), 0);
-	CU_ASSERT_EQUAL(call_mode(RIO_FALLOCATE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, file, NULL, ALIGN,
-				  2 * ALIGN), 0);
+	CU_ASSERT_EQUAL(call_mode(RIO_FALLOCATE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, file,
+				  NULL, ALIGN, 2 * ALIGN),
+			0);
 	CU_ASSERT_EQUAL(call(RIO_FADVISE, file, NULL, 0, LEN), 0);
 	CU_ASSERT_EQUAL(call(RIO_READ, file, buf, 0, LEN), 0);
 	CU_ASSERT(all_are(buf, ALIGN, 'y'));
@@ -289,13 +305,15 @@ static void many_at_once(void)
 
 	for (unsigned i = 0; i < MANY; i++) {
 		memset(bufs + (size_t)i * ALIGN, (int)(i % 251), ALIGN);
-		call_begin(&many[i], RIO_WRITE, file, bufs + (size_t)i * ALIGN, (uint64_t)i * ALIGN, ALIGN);
+		call_begin(&many[i], RIO_WRITE, file, bufs + (size_t)i * ALIGN, (uint64_t)i * ALIGN,
+			   ALIGN);
 	}
 	for (unsigned i = 0; i < MANY; i++)
 		bad += call_end(&many[i]) != 0;
 	memset(bufs, 0xff, (size_t)MANY * ALIGN);
 	for (unsigned i = 0; i < MANY; i++)
-		call_begin(&many[i], RIO_READ, file, bufs + (size_t)i * ALIGN, (uint64_t)i * ALIGN, ALIGN);
+		call_begin(&many[i], RIO_READ, file, bufs + (size_t)i * ALIGN, (uint64_t)i * ALIGN,
+			   ALIGN);
 	for (unsigned i = 0; i < MANY; i++)
 		bad += call_end(&many[i]) != 0 ||
 		       !all_are(bufs + (size_t)i * ALIGN, ALIGN, (char)(i % 251));
@@ -345,13 +363,14 @@ static void test_which_engine(void)
 }
 
 /*
- * Requests that hang, on one descriptor, leave workers for another. They hang here because their buffer is a page that
- * userfaultfd does not deliver.
+ * Requests that hang, on one descriptor, leave workers for another. They hang here because their
+ * buffer is a page that userfaultfd does not deliver.
  */
 static int uffd_open(char *page)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .range = { (uintptr_t)page, ALIGN }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_register reg = { .range = { (uintptr_t)page, ALIGN },
+				       .mode = UFFDIO_REGISTER_MODE_MISSING };
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg)) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store of a LU: what was acknowledged is there, a torn newer slot falls back, a damaged acknowledged one is not hidden. */
+/* The store of a LU: what was acknowledged is there, a torn newer slot falls back, a damaged
+ * acknowledged one is not hidden. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -124,7 +125,8 @@ static void test_torn_newer_falls_back(void)
 	CU_ASSERT_FATAL(reopen(&s, &img, false) == 0);
 	CU_ASSERT(put(s, &a) == 0);	/* 2, slot 0 */
 	CU_ASSERT(put(s, &b) == 0);	/* 3, slot 1 */
-	/* As a crash in the middle of the write leaves it: slot torn, its commit record not there yet. */
+	/* As a crash in the middle of the write leaves it: slot torn, its commit record not there
+	 * yet. */
 	damage(1, 30);
 	damage(-1, 3);
 	CU_ASSERT_FATAL(reopen(&s, &img, false) == 0);
@@ -154,9 +156,18 @@ static const struct pr_state *registered(bool aptpl, void *buf, uint32_t cap)
 	static struct nexus abort_list[PR_REGISTRANTS_MAX + 1];
 	static struct ua_order ua_list[PR_REGISTRANTS_MAX + 1];
 	uint8_t param[24] = { [15] = 7, [20] = aptpl };
-	struct lu_request rq = { .kind = LU_CHANGE_CMD, .has_nexus = true, .nexus = { .tpgt = 1, .initiator = "iqn.a" },
-				 .cdb = { 0x5f, 0, 0, 0, 0, 0, 0, 0, 24 }, .cdb_len = 10, .param = param, .param_len = 24 };
-	struct lu_fx fx = { .abort = abort_list, .ua = ua_list, .cap = PR_REGISTRANTS_MAX + 1, .pr_buf = buf, .pr_cap = cap };
+	struct lu_request rq = { .kind = LU_CHANGE_CMD,
+				 .has_nexus = true,
+				 .nexus = { .tpgt = 1, .initiator = "iqn.a" },
+				 .cdb = { 0x5f, 0, 0, 0, 0, 0, 0, 0, 24 },
+				 .cdb_len = 10,
+				 .param = param,
+				 .param_len = 24 };
+	struct lu_fx fx = { .abort = abort_list,
+			    .ua = ua_list,
+			    .cap = PR_REGISTRANTS_MAX + 1,
+			    .pr_buf = buf,
+			    .pr_cap = cap };
 	const struct pr_state *s = pr_out(pr_none, &target, &rq, &fx);
 
 	CU_ASSERT(fx.status == SAM_GOOD && pr_any(s));
@@ -191,8 +202,11 @@ static void test_new_boot(void)
 int main(void)
 {
 	static const struct unit_test tests[] = {
-		UNIT(test_new_is_empty), UNIT(test_last_put_is_read), UNIT(test_torn_newer_falls_back),
-		UNIT(test_damaged_acknowledged_is_refused), UNIT(test_new_boot),
+		UNIT(test_new_is_empty),
+		UNIT(test_last_put_is_read),
+		UNIT(test_torn_newer_falls_back),
+		UNIT(test_damaged_acknowledged_is_refused),
+		UNIT(test_new_boot),
 	};
 	struct reactor_options o = { .count = 1, .workers = 1 };
 	int rc;

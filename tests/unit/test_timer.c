@@ -8,7 +8,9 @@
 #include "target/timers.h"
 #include "tests/unit/unit.h"
 
-/* ---- the heap --------------------------------------------------------------------------------------------------- */
+/* ---- the heap
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 enum { N = 300 };
 
@@ -95,7 +97,8 @@ static void test_heap_against_list(void)
 		CU_ASSERT_EQUAL(models[i].t.slot, 0);
 }
 
-/* A timer that arms itself for now does not keep timers_run() busy; one that cancels a due one is obeyed. */
+/* A timer that arms itself for now does not keep timers_run() busy; one that cancels a due one is
+ * obeyed. */
 static struct timers small;
 static struct timer again, victim, killer;
 static unsigned again_calls, victim_calls;
@@ -142,7 +145,9 @@ static void test_arm_and_cancel_in_callback(void)
 	timers_fini(&small);
 }
 
-/* ---- on a reactor ------------------------------------------------------------------------------------------------ */
+/* ---- on a reactor
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static sem_t finished;
 static struct timer timers[6];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The frame of a unit test program: a table of tests, run by CUnit, closed by the line that `make check` adds up.
+ * The frame of a unit test program: a table of tests, run by CUnit, closed by the line that `make
+ *check` adds up.
  *
  *	UNIT_MAIN("cursor",
  *		UNIT(test_read_past_end),
