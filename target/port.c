@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "scsi/table.h"
 #include "target/log.h"
 #include "target/mutate.h"
 #include "target/port.h"
@@ -59,20 +60,21 @@ void lu_port_subscribed(struct msg *m)
  */
 
 /*
- * The bytes a task touches, all of its units: what a hold compares itself with. UNMAP's ranges are
- * scattered: the whole LU.
+ * The bytes a task touches, all of its units, the same from its first to its last: a drain counts by
+ * it when it starts and when the task ends. UNMAP has its span not in the CDB but in descriptors,
+ * which cmd.lba and nblocks walk along: the whole LU.
  */
 static void task_range(const struct task *t, uint64_t *off, uint64_t *len)
 {
-	const struct lu_value *v = &t->gate->port->value->v;
+	uint32_t block_size = t->gate->port->value->v.block_size;
 
-	if (t->cmd.io.op == IO_DISCARD && !t->cmd.nblocks) {
+	if (!(t->cmd.op->flags & OP_BLOCK)) {
 		*off = 0;
-		*len = v->caps.size;
+		*len = UINT64_MAX;
 		return;
 	}
-	*off = t->cmd.lba * v->block_size;
-	*len = t->cmd.nblocks * v->block_size;
+	*off = t->cmd.lba * block_size;
+	*len = t->cmd.nblocks * block_size;
 }
 
 static bool overlaps(const struct task *t, uint64_t off, uint64_t len)
