@@ -28,6 +28,8 @@ BENCH := $(sort $(wildcard tests/bench/*.c))
 TOOLS := $(sort $(wildcard tests/tools/*.c))
 DAEMON_TESTS := $(sort $(wildcard tests/daemon/test_*.c))
 DAEMON_LIB := $(filter-out $(DAEMON_TESTS),$(sort $(wildcard tests/daemon/*.c)))
+PR_LIB := tests/pr/prcmd.c
+PR_TESTS := $(filter-out $(PR_LIB),$(sort $(wildcard tests/pr/*.c)))
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT))
@@ -35,6 +37,9 @@ FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ))
 BENCH_BIN := $(patsubst %.c,$(B)/%,$(BENCH))
 TOOLS_BIN := $(patsubst %.c,$(B)/%,$(TOOLS))
 DAEMON_BIN := $(patsubst %.c,$(B)/%,$(DAEMON_TESTS))
+PR_BIN := $(patsubst %.c,$(B)/%,$(PR_TESTS))
+# Daemons with a bug planted (target/mutate.h) that tests/pr must find.
+PR_MUTANTS := $(addprefix $(B)/tests/pr/holdfastd-,NO_DRAIN GATE_ONCE)
 
 all: $(B)/holdfastd $(B)/holdfast
 
@@ -73,6 +78,15 @@ $(DAEMON_BIN): $(B)/%: $(B)/obj/%.o $(call obj,$(DAEMON_LIB))
 	@echo "  LD      $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lcunit -lisal
 
+$(PR_BIN): $(B)/%: $(B)/obj/%.o $(call obj,$(DAEMON_LIB) $(PR_LIB))
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lcunit -lisal
+$(PR_MUTANTS): $(B)/tests/pr/holdfastd-%: target/port.c target/mutate.h $(B)/obj/target/main.o $(LIBS)
+	@mkdir -p $(@D)
+	@echo "  CC      $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -DMUTATE=MUT_$* -o $@ $(filter-out %.h,$^) $(PKG_LIBS)
+
 # libFuzzer is clang's. Its object files are apart, so that one build directory serves both compilers.
 $(FUZZ_BIN): $(B)/%: %.c $(LIBS)
 	@mkdir -p $(@D)
@@ -84,6 +98,8 @@ fuzzers: $(FUZZ_BIN)
 bench-tools: $(BENCH_BIN)
 tools: $(TOOLS_BIN)
 daemon-tests: $(DAEMON_BIN)
+pr-tests: $(PR_BIN)
+pr-mutants: $(PR_MUTANTS)
 
 # ---- two commands on a fresh machine ----------------------------------------------------------------
 deps:
@@ -101,15 +117,15 @@ check: deps
 	@$(MAKE) --no-print-directory check-build
 	@B=$(B) tests/check.sh $(PART)
 
-check-build: all units bench-tools tools daemon-tests
-	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools daemon-tests
-	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools daemon-tests
+check-build: all units bench-tools tools daemon-tests pr-tests pr-mutants
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools daemon-tests pr-tests
+	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools daemon-tests pr-tests
 
 asan:
-	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools daemon-tests
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools daemon-tests pr-tests
 	@B=$(B) tests/check.sh asan fuzz daemon-asan
 tsan:
-	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools daemon-tests
+	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools daemon-tests pr-tests
 	@B=$(B) tests/check.sh tsan race daemon-tsan
 
 # make fuzz T=60: each fuzzer for so many seconds
@@ -149,6 +165,6 @@ install: all man
 clean:
 	rm -rf $(B) $(B)-asan $(B)-tsan $(B)-cover
 
-.PHONY: all units fuzzers bench-tools tools daemon-tests deps run check check-build asan tsan fuzz cover bench cluster man install clean
+.PHONY: all units fuzzers bench-tools tools daemon-tests pr-tests pr-mutants deps run check check-build asan tsan fuzz cover bench cluster man install clean
 .SECONDARY:
 -include $(shell test -d $(B)/obj && find $(B)/obj -name '*.d')

@@ -18,6 +18,7 @@
 #include "tests/daemon/wire_impl.h"
 
 static struct wire *open_wires;
+uint32_t wire_address;
 
 void wire_violation(struct wire *w, const char *fmt, ...)
 {
@@ -53,7 +54,7 @@ struct wire *wire_connect(void)
 
 	if (!w)
 		abort();
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	a.sin_addr.s_addr = htonl(wire_address ? wire_address : INADDR_LOOPBACK);
 	w->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (w->fd < 0 || connect(w->fd, (struct sockaddr *)&a, sizeof(a))) {
 		if (w->fd >= 0)
