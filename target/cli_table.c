@@ -69,8 +69,9 @@ static void put_clean(const char *s, char *buf, size_t size)
 			c = '?', s++;
 		buf[n++] = (char)c;
 	}
-	while (*s && n && ((unsigned char)buf[n - 1] & 0x80)) {
-		bool first = (unsigned char)buf[n - 1] >= 0xc0;
+	/* The next byte goes on with a character that began before it. */
+	while (n && ((unsigned char)*s & 0xc0) == 0x80) {
+		bool first = ((unsigned char)buf[n - 1] & 0xc0) != 0x80;
 
 		n--;
 		if (first)

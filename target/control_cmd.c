@@ -85,9 +85,10 @@ bool control_lun_parse(const char *text, size_t *name_len, unsigned *lun)
 	if (!slash || slash == text || !slash[1])
 		return false;
 	for (const char *p = slash + 1; *p; p++) {
-		if (*p < '0' || *p > '9' || n > LUN_MAX)
+		if (*p < '0' || *p > '9')
 			return false;
 		n = n * 10 + (unsigned)(*p - '0');
+		n = n > LUN_MAX ? LUN_MAX + 1 : n;
 	}
 	*name_len = (size_t)(slash - text);
 	*lun = n;
@@ -120,8 +121,8 @@ static struct lu *lu_find(const char *text, json_t **error)
 		*error = control_error("not_found", list_hint, "no target \"%.*s\"",
 				       len > 300 ? 300 : (int)len, text);
 	else if (lun > LUN_MAX || !node->lus[lun])
-		*error = control_error("not_found", list_hint, "target %s has no LUN %u",
-				       node->cfg->name, lun);
+		*error = control_error("not_found", list_hint, "target %s has no LUN %.20s",
+				       node->cfg->name, text + len + 1);
 	else
 		return node->lus[lun];
 	return NULL;
