@@ -26,6 +26,7 @@ struct r2t {
 	uint32_t off, end, next;	/* bytes of the command's data; next byte expected */
 	uint32_t datasn;
 	uint32_t gen;
+	uint64_t dead_ns;		/* since when task is NULL */
 	uint16_t free_next;
 	bool used;
 };

@@ -10,6 +10,7 @@
 #include "target/conn.h"
 #include "target/log.h"
 #include "target/mutate.h"
+#include "target/xfer.h"
 
 enum { TAGS_WAIT_MS = 1000 };		/* for the issuer's open transfer tags, then answer all the same */
 
@@ -45,8 +46,18 @@ struct cold {
 
 static void cold_conn(struct conn *c, void *arg)
 {
-	if (c->session && c->session->node == arg)
-		conn_close(c, "TARGET COLD RESET");
+	static const char why[] = "TARGET COLD RESET";
+
+	if (!c->session || c->session->node != arg)
+		return;
+	if (!c->tx_head) {
+		conn_close(c, why);
+		return;
+	}
+	/* What is queued, the response to this very request for one, still goes out. */
+	c->why = why;
+	c->close_after_tx = true;
+	timer_arm(&c->timer, 1000);
 }
 
 static void cold_here(struct msg *m)
@@ -81,6 +92,7 @@ static void tmf_answer(struct tmf *m)
 		 * R2Ts; the answer waits for it, but not for long: the tags are dead, late data is
 		 * consumed and cannot be taken for anything else.
 		 */
+		xfer_reap(m->session, TAGS_WAIT_MS);
 		if (m->session->dead_tags && m->session->params.task_reporting != 2 && m->tags.fn && m->function < TMF_LU_RESET) {
 			timer_arm(&m->tags, TAGS_WAIT_MS);
 			return;
@@ -97,6 +109,8 @@ static void tags_waited(struct timer *t)
 	struct tmf *m = caa_container_of(t, struct tmf, tags);
 
 	m->tags.fn = NULL;
+	if (m->session)
+		xfer_reap(m->session, TAGS_WAIT_MS / 2);
 	tmf_answer(m);
 }
 

@@ -7,8 +7,32 @@
 
 /*
  * Target transfer tags: slot number and generation. A tag of a dead task stays occupied until its
- * last Data-Out (F) came, so that late data finds a dead slot, never another command.
+ * last Data-Out (F) came, so that task management can wait for it, but only for a while and only as
+ * long as the slot is not needed: initiators that abort a command often send nothing more for it.
+ * Whatever comes after that has an old generation and is consumed in silence as well.
  */
+static void r2t_put(struct session *s, struct r2t *r)
+{
+	r->used = false;
+	r->task = NULL;
+	r->free_next = s->r2t_free;
+	s->r2t_free = (uint16_t)(r - s->r2ts);
+}
+
+void xfer_reap(struct session *s, unsigned ms)
+{
+	uint64_t now = reactor_now();
+
+	for (unsigned i = 0; s->dead_tags && i < R2T_SLOTS; i++) {
+		struct r2t *r = &s->r2ts[i];
+
+		if (!r->used || r->task || now - r->dead_ns < ms * 1000000ull)
+			continue;
+		r2t_put(s, r);
+		s->dead_tags--;
+	}
+}
+
 static struct r2t *r2t_get(struct session *s)
 {
 	struct r2t *r;
@@ -21,6 +45,8 @@ static struct r2t *r2t_get(struct session *s)
 			s->r2ts[i].free_next = (uint16_t)(i + 1);
 		s->r2t_free = 0;
 	}
+	if (s->r2t_free == R2T_SLOTS && s->dead_tags)
+		xfer_reap(s, 0);
 	if (s->r2t_free == R2T_SLOTS)
 		return NULL;
 	r = &s->r2ts[s->r2t_free];
@@ -30,14 +56,6 @@ static struct r2t *r2t_get(struct session *s)
 	r->ttt = r->gen << 8 | (uint32_t)(r - s->r2ts);
 	r->used = true;
 	return r;
-}
-
-static void r2t_put(struct session *s, struct r2t *r)
-{
-	r->used = false;
-	r->task = NULL;
-	r->free_next = s->r2t_free;
-	s->r2t_free = (uint16_t)(r - s->r2ts);
 }
 
 static struct r2t *r2t_find(struct session *s, uint32_t ttt)
@@ -74,6 +92,17 @@ void xfer_ask(struct task *t)
 	}
 }
 
+/* Commands that wait for a tag get those there are. */
+static void wake(struct session *s)
+{
+	while (!cds_list_empty(&s->want_r2t) && (s->r2t_free != R2T_SLOTS || s->dead_tags)) {
+		struct task *w = cds_list_first_entry(&s->want_r2t, struct task, wait);
+
+		cds_list_del_init(&w->wait);
+		xfer_ask(w);
+	}
+}
+
 void xfer_forget(struct task *t)
 {
 	struct session *s = t->session;
@@ -83,9 +112,12 @@ void xfer_forget(struct task *t)
 	for (unsigned i = 0; i < R2T_SLOTS; i++)
 		if (s->r2ts[i].used && s->r2ts[i].task == t) {
 			s->r2ts[i].task = NULL;
+			s->r2ts[i].dead_ns = reactor_now();
 			s->dead_tags++;
 		}
 	t->out.r2ts = 0;
+	if (!s->closing)
+		wake(s);
 }
 
 static void rx_into(struct conn *c, struct task *t, uint32_t off)
@@ -149,6 +181,9 @@ void xfer_data_end(struct conn *c, bool data_ok)
 	struct r2t *r = c->rx.r2t;
 	struct task *t = c->rx.task;
 
+	/* Dead since its header came, and given to another: nothing of this PDU counts. */
+	if (r && (!r->used || r->ttt != be32_get(h->ttt)))
+		return;
 	if (r) {
 		r->next += c->rx.len;
 		r->datasn++;
@@ -164,12 +199,7 @@ void xfer_data_end(struct conn *c, bool data_ok)
 			else if (--s->dead_tags == 0)
 				tmf_tags_gone(s);
 			r2t_put(s, r);
-			if (!cds_list_empty(&s->want_r2t)) {
-				struct task *w = cds_list_first_entry(&s->want_r2t, struct task, wait);
-
-				cds_list_del_init(&w->wait);
-				xfer_ask(w);
-			}
+			wake(s);
 		}
 	}
 	if (!t || t->dead)

@@ -13,6 +13,8 @@
 void xfer_ask(struct task *t);
 /* Its transfer tags are dead from now on; late Data-Out to them is consumed in silence. */
 void xfer_forget(struct task *t);
+/* Gives dead tags free that nobody answered for so many milliseconds. */
+void xfer_reap(struct session *s, unsigned ms);
 /*
  * A Data-Out header: sets c->rx up for its data. False: a protocol error that ends the connection.
  */
