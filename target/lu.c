@@ -293,12 +293,19 @@ static void change_eval(struct lu *lu, struct lu_change *c)
 	publish(lu);
 }
 
+/*
+ * A loop, not a recursion by way of change_answer(): thousands that change nothing may wait in a row.
+ */
 static void change_next(struct lu *lu)
 {
-	if (lu->changing || cds_list_empty(&lu->changes))
+	if (lu->evaluating)
 		return;
-	lu->changing = true;
-	change_eval(lu, cds_list_first_entry(&lu->changes, struct lu_change, link));
+	lu->evaluating = true;
+	while (!lu->changing && !cds_list_empty(&lu->changes)) {
+		lu->changing = true;
+		change_eval(lu, cds_list_first_entry(&lu->changes, struct lu_change, link));
+	}
+	lu->evaluating = false;
 }
 
 static void change_arrived(struct msg *m)

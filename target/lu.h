@@ -186,6 +186,7 @@ struct lu {
 	bool subscribed[REACTORS_MAX];
 	struct cds_list_head changes;	/* struct lu_change, first is the one in work */
 	bool changing;
+	bool evaluating;		/* inside change_next() */
 	struct lu_ref *next;		/* being persisted or published */
 	struct lu_fx fx;
 	unsigned acks;			/* awaited */
