@@ -93,6 +93,46 @@ $(FUZZ_BIN): $(B)/%: %.c $(LIBS)
 	@echo "  LD      $@"
 	@clang $(ALL_CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $< $(LIBS) $(PKG_LIBS) -lm
 
+# ---- the simulation ----------------------------------------------------------------------------------
+# The daemon's own object files, but for what touches the kernel. tests/sim/README.md.
+SIM_OUT := $(addprefix target/,reactor mailbox timers workers driver_epoll driver_uring rio aio watchdog log net \
+	stop rcall) backends/memory backends/blockdev
+SIM_IN := $(filter-out $(SIM_OUT:=.c) target/cli% target/control% target/query% backends/file%,$(SHELL_SRC))
+SIM_HERE := $(filter-out tests/sim/first.c tests/sim/last.c,$(sort $(wildcard tests/sim/*.c)))
+SIM_RENAME := --redefine-sym backend_submit=sim_backend_submit --redefine-sym lu_change=sim_lu_change
+
+$(B)/obj-mutants/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $< (mutants)"
+	@$(CC) $(ALL_CFLAGS) -DMUTATE=mutation_on -MMD -MP -c -o $@ $<
+
+# Names are exchanged in two steps: of two functions in target/ only, then of the C library's.
+define sim-daemon
+	@mkdir -p $(@D)
+	@ld -r -o $@.target $(filter $(1)/target/%,$^)
+	@objcopy $(SIM_RENAME) $@.target
+	@ld -r -o $@ $(B)/obj/tests/sim/first.o $@.target $(filter $(B)/obj/backends/%,$^) \
+		$(B)/obj/tests/sim/last.o
+	@objcopy --redefine-syms=tests/sim/symbols $@
+endef
+$(B)/tests/sim/daemon.o: $(call obj,$(SIM_IN) tests/sim/first.c tests/sim/last.c) tests/sim/symbols
+	$(call sim-daemon,$(B)/obj)
+$(B)/tests/sim/mutants.o: $(patsubst %.c,$(B)/obj-mutants/%.o,$(filter target/%,$(SIM_IN))) \
+	$(call obj,$(filter backends/%,$(SIM_IN)) tests/sim/first.c tests/sim/last.c) tests/sim/symbols
+	$(call sim-daemon,$(B)/obj-mutants)
+SIM_BIN := $(B)/tests/sim/sim $(B)/tests/sim/sim-mutants
+$(B)/tests/sim/sim: $(B)/tests/sim/daemon.o
+$(B)/tests/sim/sim-mutants: $(B)/tests/sim/mutants.o
+$(SIM_BIN): $(call obj,$(SIM_HERE)) $(B)/obj/target/timers.o $(B)/libpure.a
+	@echo "  LD      $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libpure.a $(PKG_LIBS)
+
+sims: $(SIM_BIN)
+# make sim SEEDS=n: so many worlds
+SEEDS ?= 1000
+sim: $(B)/tests/sim/sim
+	@$(B)/tests/sim/sim --seeds $(SEEDS) --stats
+
 units: $(UNIT_BIN)
 fuzzers: $(FUZZ_BIN)
 bench-tools: $(BENCH_BIN)
@@ -165,6 +205,6 @@ install: all man
 clean:
 	rm -rf $(B) $(B)-asan $(B)-tsan $(B)-cover
 
-.PHONY: all units fuzzers bench-tools tools daemon-tests pr-tests pr-mutants deps run check check-build asan tsan fuzz cover bench cluster man install clean
+.PHONY: all sim sims units fuzzers bench-tools tools daemon-tests pr-tests pr-mutants deps run check check-build asan tsan fuzz cover bench cluster man install clean
 .SECONDARY:
--include $(shell test -d $(B)/obj && find $(B)/obj -name '*.d')
+-include $(shell test -d $(B)/obj && find $(B)/obj $(wildcard $(B)/obj-mutants) -name '*.d')
