@@ -122,7 +122,7 @@ struct lun_gate {
 	unsigned ntasks;		/* tasks of this session on this LU */
 	/* Task attributes (SAM-5 8.6) */
 	unsigned running;		/* enabled tasks */
-	bool ordered_running;
+	unsigned barriers;		/* of them ORDERED and HEAD OF QUEUE: SIMPLE ones wait for these */
 	bool kicking;
 	unsigned frozen;		/* nothing is enabled meanwhile */
 	struct cds_list_head dormant;	/* tasks waiting for an ORDERED one, or to be one; in order */

@@ -71,9 +71,15 @@ void task_put(struct task *t)
  * ---------------------------------------------------------------
  */
 
+/* SIMPLE and ORDERED tasks wait for older ones of HEAD OF QUEUE too (SAM-4 8.6.1, 8.6.2). */
+static bool is_barrier(const struct task *t)
+{
+	return t->cmd.attr == ATTR_ORDERED || t->cmd.attr == ATTR_HEAD_OF_QUEUE;
+}
+
 static bool may_enable(const struct lun_gate *g, const struct task *t)
 {
-	if (g->closed || (g->ordered_running && t->cmd.attr != ATTR_HEAD_OF_QUEUE))
+	if (g->closed || (g->barriers && t->cmd.attr != ATTR_HEAD_OF_QUEUE))
 		return false;
 	return t->cmd.attr != ATTR_ORDERED || !g->running;
 }
@@ -82,8 +88,7 @@ static void task_enable(struct task *t)
 {
 	t->enabled = true;
 	t->gate->running++;
-	if (t->cmd.attr == ATTR_ORDERED)
-		t->gate->ordered_running = true;
+	t->gate->barriers += is_barrier(t);
 	task_run(t, SCSI_EV_ARRIVED);
 }
 
@@ -123,8 +128,7 @@ static void task_leave_set(struct task *t)
 		return;
 	t->enabled = false;
 	g->running--;
-	if (t->cmd.attr == ATTR_ORDERED)
-		g->ordered_running = false;
+	g->barriers -= is_barrier(t);
 	gate_kick(g);
 }
 
