@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A LUN whose backend stands still, at full queue depth: the others of the same session answer in
+ * time. */
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/daemon/wire.h"
+
+enum { MANY = 256 };
+static struct io hung[MANY];
+static uint8_t bufs[MANY][8 * BLOCK], in[64 * BLOCK];
+
+static void start(const char *top, const char *kind)
+{
+	char luns[1024], backend[256];
+
+	snprintf(backend, sizeof(backend), "path: %s, size: 16M", daemon_path("f1.img"));
+	daemon_touch("hang");
+	snprintf(luns, sizeof(luns),
+		 "      - {lun: 0, name: m0, backend: memory, size: 16M}\n"
+		 "      - {lun: 1, name: f1, %s, filters: \"fault:while=%s,hang\"}\n"
+		 "      - {lun: 2, name: m2, backend: memory, size: 16M}\n",
+		 kind ? kind : backend, daemon_path("hang"));
+	daemon_start(top, luns, NULL);
+}
+
+/* Commands for LUN 1 until the window is full or it says TASK SET FULL: how many are left hanging.
+ */
+static unsigned fill(struct wire *w, bool writes)
+{
+	unsigned n = 0, full = 0;
+
+	while (n < MANY && (int32_t)(w->maxcmdsn - w->cmdsn) >= 0) {
+		if (writes) {
+			fill_blocks(bufs[n], 8 * n, 8, n);
+			io_write(&hung[n], 1, 8 * n, 8, bufs[n]);
+		} else {
+			io_read(&hung[n], 1, 8 * n, 8, bufs[n]);
+		}
+		io_start(w, &hung[n]);
+		n++;
+		CU_ASSERT_FATAL(wire_alive(w));
+		if (hung[n - 1].done) {
+			CU_ASSERT_EQUAL(hung[n - 1].status, ST_FULL);
+			if (++full == 5)
+				break;
+		}
+	}
+	CU_ASSERT_EQUAL(full, 5); /* the LUN's share ends before the window does */
+	return n;
+}
+
+static void one_session(bool writes, const char *kind)
+{
+	struct wire *w;
+	unsigned n, left = 0;
+	uint64_t t;
+
+	start("limits: {commands: 64}\n", kind);
+	w = wire_open(NULL, 3);
+	n = fill(w, writes);
+	for (unsigned i = 0; i < n; i++)
+		left += !hung[i].done;
+	CU_ASSERT(left > 8 && left < 64);
+	t = wire_now();
+	for (unsigned i = 0; i < 100; i++) {
+		struct io io;
+
+		fill_blocks(in, i, 64, i);
+		io_write(&io, i & 2, i, 64, in);
+		CU_ASSERT_FATAL(io_good(w, &io));
+		io_read(&io, i & 2, i, 64, in);
+		CU_ASSERT_FATAL(io_good(w, &io) && same_blocks(in, i, 64, i));
+	}
+	CU_ASSERT(wire_now() - t < 3000 * wire_slow());
+	/* INQUIRY and REPORT LUNS, which need no medium, answer on the hung LUN, too, when they may
+	 * pass */
+	{
+		struct io io;
+
+		io_sense(&io, 1, in, 36);
+		io.cdb[0] = 0x12;
+		io.attr = ATTR_HEAD;
+		CU_ASSERT(io_run(w, &io));
+	}
+	for (unsigned i = 0; i < n; i++)
+		CU_ASSERT(!hung[i].done || hung[i].status == ST_FULL);
+	daemon_remove("hang");
+	for (unsigned i = 0; i < n; i++) {
+		CU_ASSERT(io_wait(&hung[i], WIRE_MS));
+		CU_ASSERT(hung[i].status == ST_GOOD || hung[i].status == ST_FULL);
+	}
+	daemon_stop();
+	unlink(daemon_path("f1.img"));
+}
+
+static void test_reads_memory(void)
+{
+	one_session(false, "backend: memory, size: 16M");
+}
+static void test_writes_memory(void)
+{
+	one_session(true, "backend: memory, size: 16M");
+}
+static void test_writes_file(void)
+{
+	one_session(true, NULL);
+}
+
+/* The share as configured. */
+static void test_share(void)
+{
+	struct wire *w;
+	unsigned n, left = 0;
+
+	start("limits: {commands: 64, lun_commands: 10}\n", NULL);
+	w = wire_open(NULL, 3);
+	n = fill(w, false);
+	for (unsigned i = 0; i < n; i++)
+		left += !hung[i].done;
+	CU_ASSERT_EQUAL(left, 10);
+	daemon_remove("hang");
+	for (unsigned i = 0; i < n; i++)
+		CU_ASSERT(io_wait(&hung[i], WIRE_MS));
+	/* and it has its share again */
+	daemon_touch("hang");
+	n = fill(w, false);
+	daemon_remove("hang");
+	for (unsigned i = 0; i < n; i++)
+		CU_ASSERT(io_wait(&hung[i], WIRE_MS));
+	daemon_stop();
+}
+
+/* The session dies while its writes hang: it may log in again at once and use the other LUNs; the
+ * hung one queues, then BUSY. */
+static void test_relogin(void)
+{
+	struct io io, queued;
+	struct wire *w, *other;
+	unsigned n;
+
+	start("limits: {commands: 64}\n", "backend: memory, size: 16M");
+	w = wire_open(NULL, 3);
+	other = wire_open(&(struct login_opts){ .initiator = WIRE_INITIATOR "2" }, 3);
+	n = fill(w, true);
+	wire_kill(w);
+	w = wire_open(NULL, 1);
+	io_read(&io, 2, 0, 8, in);
+	CU_ASSERT(io_run(w, &io)); /* a unit attention, perhaps */
+	io_read(&io, 2, 0, 8, in);
+	CU_ASSERT(io_good(w, &io));
+	io_tur(&queued, 1);
+	io_start(w, &queued);
+	CU_ASSERT(wire_quiet(w, 200));
+	CU_ASSERT(!queued.done); /* behind its old self's writes */
+	io_tur(&io, 1);
+	CU_ASSERT(io_good(other, &io)); /* another nexus is not concerned */
+	daemon_remove("hang");
+	CU_ASSERT(io_wait(&queued, WIRE_MS));
+	/* none of the old writes happens from here on */
+	for (unsigned i = 0; i < 10; i++) {
+		io_tur(&io, 1);
+		CU_ASSERT(io_run(w, &io));
+		if (io.status == ST_GOOD)
+			break;
+	}
+	fill_blocks(in, 0, 8, 0x5555);
+	io_write(&io, 1, 0, 8, in);
+	CU_ASSERT(io_good(w, &io));
+	wire_sleep(50);
+	io_read(&io, 1, 0, 8, in);
+	CU_ASSERT(io_good(w, &io) && same_blocks(in, 0, 8, 0x5555));
+	CU_ASSERT(n > 0);
+	daemon_stop();
+}
+
+/* Two sessions on a hung LUN do not use up each other's window, and logging in is always possible.
+ */
+static void test_sessions(void)
+{
+	struct wire *a, *b, *c;
+	unsigned na, left = 0;
+	struct io io;
+
+	start("limits: {commands: 64}\n", NULL);
+	a = wire_open(&(struct login_opts){ .isid = 1 }, 3);
+	na = fill(a, false);
+	b = wire_open(&(struct login_opts){ .isid = 2 }, 3);
+	io_read(&io, 1, 0, 8, in);
+	io_start(b, &io);
+	CU_ASSERT(wire_alive(b));
+	CU_ASSERT(!io.done); /* hangs, but is not refused */
+	c = wire_open(&(struct login_opts){ .isid = 3 }, 3);
+	CU_ASSERT(wire_alive(c));
+	daemon_remove("hang");
+	CU_ASSERT(io_wait(&io, WIRE_MS));
+	for (unsigned i = 0; i < na; i++) {
+		CU_ASSERT(io_wait(&hung[i], WIRE_MS));
+		left += hung[i].status == ST_GOOD;
+	}
+	CU_ASSERT(left > 8);
+	daemon_stop();
+}
+
+UNIT_MAIN("daemon isolation", UNIT(test_reads_memory), UNIT(test_writes_memory),
+	  UNIT(test_writes_file), UNIT(test_share), UNIT(test_relogin), UNIT(test_sessions))
