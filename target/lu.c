@@ -122,7 +122,7 @@ void lu_subscribe(struct msg *m)
 	 * ack is needed.
 	 */
 	cds_list_for_each_entry(h, &lu->holds, link)
-		if (h->active)
+		if (h->active && !h->leaving)
 			lu_hold_tell(h, p, true);
 	p->subscribe.fn = lu_port_subscribed;
 	reactor_send(p->reactor, &p->subscribe);
@@ -382,7 +382,7 @@ static void hold_arrived(struct msg *m)
 	struct lu_hold *h = caa_container_of(m, struct lu_hold, msg);
 
 	h->acks = 0;
-	h->active = false;
+	h->active = h->leaving = false;
 	cds_list_add_tail(&h->link, &h->port->lu->holds);
 	holds_next(h->port->lu);
 }
@@ -435,6 +435,7 @@ static void hold_released(struct msg *m)
 	struct lu_hold *h = caa_container_of(m, struct lu_hold, msg);
 
 	h->acks = 0;
+	h->leaving = true;		/* a port that comes now would never be told to forget it */
 	for (unsigned i = 0; i < reactor_count(); i++) {
 		struct hold_note *n = &h->notes[i];
 

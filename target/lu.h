@@ -80,7 +80,8 @@ struct lu_hold {
 	/* home's */
 	struct cds_list_head link;
 	unsigned acks;
-	bool active;
+	bool active;			/* ports were told */
+	bool leaving;			/* ports are told to forget it */
 	struct hold_note *notes;	/* one per reactor */
 };
 void lu_hold_ask(struct lu_hold *h);		/* h->port, off, len, granted set */
