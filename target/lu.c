@@ -285,8 +285,10 @@ static void change_eval(struct lu *lu, struct lu_change *c)
 		return;
 	}
 	if (fx->persist && lu->store && !MUTATION(MUT_NO_PERSIST)) {
-		struct store_image img = { .saved = next.saved, .has_modes = true, .pr = lu->next->v.pr };
+		/* Values that are the configured ones were not saved: the configuration may change. */
+		struct store_image img = { .saved = next.saved, .pr = lu->next->v.pr };
 
+		img.has_modes = memcmp(&next.saved, &next.defaults, sizeof(next.saved)) != 0;
 		store_put(lu->store, &img, persisted, lu);
 		return;
 	}
