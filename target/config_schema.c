@@ -274,7 +274,7 @@ static const struct schema_key keys_config[] = {
 	{ "control", SCHEMA_STRING, FIELD(config, control), .min = 1, .max = 107,
 	  .expect = "a path",
 	  .def = "/run/holdfast/control.sock", .doc = "The socket holdfast(8) talks to." },
-	{ "reactors", SCHEMA_INT, FIELD(config, reactors), .max = 256, .def = "0",
+	{ "reactors", SCHEMA_INT, FIELD(config, reactors), .max = REACTORS_MAX, .def = "0",
 	  .doc = "Threads that serve; 0 is one per core." },
 	{ "workers", SCHEMA_INT, FIELD(config, workers), .max = 256, .def = "0",
 	  .doc = "Threads for what may block; 0 lets the daemon choose." },

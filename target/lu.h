@@ -25,8 +25,6 @@
 #include "scsi/lu.h"
 #include "target/reactor.h"
 
-enum { REACTORS_MAX = 64 };
-
 struct lu;
 struct lu_port;
 struct session;

@@ -21,7 +21,6 @@
 #include "target/watchdog.h"
 
 enum {
-	REACTORS_MAX = 256,
 	DEFER_ROUNDS = 4,
 	MESSAGES_PER_TURN =
 		256, /* so that a flood of messages does not starve sockets and timers */

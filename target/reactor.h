@@ -15,6 +15,8 @@
 #include <sys/types.h>
 #include <urcu/wfcqueue.h>
 
+enum { REACTORS_MAX = 256 };
+
 struct reactor;
 
 /*
