@@ -281,6 +281,10 @@ target_start() {
 	"hf_start_$HF_TARGET" "$HF_RUN/target.$HF_STARTS.log"
 }
 
+# For sanitizer builds. The pools live until the end: no search for leaks.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$HF_TOP/tests/tsan/suppressions exitcode=66}
+
 hf_start_holdfast() {
 	target_config "$HF_RUN" "$HF_PORTAL" >"$HF_RUN/target.yaml"
 	chmod 600 "$HF_RUN/target.yaml"

@@ -6,6 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 hf_begin powercut
 [ "$HF_TARGET" = holdfast ] || skip "only holdfastd is put into a guest"
+! grep -qE '__(asan|tsan)_init' "$HF_DAEMON" || skip "no sanitizer build runs inside a guest"
 
 disk 0 cached 64M write_cache: on
 disk 1 through 64M write_cache: off

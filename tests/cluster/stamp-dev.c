@@ -6,7 +6,7 @@
  *	stamp-dev check DEVICE LEDGER
  *
  * `run` ends after SECONDS or as soon as STOPFILE exists. Any I/O error ends it with status 1: the
- *disk may make a program wait, not fail.
+ * disk may make a program wait, not fail.
  */
 #include "stamp.h"
 

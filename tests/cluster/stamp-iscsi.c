@@ -6,8 +6,8 @@
  *	stamp-iscsi check URL LEDGER
  *
  * `run` ends after SECONDS, at SIGTERM, or when the session is lost: somebody pulled the plug, and
- *the ledger says what had been acknowledged by then. What the disk refuses with CHECK CONDITION
- *ends it with status 1. Status 3: no session.
+ * the ledger says what had been acknowledged by then. What the disk refuses with CHECK CONDITION
+ * ends it with status 1. Status 3: no session.
  */
 #include "stamp.h"
 
