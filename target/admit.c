@@ -125,9 +125,8 @@ static void admit(struct conn *c, struct admission *a)
 	conn_full_feature(c);
 }
 
-static void moved(struct msg *m)
+static void settle(struct conn *c)
 {
-	struct conn *c = caa_container_of(m, struct conn, move);
 	struct admission *a = c->admission;
 
 	c->admission = NULL;
@@ -136,6 +135,11 @@ static void moved(struct msg *m)
 	if (c->state != CONN_CLOSING)
 		admit(c, a);
 	free(a);
+}
+
+static void moved(struct msg *m)
+{
+	conn_run(caa_container_of(m, struct conn, move), settle);
 }
 
 static void login_done(struct conn *c, const struct bhs_login_rsp *rsp, const char *text,

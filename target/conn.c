@@ -407,21 +407,25 @@ static void conn_readable(struct conn *c)
 	}
 }
 
+void conn_run(struct conn *c, void (*fn)(struct conn *c))
+{
+	c->input = true;
+	fn(c);
+	c->input = false;
+	if (c->state == CONN_CLOSING)
+		conn_end(c);
+	else if (c->state == CONN_MOVING)
+		conn_depart(c);
+}
+
 static void conn_ready(struct rfd *f, uint32_t ready)
 {
 	struct conn *c = caa_container_of(f, struct conn, rfd);
 
 	if (ready & FD_WRITE)
 		reactor_defer(&c->flush);
-	if (ready & (FD_READ | FD_ERROR)) {
-		c->input = true;
-		conn_readable(c);
-		c->input = false;
-		if (c->state == CONN_CLOSING)
-			conn_end(c);
-		else if (c->state == CONN_MOVING)
-			conn_depart(c);
-	}
+	if (ready & (FD_READ | FD_ERROR))
+		conn_run(c, conn_readable);
 }
 
 /*
@@ -501,6 +505,13 @@ void conn_detach(struct conn *c)
 	cds_list_del(&c->link);
 }
 
+static void conn_begin(struct conn *c)
+{
+	conn_attach(c);
+	if (c->state != CONN_CLOSING)
+		timer_arm(&c->timer, daemon_state.cfg->limits.login_timeout * 1000ull);
+}
+
 void conn_new(int fd, const struct config_portal *portal)
 {
 	struct conn *c = calloc(1, sizeof(*c));
@@ -528,9 +539,7 @@ void conn_new(int fd, const struct config_portal *portal)
 	net_names(fd, c->peer, c->local, sizeof(c->peer));
 	login_init(c->login);
 	rx_next_header(c);
-	conn_attach(c);
-	if (c->state != CONN_CLOSING)
-		timer_arm(&c->timer, daemon_state.cfg->limits.login_timeout * 1000ull);
+	conn_run(c, conn_begin);
 }
 
 static void conn_end(struct conn *c)
@@ -575,4 +584,17 @@ void conn_each(void (*fn)(struct conn *c, void *arg), void *arg)
 		return;
 	cds_list_for_each_entry_safe(c, tmp, &conns, link)
 		fn(c, arg);
+}
+
+void conn_trim(void)
+{
+	struct txd *d;
+
+	while ((d = pool.free)) {
+		pool.free = d->next;
+		free(d);
+	}
+	pool.n = 0;
+	free(scratch);
+	scratch = NULL;
 }

@@ -54,7 +54,7 @@ struct conn {
 	uint64_t last_rx;		/* ns */
 	bool pinged;
 	bool close_after_tx;
-	bool input;			/* inside conn_input: closing waits for its end */
+	bool input;			/* inside conn_run: closing waits for its end */
 	bool half_open;			/* counted in daemon_state.half_open */
 	const char *why;		/* it closes */
 
@@ -92,8 +92,10 @@ struct conn {
  * on.
  */
 void conn_new(int fd, const struct config_portal *portal);
-/* Ends it soon: at once, or at the end of the input in hand. Logged with why. */
+/* Ends it: at once, or at the end of conn_run(). Logged with why. */
 void conn_close(struct conn *c, const char *why);
+/* Calls fn, which may close or move the connection and still use it: c may be gone afterwards. */
+void conn_run(struct conn *c, void (*fn)(struct conn *c));
 
 /* A descriptor to fill; BHS zeroed. Never NULL (aborts when memory is out: a few dozen bytes). */
 struct txd *conn_tx(struct conn *c, enum tx_sn sn);
@@ -117,6 +119,8 @@ void conn_stamp(struct conn *c);		/* what is queued leaves as things are now: nu
 void net_login_env(struct conn *c, struct login_env *env);
 /* Calls fn for each connection of this reactor; fn may close it. */
 void conn_each(void (*fn)(struct conn *c, void *arg), void *arg);
+/* Gives back what this reactor keeps for reuse; when it ends. */
+void conn_trim(void);
 
 /* Replies (reply.c). */
 void reply_task(struct task *t);		/* Data-In and status of a completed task */

@@ -226,6 +226,8 @@ static void uring_del(struct driver *d, struct rfd *f)
 {
 	struct watch *w = f->priv;
 
+	if (!w)
+		return;		/* it could not be added */
 	w->f = NULL;
 	f->priv = NULL;
 	watch_changed(uring_of(d), w);	/* freed no earlier than there */
