@@ -64,10 +64,7 @@ static bool crc_is(const uint8_t in[4], uint32_t crc)
 	return !memcmp(in, want, sizeof(want));
 }
 
-/*
- * ---- sending
- * -----------------------------------------------------------------------------------------
- */
+/* ---- sending -------------------------------------------------------------------------------- */
 
 struct txd *conn_tx(struct conn *c, enum tx_sn sn)
 {
@@ -230,10 +227,7 @@ static void conn_flush(struct defer *df)
 		conn_close(c, c->why);
 }
 
-/*
- * ---- receiving
- * ---------------------------------------------------------------------------------------
- */
+/* ---- receiving ------------------------------------------------------------------------------ */
 
 static void rx_next_header(struct conn *c)
 {
@@ -428,10 +422,7 @@ static void conn_ready(struct rfd *f, uint32_t ready)
 		conn_run(c, conn_readable);
 }
 
-/*
- * ---- life
- * --------------------------------------------------------------------------------------------
- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 static void conn_timer(struct timer *t)
 {

@@ -99,10 +99,7 @@ void lu_free(struct lu *lu)
 	free(lu);
 }
 
-/*
- * ---- subscriptions
- * ----------------------------------------------------------------------------------
- */
+/* ---- subscriptions -------------------------------------------------------------------------- */
 
 void lu_subscribe(struct msg *m)
 {
@@ -128,10 +125,7 @@ void lu_subscribe(struct msg *m)
 	reactor_send(p->reactor, &p->subscribe);
 }
 
-/*
- * ---- changes
- * ----------------------------------------------------------------------------------------
- */
+/* ---- changes -------------------------------------------------------------------------------- */
 
 static void change_next(struct lu *lu);
 
@@ -326,10 +320,7 @@ void lu_change_submit(struct lu *lu, struct lu_change *c)
 	reactor_send(lu->home, &c->msg);
 }
 
-/*
- * ---- holds
- * ------------------------------------------------------------------------------------------
- */
+/* ---- holds ---------------------------------------------------------------------------------- */
 
 static bool ranges_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 {

@@ -59,10 +59,7 @@ static void eventfd_take(int fd)
 	assert(n == sizeof(v));
 }
 
-/*
- * ---- doorbell
- * --------------------------------------------------------------------------------------------
- */
+/* ---- doorbell ------------------------------------------------------------------------------- */
 
 int doorbell_init(struct doorbell *b)
 {
@@ -111,10 +108,7 @@ bool doorbell_asleep(const struct doorbell *b)
 	return __atomic_load_n(&b->asleep, __ATOMIC_RELAXED);
 }
 
-/*
- * ---- mailbox
- * ---------------------------------------------------------------------------------------------
- */
+/* ---- mailbox -------------------------------------------------------------------------------- */
 
 int mailbox_init(struct mailbox *b)
 {
@@ -163,10 +157,7 @@ bool mailbox_sleep(struct mailbox *b)
 	return false;
 }
 
-/*
- * ---- jobs
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- jobs ----------------------------------------------------------------------------------- */
 
 int jobs_init(struct jobs *q)
 {
@@ -272,10 +263,7 @@ void jobs_close(struct jobs *q, unsigned receivers)
 	assert(done == sizeof(n));
 }
 
-/*
- * ---- slots
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- slots ---------------------------------------------------------------------------------- */
 
 /*
  * A ring of n slots. For the ticket t (counting up) slot t % n has seq == t when it may be filled,

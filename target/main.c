@@ -143,8 +143,8 @@ static int serve(const struct config *cfg)
 	if (err)
 		return 1;
 	if (daemon_build(&daemon_state, cfg) || control_start(cfg)) {
-		reactors_stop();
 		daemon_teardown(&daemon_state);
+		reactors_stop();
 		return 1;
 	}
 	net_listen();
@@ -156,8 +156,14 @@ static int serve(const struct config *cfg)
 	sd_notify(0, "STOPPING=1");
 	control_stop();
 	bad = stop_service();
-	reactors_stop();
+	if (bad) {
+		/* What the kernel still works on must not find its buffers freed. */
+		log_last_words("event=stopped state=stopped unfinished=%u", bad);
+		_exit(1);
+	}
+	/* The reactors idle by now; stores may still ring them while they are closed. */
 	daemon_teardown(&daemon_state);
+	reactors_stop();
 	log_info("event=stopped state=stopped failed_flushes=%u", bad);
 	return bad ? 1 : 0;
 }

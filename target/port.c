@@ -54,10 +54,7 @@ void lu_port_subscribed(struct msg *m)
 	}
 }
 
-/*
- * ---- drains
- * -----------------------------------------------------------------------------------------
- */
+/* ---- drains --------------------------------------------------------------------------------- */
 
 /*
  * The bytes a task touches, all of its units, the same from its first to its last: a drain counts by
@@ -141,10 +138,7 @@ static void drains_step(struct lu_port *p, const struct task *t, bool range)
 	}
 }
 
-/*
- * ---- publishes
- * --------------------------------------------------------------------------------------
- */
+/* ---- publishes ------------------------------------------------------------------------------ */
 
 static void publish_drained(struct drain *d)
 {
@@ -171,7 +165,11 @@ static bool in_list(const struct nexus *list, uint32_t n, const struct nexus *wh
 static void gate_abort(struct lun_gate *g, const struct lu_request *rq)
 {
 	bool self = rq->has_nexus && nexus_eq(&rq->nexus, &g->nexus->nexus);
-	bool tell = !self && g->port->value->v.modes.tas;
+	/*
+	 * What the issuer of a reset had sent before it is gone already (tmf.c). What there is now
+	 * came afterwards, and he waits for an answer to it.
+	 */
+	bool tell = self ? rq->kind != LU_CHANGE_CMD : g->port->value->v.modes.tas;
 	struct task *t, *tmp;
 
 	if (!g->session)
@@ -225,10 +223,7 @@ void lu_port_publish(struct msg *m)
 		drain_start(p, &p->note.drain);
 }
 
-/*
- * ---- holds
- * ------------------------------------------------------------------------------------------
- */
+/* ---- holds ---------------------------------------------------------------------------------- */
 
 static void hold_drained(struct drain *d)
 {
@@ -282,10 +277,7 @@ static bool held_against(const struct lu_port *p, const struct task *t)
 	return false;
 }
 
-/*
- * ---- I/O
- * --------------------------------------------------------------------------------------------
- */
+/* ---- I/O ------------------------------------------------------------------------------------ */
 
 static void unit_done(struct io_req *io)
 {
@@ -354,10 +346,7 @@ void lu_port_task_end(struct task *t)
 	t->in_busy = false;
 }
 
-/*
- * ---- gates
- * ------------------------------------------------------------------------------------------
- */
+/* ---- gates ---------------------------------------------------------------------------------- */
 
 static void gate_reopened(struct drain *d)
 {

@@ -59,10 +59,7 @@ static unsigned reactors_n;
 static const struct driver_ops *driver_ops;
 static __thread struct reactor *self;
 
-/*
- * ---- who and when
- * ------------------------------------------------------------------------------------------
- */
+/* ---- who and when --------------------------------------------------------------------------- */
 
 unsigned reactor_count(void)
 {
@@ -139,10 +136,7 @@ uint64_t reactor_turns(const struct reactor *r, bool *asleep)
 	return counter_get(&r->stats.turns);
 }
 
-/*
- * ---- messages, deferred calls, timers, descriptors
- * -----------------------------------------------------------
- */
+/* ---- messages, deferred calls, timers, descriptors ------------------------------------------ */
 
 void reactor_send(struct reactor *to, struct msg *m)
 {
@@ -231,10 +225,7 @@ void rfd_del(struct rfd *f)
 	self->driver->ops->del(self->driver, f);
 }
 
-/*
- * ---- the loop
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- the loop ------------------------------------------------------------------------------- */
 
 /* How long may it sleep? ns; 0: not at all, -1: until something happens. */
 static int64_t loop_patience(struct reactor *r)
@@ -351,10 +342,7 @@ static void reactor_stop(struct msg *m)
 	self->stopping = true;
 }
 
-/*
- * ---- the set of them
- * --------------------------------------------------------------------------------------------
- */
+/* ---- the set of them ------------------------------------------------------------------------ */
 
 static int reactor_new(unsigned index)
 {

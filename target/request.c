@@ -30,10 +30,7 @@ static void begin_buffered(struct conn *c)
 	c->rx.room = c->rx.len;
 }
 
-/*
- * ---- SCSI Command (11.3)
- * ------------------------------------------------------------------------------
- */
+/* ---- SCSI Command (11.3) -------------------------------------------------------------------- */
 
 /*
  * The 8-byte LUN (SAM-5 4.7): peripheral device or flat space addressing; LUN_MAX + 1 for anything
@@ -194,10 +191,7 @@ static void cmd_end(struct conn *c)
 	}
 }
 
-/*
- * ---- the others
- * ---------------------------------------------------------------------------------------
- */
+/* ---- the others ----------------------------------------------------------------------------- */
 
 static bool nop_out(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_t len)
 {

@@ -107,10 +107,7 @@ void session_free(struct session *s, const char *why)
 	free(s);
 }
 
-/*
- * ---- tasks
- * -------------------------------------------------------------------------------------------
- */
+/* ---- tasks ---------------------------------------------------------------------------------- */
 
 struct task *session_find_task(struct session *s, uint32_t itt)
 {
@@ -152,10 +149,7 @@ void session_del_task(struct session *s, struct task *t)
 		t->gate->ntasks--;
 }
 
-/*
- * ---- gates
- * -------------------------------------------------------------------------------------------
- */
+/* ---- gates ---------------------------------------------------------------------------------- */
 
 struct lun_gate *session_gate_peek(struct session *s, uint16_t lun)
 {
@@ -183,10 +177,7 @@ struct lun_gate *session_gate(struct session *s, uint16_t lun)
 	return g;
 }
 
-/*
- * ---- CmdSN
- * -------------------------------------------------------------------------------------------
- */
+/* ---- CmdSN ---------------------------------------------------------------------------------- */
 
 void session_window_update(struct session *s)
 {

@@ -116,14 +116,21 @@ static void flush_here(void *arg)
 	}
 }
 
+/* What this reactor keeps for reuse. */
 static void trim(void *arg)
 {
+	conn_trim();
+	task_trim();
 	buf_trim();
+}
+
+static void nothing(void *arg)
+{
 }
 
 unsigned stop_service(void)
 {
-	unsigned n, bad = 0;
+	unsigned n, busy, bad = 0;
 
 	__atomic_store_n(&daemon_state.stopping, true, __ATOMIC_RELAXED);
 	net_stop();
@@ -134,9 +141,12 @@ unsigned stop_service(void)
 		log_info("event=stop conns=%u msg=\"closing connections that did not log out\"", n);
 		rcall_each(close_all, NULL);
 	}
-	if (wait_zero(count_busy, &n, DRAIN_MS))
+	/* What closing sent from reactor to reactor has arrived, and so has what that sent. */
+	rcall_each(nothing, NULL);
+	rcall_each(nothing, NULL);
+	if (wait_zero(count_busy, &busy, DRAIN_MS))
 		log_error("event=stop ios=%u msg=\"I/O that did not end is left to the kernel\"",
-			  n);
+			  busy);
 	flushes = calloc(daemon_state.nlus + 1, sizeof(*flushes));
 	if (flushes)
 		wait_zero(flush_here, &n, FLUSH_MS);
@@ -151,5 +161,5 @@ unsigned stop_service(void)
 		}
 	}
 	rcall_each(trim, NULL);
-	return bad + n;
+	return bad + busy;
 }

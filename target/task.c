@@ -66,10 +66,19 @@ void task_put(struct task *t)
 	pool.n++;
 }
 
-/*
- * ---- the task set (SAM-5 8.6, TST=001b)
- * ---------------------------------------------------------------
- */
+void task_trim(void)
+{
+	struct task *t;
+
+	while ((t = pool.free)) {
+		pool.free = (struct task *)(void *)t->session;
+		free(t->hold.notes);
+		free(t);
+	}
+	pool.n = 0;
+}
+
+/* ---- the task set (SAM-5 8.6, TST=001b) ----------------------------------------------------- */
 
 /* SIMPLE and ORDERED tasks wait for older ones of HEAD OF QUEUE too (SAM-4 8.6.1, 8.6.2). */
 static bool is_barrier(const struct task *t)
@@ -161,10 +170,7 @@ void task_deliver(struct task *t)
 		cds_list_add_tail(&t->wait, &g->dormant);
 }
 
-/*
- * ---- carrying out
- * --------------------------------------------------------------------------------------
- */
+/* ---- carrying out --------------------------------------------------------------------------- */
 
 static bool need_buf(struct buf **b, uint8_t **p, uint32_t n)
 {
@@ -313,10 +319,7 @@ void task_data(struct task *t)
 		xfer_ask(t);
 }
 
-/*
- * ---- the end
- * --------------------------------------------------------------------------------------------
- */
+/* ---- the end -------------------------------------------------------------------------------- */
 
 /* Everything a task holds except its memory; the session's reference is the caller's to drop. */
 static void task_detach(struct task *t)
@@ -354,8 +357,11 @@ void task_complete(struct task *t)
 
 void task_abort(struct task *t, bool tell)
 {
-	if (t->dead)
+	if (t->dead) {
+		/* Aborted by another before, and now by its own nexus, who hears no more of it. */
+		t->tell = t->tell && tell;
 		return;
+	}
 	t->dead = true;
 	t->tell = tell;
 	if (!t->pending)

@@ -79,6 +79,7 @@ struct task {
 struct task *task_new(void);
 void task_get(struct task *t);
 void task_put(struct task *t);
+void task_trim(void);			/* frees what this reactor keeps for reuse; when it ends */
 
 /* The command is complete as received and its turn has come: enters its task set. */
 void task_deliver(struct task *t);

@@ -167,10 +167,7 @@ static struct tmf *tmf_new(struct session *s, const struct bhs_tmf_req *h, unsig
 	return m;
 }
 
-/*
- * ---- one nexus
- * ----------------------------------------------------------------------------------------
- */
+/* ---- one nexus ------------------------------------------------------------------------------ */
 
 static void abort_task(struct conn *c, const struct bhs_tmf_req *h)
 {
@@ -205,6 +202,18 @@ static void abort_task(struct conn *c, const struct bhs_tmf_req *h)
 	tmf_drained(&m->drain);
 }
 
+/* The issuer's own commands on a LU, as far as they were sent before: no answer (SAM-5 5.7). */
+static void abort_own(struct session *s, struct lun_gate *g, const struct bhs_tmf_req *h)
+{
+	struct task *t, *tmp;
+
+	gate_freeze(g);
+	cds_list_for_each_entry_safe(t, tmp, &s->tasks, link)
+		if (t->gate == g && sn_lt(t->cmdsn, be32_get(h->cmdsn) + 1))
+			task_abort(t, false);
+	gate_thaw(g);
+}
+
 /* ABORT TASK SET, and with TST=001b CLEAR TASK SET too: the task set of this nexus on one LU. */
 static void abort_set(struct conn *c, const struct bhs_tmf_req *h, struct lun_gate *g)
 {
@@ -216,11 +225,7 @@ static void abort_set(struct conn *c, const struct bhs_tmf_req *h, struct lun_ga
 		reply_tmf(c, be32_get(h->itt), TMF_RSP_REJECTED);
 		return;
 	}
-	gate_freeze(g);
-	cds_list_for_each_entry_safe(t, tmp, &s->tasks, link)
-		if (t->gate == g && sn_lt(t->cmdsn, be32_get(h->cmdsn) + 1))
-			task_abort(t, false);
-	gate_thaw(g);
+	abort_own(s, g, h);
 	m->draining = true;
 	m->drain.kind = DRAIN_NEXUS;
 	m->drain.nexus = &m->nexus->nexus;
@@ -231,10 +236,7 @@ static void abort_set(struct conn *c, const struct bhs_tmf_req *h, struct lun_ga
 	drain_start(g->port, &m->drain);
 }
 
-/*
- * ---- everyone
- * -----------------------------------------------------------------------------------------
- */
+/* ---- everyone ------------------------------------------------------------------------------- */
 
 static void reset_done(struct lu_change *ch)
 {
