@@ -67,10 +67,7 @@ static uint64_t tagged(const void *p, enum tag tag)
 	return (uintptr_t)p | tag;
 }
 
-/*
- * ---- opening
- * ----------------------------------------------------------------------------------------------
- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 static const char *uring_why(int err)
 {
@@ -178,10 +175,7 @@ static void watch_free(struct watch *w)
 	free(w);
 }
 
-/*
- * ---- descriptors
- * ------------------------------------------------------------------------------------------
- */
+/* ---- descriptors ---------------------------------------------------------------------------- */
 
 static void watch_changed(struct uring *u, struct watch *w)
 {
@@ -254,10 +248,7 @@ static void watch_fired(struct uring *u, struct watch *w, uint32_t which, int re
 	f->fn(f, ready);
 }
 
-/*
- * ---- submitting
- * -------------------------------------------------------------------------------------------
- */
+/* ---- submitting ----------------------------------------------------------------------------- */
 
 static struct io_uring_sqe *uring_sqe(struct uring *u)
 {
@@ -393,10 +384,7 @@ static void rio_completed(struct uring *u, struct rio *r, int res)
 		uring_rio(&u->driver, r);
 }
 
-/*
- * ---- the turn
- * ---------------------------------------------------------------------------------------------
- */
+/* ---- the turn ------------------------------------------------------------------------------- */
 
 /*
  * Is there nothing to tell the kernel, and nothing it would tell us? Then a look costs no system

@@ -137,9 +137,7 @@ static inline bool suite_is_zero(const void *buf, uint64_t len)
 	return !len || (!p[0] && !memcmp(p, p + 1, len - 1));
 }
 
-/*
- * ---- a program of such tests --------------------------------------------------------------------
- */
+/* ---- a program of such tests ---------------------------------------------------------------- */
 
 static unsigned suite_skipped;
 
