@@ -19,9 +19,7 @@ enum { REACTORS_MAX = 256 };
 
 struct reactor;
 
-/*
- * ---- the set of reactors ------------------------------------------------------------------------
- */
+/* ---- the set of reactors -------------------------------------------------------------------- */
 
 enum reactor_driver { DRIVER_AUTO, DRIVER_URING, DRIVER_EPOLL };
 
@@ -55,10 +53,7 @@ const char *reactor_driver_name(void);		/* "io_uring" or "epoll"; any thread, af
 /* Nanoseconds, CLOCK_MONOTONIC, taken once per loop turn. */
 uint64_t reactor_now(void);
 
-/*
- * ---- messages
- * ------------------------------------------------------------------------------------
- */
+/* ---- messages ------------------------------------------------------------------------------- */
 
 /*
  * Intrusive and preallocated: embed it in what is sent. FIFO per sender and receiver. The handler
@@ -75,10 +70,7 @@ struct msg {
  */
 void reactor_send(struct reactor *to, struct msg *m);
 
-/*
- * ---- end of turn
- * ---------------------------------------------------------------------------------
- */
+/* ---- end of turn ---------------------------------------------------------------------------- */
 
 /*
  * Runs fn once at the end of the current loop turn (before sleeping); adding it again before that
@@ -92,10 +84,7 @@ struct defer {
 void reactor_defer(struct defer *d);
 void reactor_defer_cancel(struct defer *d);	/* O(n) in what is queued; for teardown */
 
-/*
- * ---- timers
- * --------------------------------------------------------------------------------------
- */
+/* ---- timers --------------------------------------------------------------------------------- */
 
 struct timer {
 	uint64_t at;			/* ns; private to the reactor */
@@ -108,10 +97,7 @@ void timer_arm(
 void timer_arm_us(struct timer *t, uint64_t us_from_now);
 void timer_cancel(struct timer *t);			/* fine when not armed */
 
-/*
- * ---- sockets and other descriptors: readiness, level triggered
- * -------------------------------------
- */
+/* ---- sockets and other descriptors: readiness, level triggered ------------------------------ */
 
 enum { FD_READ = 1, FD_WRITE = 2, FD_ERROR = 4 };
 struct rfd {
@@ -129,10 +115,7 @@ void rfd_want(struct rfd *f, uint32_t want);	/* cheap when nothing changes */
  */
 void rfd_del(struct rfd *f);
 
-/*
- * ---- file I/O (the backends' interface)
- * --------------------------------------------------------------
- */
+/* ---- file I/O (the backends' interface) ----------------------------------------------------- */
 
 enum rio_op { RIO_READ, RIO_WRITE, RIO_FDATASYNC, RIO_FALLOCATE, RIO_FADVISE };
 enum rio_engine { RIO_AUTO, RIO_URING, RIO_AIO, RIO_WORKERS };
@@ -167,10 +150,7 @@ void rio_submit(struct rio *r);
  */
 int rio_engine(enum rio_engine asked, bool direct, enum rio_engine *got, const char **why);
 
-/*
- * ---- work that may block
- * -----------------------------------------------------------------------------
- */
+/* ---- work that may block -------------------------------------------------------------------- */
 
 /* run() on a worker thread, then done() on the reactor that submitted it. */
 struct work {
@@ -182,10 +162,7 @@ struct work {
 };
 void work_submit(struct work *w);
 
-/*
- * ---- what is seen
- * ----------------------------------------------------------------------------------
- */
+/* ---- what is seen --------------------------------------------------------------------------- */
 
 struct reactor_stats {
 	uint64_t turns, sleeps, messages, rios, cpu_ns;
