@@ -355,6 +355,15 @@ void task_complete(struct task *t)
 	task_put(t);
 }
 
+/* Nothing of it goes on but what the backend, or the LU's home, has begun. */
+static void task_kill(struct task *t, bool tell)
+{
+	t->dead = true;
+	t->tell = tell;
+	if (t->state == TASK_CHANGING)
+		__atomic_store_n(&t->change.cancelled, true, __ATOMIC_SEQ_CST);
+}
+
 void task_abort(struct task *t, bool tell)
 {
 	if (t->dead) {
@@ -362,8 +371,7 @@ void task_abort(struct task *t, bool tell)
 		t->tell = t->tell && tell;
 		return;
 	}
-	t->dead = true;
-	t->tell = tell;
+	task_kill(t, tell);
 	if (!t->pending)
 		task_complete(t);
 }
@@ -373,8 +381,7 @@ void task_orphan(struct task *t)
 	/* A RESERVE(6/10) on its way would be granted to a nexus that is gone. */
 	if (t->state == TASK_CHANGING && (t->cmd.cdb[0] == 0x16 || t->cmd.cdb[0] == 0x56))
 		lu_tell_nexus_lost(t->gate->port->lu, &t->gate->nexus->nexus);
-	t->dead = true;
-	t->tell = false;
+	task_kill(t, false);
 	if (!t->pending) {
 		task_complete(t);
 		return;
