@@ -219,7 +219,6 @@ static void abort_set(struct conn *c, const struct bhs_tmf_req *h, struct lun_ga
 {
 	struct session *s = c->session;
 	struct tmf *m = tmf_new(s, h, 0);
-	struct task *t, *tmp;
 
 	if (!m) {
 		reply_tmf(c, be32_get(h->itt), TMF_RSP_REJECTED);
@@ -264,6 +263,16 @@ static void reset(struct conn *c, const struct bhs_tmf_req *h, struct lu **lus, 
 	if (!n) {
 		tmf_drained(&m->drain);
 		return;
+	}
+	/*
+	 * What he sent before goes here and now, without an answer. What he sends until home comes to the
+	 * reset falls to it as well, but he cannot know that: gate_abort() tells him.
+	 */
+	for (unsigned i = 0; i < n; i++) {
+		struct lun_gate *g = session_gate_peek(c->session, lus[i]->id.lun);
+
+		if (g)
+			abort_own(c->session, g, h);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		struct lu_change *ch = &m->changes[i];
