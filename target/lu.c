@@ -262,6 +262,10 @@ static void change_eval(struct lu *lu, struct lu_change *c)
 	struct lu_value next = lu->value->v;
 	struct lu_fx *fx = &lu->fx;
 
+	if (__atomic_load_n(&c->cancelled, __ATOMIC_SEQ_CST)) {
+		change_answer(lu, SAM_TASK_ABORTED, sense_of(SENSE_NONE));
+		return;
+	}
 	fx->status = SAM_GOOD;
 	fx->sense = sense_of(SENSE_NONE);
 	fx->changed = fx->persist = fx->abort_all = fx->flush = false;

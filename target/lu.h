@@ -48,6 +48,7 @@ struct lu_change {
 	uint8_t status;			/* answer: enum scsi_status */
 	struct sense sense;
 	void (*done)(struct lu_change *c);	/* on `from` */
+	bool cancelled;			/* atomic, the asker's: not to be begun any more */
 	struct cds_list_head link;	/* home's queue */
 };
 
