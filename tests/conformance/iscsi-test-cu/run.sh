@@ -19,6 +19,8 @@ build=${HF_BUILD:-build}
 limit=${HF_LIMIT:-170}
 suite_limit=60
 iqn=iqn.2026-11.com.example:conformance
+user=tester
+secret=for-tests-only-16
 
 [ "${build#/}" = "$build" ] && build=$top/$build
 
@@ -31,11 +33,12 @@ command -v iscsi-test-cu >/dev/null || give_up "not installed (Debian: libiscsi-
 [ -x "$build/holdfastd" ] || give_up "no $build/holdfastd"
 
 # A bed is a LUN of a target of its own, on the daemon with one of the drivers:
-#	name driver LUN-keys | digest or - | paths | suites (all, or a list; a leading - leaves out)
+#	name driver LUN-keys | login | paths | suites (all, or a list; a leading - leaves out)
+# login is - or chap. The program offers HeaderDigest=None,CRC32C: the daemon on io_uring requires the latter.
 beds() {
 	cat <<-'T'
 	memory-epoll epoll {backend: memory, size: 1G} | - | 1 | -ReadOnly,WriteAtomic16,MultipathIO
-	memory-uring io_uring {backend: memory, size: 30M, physical_block_size: 512, filters: "check:atomic=128K"} | crc32c | 2 | -ReadOnly
+	memory-uring io_uring {backend: memory, size: 30M, physical_block_size: 512, filters: "check:atomic=128K"} | chap | 2 | -ReadOnly
 	file io_uring {path: file.img, size: 1G} | - | 1 | -ReadOnly,WriteAtomic16,MultipathIO
 	file-epoll epoll {path: file-epoll.img, size: 1G} | - | 2 | CompareAndWrite,GetLBAStatus,OrWrite,Read10,Unmap,Verify10,Write10,WriteSame10,WriteSame16,WriteVerify10,MultipathIO,iSCSITMF
 	file-4k io_uring {path: file4k.img, size: 1G, block_size: 4096} | - | 2 | -ReadOnly,WriteAtomic16,ExtendedCopy,PreventAllow,ReadDefectData10,ReadDefectData12,ReceiveCopyResults,Reserve6,Sanitize,StartStopUnit,iSCSIcmdsn,iSCSIdatasn
@@ -55,21 +58,25 @@ declare -A daemon
 
 clean_up() {
 	trap - EXIT
-	for p in "${pids[@]}" "${daemon[@]}"; do
+	for p in "${pids[@]}"; do
+		pkill -TERM -P "$p"
+		kill "$p" 2>/dev/null
+	done
+	for p in "${daemon[@]}"; do
 		kill "$p" 2>/dev/null
 	done
 	wait 2>/dev/null
 	[ -n "${HF_KEEP:-}" ] || rm -rf "$tmp"
 }
 trap clean_up EXIT
-trap 'exit 1' INT TERM HUP
+trap 'give_up "stopped after $SECONDS s"' INT TERM HUP
 
 # ---- the daemons -----------------------------------------------------------------------------------------
 declare -A port
 
 # make_config DRIVER PORT: two portals, PORT and PORT + 1, each a group of its own; a target for each bed.
 make_config() {
-	local name driver keys rest
+	local name driver keys login rest
 	mkdir -p "$tmp/$1/data"
 	cat <<-T
 	state_dir: $tmp/$1
@@ -77,17 +84,21 @@ make_config() {
 	control: $tmp/$1/control.sock
 	reactors: 2
 	driver: $1
+	iscsi:
+	  header_digest: $(if [ "$1" = io_uring ]; then echo required; else echo allowed; fi)
 	portals:
 	  - {name: a, listen: "127.0.0.1:$2", group: 1}
 	  - {name: b, listen: "127.0.0.1:$(($2 + 1))", group: 2}
 	targets:
 	T
 	beds | while read -r name driver rest; do
-		keys=${rest%%|*}
-		[ "$driver" = "$1" ] && printf '  - name: %s\n    luns:\n      - {lun: 0, name: %s, %s\n' \
-			"$iqn-$name" "$name" "${keys#\{}"
+		[ "$driver" = "$1" ] || continue
+		IFS='|' read -r keys login _ <<<"$rest"
+		echo "  - name: $iqn-$name"
+		[ "${login// /}" = chap ] && echo "    auth: {user: $user, secret: $secret}"
+		echo "    luns:"
+		echo "      - {lun: 0, name: $name, ${keys#\{}"
 	done
-	return 0
 }
 
 # start DRIVER: a port that is taken shows when the daemon ends; then another is tried.
@@ -95,7 +106,7 @@ start() {
 	local _
 	for _ in 1 2 3 4 5 6; do
 		port[$1]=$((20000 + RANDOM % 12000 * 2))
-		make_config "$1" "${port[$1]}" >"$tmp/$1.yaml"
+		(umask 077; make_config "$1" "${port[$1]}" >"$tmp/$1.yaml")
 		"$build/holdfastd" --config "$tmp/$1.yaml" >"$tmp/$1.log" 2>&1 &
 		daemon[$1]=$!
 		for _ in $(seq 100); do
@@ -125,14 +136,13 @@ suites_of() {
 	done
 }
 
-# run_bed NAME DRIVER DIGEST PATHS SUITES: what each suite printed to $tmp/NAME/SUITE. A process for each suite,
+# run_bed NAME DRIVER LOGIN PATHS SUITES: what each suite printed to $tmp/NAME/SUITE. A process for each suite,
 # since the program goes round in circles when one suite's hook is still in place at the start of the next.
 run_bed() {
-	local name=$1 at=${port[$2]} args url suite
-	args=
-	[ "$3" = - ] || args="?header_digest=$3"
-	url=("iscsi://127.0.0.1:$at/$iqn-$name/0$args")
-	[ "$4" = 2 ] && url+=("iscsi://127.0.0.1:$((at + 1))/$iqn-$name/0$args")
+	local name=$1 at=${port[$2]} who='' url suite
+	[ "$3" = chap ] && who="$user%$secret@"
+	url=("iscsi://${who}127.0.0.1:$at/$iqn-$name/0")
+	[ "$4" = 2 ] && url+=("iscsi://${who}127.0.0.1:$((at + 1))/$iqn-$name/0")
 	mkdir -p "$tmp/$name"
 	for suite in $(suites_of "$5"); do
 		timeout "$suite_limit" iscsi-test-cu --dataloss --allow-sanitize -t "ALL.$suite" "${url[@]}" \
@@ -178,20 +188,21 @@ if ! start io_uring; then
 	give_up "this machine does not allow io_uring"
 fi
 
-( sleep "$limit"; echo "iscsi-test-cu: more than $limit s" >&2; kill -TERM $$ ) 2>&1 &
+( sleep "$limit"; kill -TERM $$ ) &
 pids+=($!)
 watchdog=$!
 running=()
 while read -r name driver rest; do
 	bed_wanted "$name" || continue
-	IFS='|' read -r _ digest paths suites <<<"$rest"
-	run_bed "$name" "$driver" "${digest// /}" "${paths// /}" "${suites// /}" &
+	IFS='|' read -r _ login paths suites <<<"$rest"
+	run_bed "$name" "$driver" "${login// /}" "${paths// /}" "${suites// /}" &
 	running+=($!)
 	pids+=($!)
 done < <(beds)
 for p in "${running[@]}"; do
 	wait "$p"
 done
+pkill -TERM -P "$watchdog"
 kill "$watchdog" 2>/dev/null
 
 # ---- the results -----------------------------------------------------------------------------------------
