@@ -4,7 +4,7 @@
 # Exit status: 0 passed, 77 cannot run here, else failed.
 #
 #	HF_CACHE	guest root, UML kernel, helper programs (default ~/.cache/holdfast)
-#	HF_BUILD	build directory, absolute (default build at the top)
+#	HF_BUILD	build directory (default build at the top)
 #	HF_DAEMON	the daemon (default $HF_BUILD/holdfastd); its command line beside it
 #	HF_TARGET	holdfast or tgtd (to see whether a failure is the bed's)
 #	HF_DRIVER	driver: of its configuration (default auto)
@@ -17,7 +17,7 @@ HF_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 HF_TOP=$(cd "$HF_DIR/../.." && pwd)
 HF_CACHE=${HF_CACHE:-${HOME:+$HOME/.cache/holdfast}}
 HF_CACHE=${HF_CACHE:-/var/cache/holdfast}
-HF_BUILD=${HF_BUILD:-$HF_TOP/build}
+HF_BUILD=$(realpath -m "${HF_BUILD:-$HF_TOP/build}")
 HF_DAEMON=${HF_DAEMON:-$HF_BUILD/holdfastd}
 HF_TARGET=${HF_TARGET:-holdfast}
 HF_DRIVER=${HF_DRIVER:-auto}
@@ -540,9 +540,9 @@ hf_root_make() {
 	HF_ROOT=$HF_CACHE/root-$hash
 	HF_UML=$HF_ROOT/usr/bin/linux.uml
 	[ -d "$HF_ROOT" ] && return
-	sources=/etc/apt/sources.list.d/debian.sources
-	[ -s $sources ] || sources=/etc/apt/sources.list
-	[ -s $sources ] || skip "no Debian package sources for the guests"
+	sources=$(grep -lsw "$suite" /etc/apt/sources.list.d/*debian.sources /etc/apt/sources.list |
+		head -n 1) || :
+	[ -n "$sources" ] || skip "no Debian package sources for the guests"
 	mkdir -p "$HF_CACHE"
 	(
 		flock 9
