@@ -39,7 +39,8 @@ TOOLS_BIN := $(patsubst %.c,$(B)/%,$(TOOLS))
 DAEMON_BIN := $(patsubst %.c,$(B)/%,$(DAEMON_TESTS))
 PR_BIN := $(patsubst %.c,$(B)/%,$(PR_TESTS))
 # Daemons with a bug planted (target/mutate.h) that tests/pr must find.
-PR_MUTANTS := $(addprefix $(B)/tests/pr/holdfastd-,NO_DRAIN GATE_ONCE)
+PR_MUTANTS := $(addprefix $(B)/tests/pr/holdfastd-,NO_DRAIN GATE_ONCE EARLY_ANSWER NO_ORPHANS NO_PERSIST)
+PR_MUTATED := target/lu.c target/port.c target/tmf.c
 
 all: $(B)/holdfastd $(B)/holdfast
 
@@ -82,7 +83,7 @@ $(PR_BIN): $(B)/%: $(B)/obj/%.o $(call obj,$(DAEMON_LIB) $(PR_LIB))
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lcunit -lisal
-$(PR_MUTANTS): $(B)/tests/pr/holdfastd-%: target/port.c target/mutate.h $(B)/obj/target/main.o $(LIBS)
+$(PR_MUTANTS): $(B)/tests/pr/holdfastd-%: $(PR_MUTATED) target/mutate.h $(B)/obj/target/main.o $(LIBS)
 	@mkdir -p $(@D)
 	@echo "  CC      $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -DMUTATE=MUT_$* -o $@ $(filter-out %.h,$^) $(PKG_LIBS)
