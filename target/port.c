@@ -289,10 +289,13 @@ static void unit_done(struct io_req *io)
 	t->marked = false;
 	t->cmd.io.result = io->result;
 	t->cmd.io.answer = io->answer;
-	if (t->dead)
-		task_complete(t);
-	else
+	if (!t->dead) {
 		task_run(t, SCSI_EV_IO);
+	} else {
+		if (io->op == IO_FLUSH && io->result)
+			t->cmd.flush_failed = true;	/* it is everybody's */
+		task_complete(t);
+	}
 	task_put(t);
 }
 
