@@ -96,15 +96,21 @@ static uint64_t slot_get(struct store *s, unsigned slot)
 	return crc_of(s->buf, SLOT_HEADER + n) == crc ? get_be64(s->buf + 8) : 0;
 }
 
+#define COMMIT_UNREADABLE UINT64_MAX
+
+/* The sequence a commit record vouches for, 0: never written, or COMMIT_UNREADABLE. */
 static uint64_t commit_get(struct store *s, unsigned i)
 {
-	uint32_t crc;
+	static const uint8_t blank[20];
 
-	if (pread(s->fd, s->commit, PAGE, (off_t)i * PAGE) != PAGE ||
-	    memcmp(s->commit, commit_magic, 8))
+	if (pread(s->fd, s->commit, PAGE, (off_t)i * PAGE) != PAGE)
+		return COMMIT_UNREADABLE;
+	if (!memcmp(s->commit, blank, sizeof(blank)))
 		return 0;
-	crc = get_be32(s->commit + 16);
-	return crc_of(s->commit, 16) == crc ? get_be64(s->commit + 8) : 0;
+	if (memcmp(s->commit, commit_magic, 8) ||
+	    crc_of(s->commit, 16) != get_be32(s->commit + 16))
+		return COMMIT_UNREADABLE;
+	return get_be64(s->commit + 8);
 }
 
 static void commit_put(struct store *s, uint64_t seq)
@@ -193,17 +199,24 @@ static void boot_id_get(char out[BOOT_ID_LEN + 1])
 
 static int store_load(struct store *s, bool standard, struct store_image *img)
 {
-	uint64_t acked = 0, seq[2];
+	uint64_t acked = 0, seq[2], commit[2];
 	unsigned newest;
 
 	for (unsigned i = 0; i < 2; i++) {
-		uint64_t c = commit_get(s, i);
-
-		if (c > acked)
-			acked = c;
+		commit[i] = commit_get(s, i);
+		if (commit[i] > acked && commit[i] != COMMIT_UNREADABLE)
+			acked = commit[i];
 		seq[i] = slot_get(s, i);
 	}
 	newest = seq[1] > seq[0];
+	/*
+	 * A slot whose commit record is still the one before it was not acknowledged: the daemon
+	 * died between the two writes, or one of them failed and the change was refused. What was
+	 * refused must not come into force by a restart. When the record cannot be read the slot
+	 * counts: it may have been acknowledged.
+	 */
+	if (commit[newest] < seq[newest])
+		newest = !newest;
 	if (seq[newest] < acked || !seq[newest])
 		return -EBADMSG;
 	s->seq = slot_get(s, newest);

@@ -134,6 +134,38 @@ static void test_torn_newer_falls_back(void)
 	store_close(s);
 }
 
+/* Written, but its commit record is not: the change was refused, or never answered. */
+static void test_not_acknowledged_is_dropped(void)
+{
+	struct store_image img, a = image(true), b = image(false);
+	struct store *s = NULL;
+	char commit[PAGE_SIZE];
+	int fd;
+
+	for (int puts = 0; puts < 3; puts++) {
+		unlink(file);
+		CU_ASSERT_FATAL(reopen(&s, &img, false) == 0);
+		for (int i = 0; i < puts; i++)
+			CU_ASSERT(put(s, &a) == 0);
+		/* The next is sequence puts + 2; its record goes to page puts % 2. */
+		fd = open(file, O_RDWR | O_CLOEXEC);
+		CU_ASSERT_FATAL(fd >= 0);
+		CU_ASSERT(pread(fd, commit, PAGE_SIZE, (puts % 2) * PAGE_SIZE) == PAGE_SIZE);
+		CU_ASSERT(put(s, &b) == 0);
+		CU_ASSERT(pwrite(fd, commit, PAGE_SIZE, (puts % 2) * PAGE_SIZE) == PAGE_SIZE);
+		close(fd);
+		CU_ASSERT_FATAL(reopen(&s, &img, false) == 0);
+		CU_ASSERT(img.has_modes == (puts != 0));
+		CU_ASSERT(!puts || img.saved.wce);
+		/* And the next image is found again. */
+		CU_ASSERT(put(s, &b) == 0);
+		CU_ASSERT_FATAL(reopen(&s, &img, false) == 0);
+		CU_ASSERT(img.has_modes && !img.saved.wce);
+		store_close(s);
+		s = NULL;
+	}
+}
+
 static void test_damaged_acknowledged_is_refused(void)
 {
 	struct store_image img, a = image(true), b = image(false);
@@ -205,6 +237,7 @@ int main(void)
 		UNIT(test_new_is_empty),
 		UNIT(test_last_put_is_read),
 		UNIT(test_torn_newer_falls_back),
+		UNIT(test_not_acknowledged_is_dropped),
 		UNIT(test_damaged_acknowledged_is_refused),
 		UNIT(test_new_boot),
 	};
