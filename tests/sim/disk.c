@@ -130,7 +130,7 @@ static void kio_pieces(struct kio *k)
 	if (n > 1 && rnd_chance(400))
 		n = 1 + rnd_below(n - 1);
 	for (uint64_t i = 0; i < n; i++, k->from++) {
-		block_do(d, (enum io_op)k->u.op, k->copy ? k->copy : k->io->buf, first, k->from);
+		block_do(d, (enum io_op)k->u.op, k->io ? k->io->buf : k->copy, first, k->from);
 		if (io_changes_medium((enum io_op)k->u.op))
 			oracle_effect(&k->u, k->from, disk_block(k->u.lun, k->from));
 	}

@@ -347,7 +347,7 @@ static void give(void *arg, uint64_t n)
 
 	if (!g->l->dead && p->link == g->l) {
 		c = oracle_cmd(p, g->itt);
-		if (!c->over || !p->fast_abort)
+		if (!c->over || c->silent || !p->fast_abort)
 			send_data(p, c, g->ttt, g->off, g->end);
 	}
 	free(g);
@@ -564,8 +564,7 @@ void path_consumed(struct path *p, struct vsock *s, uint64_t upto)
 	if (p->tmf.pending && !p->tmf.consumed && p->tmf.stream_end <= upto) {
 		consumed(p, p->tmf.stream_end);
 		p->tmf.consumed = true;
-		if (p->tmf.function < TMF_LU_RESET)
-			oracle_tmf_consumed(p, p->tmf.lun, p->tmf.cmd);
+		oracle_tmf_consumed(p, p->tmf.lun, p->tmf.function > TMF_LU_RESET, p->tmf.cmd);
 	}
 	consumed(p, upto);
 }

@@ -36,9 +36,11 @@ struct change {
 	struct cmd *cmd;		/* NULL: task management and the like */
 	uint8_t status;
 	bool changed, aborts, answered;
+	bool own;			/* PREEMPT AND ABORT of one's own key */
 	struct cmd **covers;		/* what it aborts */
 	unsigned ncovers;
 	uint32_t ua_to[PATHS_MAX];	/* 1 << ua: ordered for it */
+	uint32_t gate_of[PATHS_MAX];	/* its session that had a gate then, or 0 */
 };
 
 /* A unit attention of one kind for one path on one LU. */
@@ -53,6 +55,7 @@ struct attention {
 struct olu {
 	struct value *v;
 	int64_t n, answered;
+	int64_t answered_cmd;		/* by a command: a reset may be answered by a LU that is not ready */
 	struct attention ua[PATHS_MAX][UA_COUNT];
 	uint32_t touched[PATHS_MAX];	/* session that has a gate here */
 	unsigned failed_stores;
@@ -115,7 +118,7 @@ static void check_writer(const struct unit *u, const char *when)
 {
 	if (!io_changes_medium((enum io_op)u->op) || !u->path)
 		return;
-	if (!access_since(u->lun, lus[u->lun].answered, path_no(u->path), true, true))
+	if (!access_since(u->lun, u->orphan ? lus[u->lun].answered_cmd : lus[u->lun].answered, path_no(u->path), true, true))
 		fail("(a) %s: unit %llu of %s itt %x on lun %u, which may not write since value %lld", when,
 		     (unsigned long long)u->id, path_name(u->path), u->cmd ? u->cmd->itt : 0, u->lun,
 		     (long long)lus[u->lun].answered);
@@ -134,6 +137,7 @@ struct cmd *oracle_cmd(struct path *p, uint32_t itt)
 void oracle_sent(struct cmd *c)
 {
 	c->answered_at_send = (uint64_t)lus[c->lun].answered;
+	c->boot = sim_boot;
 	c->change = -1;
 }
 
@@ -172,7 +176,8 @@ static bool in_task_set(const struct cmd *c, unsigned lun)
 static void collect(struct cmd ***v, unsigned *n, struct path *p, unsigned lun, const struct cmd *but)
 {
 	for (struct cmd *c = path_cmds(p); c; c = c->next) {
-		if (c == but || !in_task_set(c, lun))
+		/* A dead daemon's commands are in nobody's task set: its LU is not ready until they have ended. */
+		if (c == but || c->boot != sim_boot || !in_task_set(c, lun))
 			continue;
 		*v = realloc(*v, (*n + 1) * sizeof(struct cmd *));
 		if (!*v)
@@ -200,6 +205,7 @@ static void ua_order(struct change *ch, unsigned p, enum ua ua)
 	struct attention *a = &lus[ch->lun].ua[p][ua];
 
 	ch->ua_to[p] |= 1u << ua;
+	ch->gate_of[p] = lus[ch->lun].touched[p];
 	a->due++;
 	a->last = ch - changes;
 	a->reported = false;
@@ -252,9 +258,40 @@ static void change_covers(struct change *ch, const struct lu_fx *fx)
 			continue;
 		for (uint32_t i = 0; i < fx->nabort && !all; i++)
 			all = nexus_eq(&fx->abort[i], path_nexus(paths[p]));
+		if (all && ch->cmd && ch->path == paths[p])
+			ch->own = true;
 		if (all)
 			collect(&ch->covers, &ch->ncovers, paths[p], ch->lun, ch->cmd);
 	}
+}
+
+/* Who preempts himself gets no answers to what he sent until that was over. */
+static void own_silent(const struct change *ch)
+{
+	for (struct cmd *c = ch->own ? path_cmds(ch->path) : NULL; c; c = c->next)
+		if (!c->over && c->lun == ch->lun && c != ch->cmd) {
+			c->silent = true;
+			cmd_over(c);
+		}
+}
+
+/* A change is evaluated on the value with this epoch: what came after it could not be stored, and never was. */
+static void values_settle(unsigned lun, uint64_t epoch)
+{
+	struct olu *o = &lus[lun];
+
+	for (int64_t i = o->n - 1; i >= 0 && o->v[i].boot == sim_boot && o->v[i].epoch != epoch; i--)
+		o->v[i].never = true;
+}
+
+/* The value in force, as far as home knows. */
+static int64_t value_last(unsigned lun)
+{
+	int64_t i = lus[lun].n - 1;
+
+	while (lus[lun].v[i].never)
+		i--;
+	return i;
 }
 
 /* Home evaluates a change: called by target/lu.c in place of lu_change(). */
@@ -264,6 +301,12 @@ void sim_lu_change(const struct lu_value *old, const struct lu_request *rq, stru
 	struct change *ch;
 	int p = rq->has_nexus ? path_find(&rq->nexus) : -1;
 
+	values_settle(lun, old->epoch);
+	for (int64_t i = nchanges - 1; i >= 0; i--)
+		if (changes[i].lun == lun) {
+			own_silent(&changes[i]);
+			break;
+		}
 	lu_change(old, rq, next, fx);
 	ch = change_new();
 	ch->lun = lun;
@@ -287,7 +330,7 @@ void sim_lu_change(const struct lu_value *old, const struct lu_request *rq, stru
 		value_push(lun, &v);
 		seen.changes++;
 	}
-	ch->value = lus[lun].n - 1;
+	ch->value = value_last(lun);
 	ua_orders(ch, old, next, fx);
 	if (ch->aborts)
 		change_covers(ch, fx);
@@ -304,7 +347,7 @@ static void ua_answered(struct change *ch)
 
 			if (!(ch->ua_to[p] >> ua & 1) || a->last != ch - changes || a->reported)
 				continue;
-			if (lus[ch->lun].touched[p] && lus[ch->lun].touched[p] == path_session(paths[p])) {
+			if (ch->gate_of[p] && lus[ch->lun].touched[p] == ch->gate_of[p]) {
 				a->must = true;
 				a->since = sim_now;
 			} else {
@@ -347,6 +390,8 @@ static void change_answered(struct change *ch)
 	ch->answered = true;
 	if (ch->value > o->answered) {
 		o->answered = ch->value;
+		if (ch->kind == LU_CHANGE_CMD)
+			o->answered_cmd = ch->value;
 		for (struct unit *u = units; u; u = u->next)
 			if (u->lun == ch->lun) {
 				check_writer(u, "in the backend when a change was answered");
@@ -354,8 +399,9 @@ static void change_answered(struct change *ch)
 			}
 	}
 	check_gates(ch->lun, ch->value);
+	own_silent(ch);
 	for (unsigned i = 0; i < ch->ncovers; i++)
-		cover(ch->covers[i], ch->path, ch->kind == LU_CHANGE_CMD ? "PREEMPT AND ABORT" : "a reset");
+		cover(ch->covers[i], ch->cmd ? ch->path : NULL, ch->kind == LU_CHANGE_CMD ? "PREEMPT AND ABORT" : "a reset");
 	ua_answered(ch);
 }
 
@@ -504,7 +550,7 @@ void oracle_answer(struct cmd *c)
 	unsigned p = path_no(c->path);
 
 	TRACE("%s itt %x lun %u answered: status %02x sense %06x", path_name(c->path), c->itt, c->lun, c->status, c->sense);
-	if (c->over)
+	if (c->over && !c->silent)
 		fail("%s itt %x: a second answer", path_name(c->path), c->itt);
 	cmd_over(c);
 	c->answered = true;
@@ -532,24 +578,32 @@ void oracle_session_lost(struct path *p)
 			c->lost = true;
 			cmd_over(c);
 		}
-	for (unsigned i = 0; i < LUNS; i++)
-		for (unsigned ua = 0; ua < UA_COUNT; ua++)
-			lus[i].ua[path_no(p)][ua] = (struct attention){ .last = -1 };
-	for (unsigned i = 0; i < LUNS; i++)
+	for (unsigned i = 0; i < LUNS; i++) {
+		for (unsigned ua = 0; ua < UA_COUNT; ua++) {
+			struct attention *a = &lus[i].ua[path_no(p)][ua];
+
+			a->must = false;
+			/* What a registrant was to hear about reservations may be kept for its next session. */
+			if (ua < UA_RESERVATIONS_PREEMPTED || ua > UA_REGISTRATIONS_PREEMPTED)
+				a->due = 0;
+		}
 		lus[i].touched[path_no(p)] = 0;
+	}
 	covered[path_no(p)].n = 0;
 }
 
 /* ---- task management --------------------------------------------------------------------------------------------- */
 
-/* ABORT TASK SET, CLEAR TASK SET: what they cover is what stood before them. One at a time per path. */
-void oracle_tmf_consumed(struct path *p, unsigned lun, struct cmd *only)
+/* What task management of one's own session covers is what stood before them. One at a time per path. */
+void oracle_tmf_consumed(struct path *p, unsigned lun, bool all, struct cmd *only)
 {
 	unsigned i = path_no(p);
 
 	covered[i].n = 0;
 	if (!only) {
-		collect(&covered[i].v, &covered[i].n, p, lun, NULL);
+		for (unsigned l = 0; l < LUNS; l++)
+			if (l == lun || all)
+				collect(&covered[i].v, &covered[i].n, p, l, NULL);
 		/* An orphan of an older session is not of this task set. */
 		for (unsigned k = 0; k < covered[i].n; )
 			if (covered[i].v[k]->session != path_session(p))
@@ -573,12 +627,12 @@ void oracle_tmf_answer(struct path *p, uint8_t function, unsigned lun, uint8_t r
 	TRACE("%s: task management %u on lun %u answered: %u", path_name(p), function, lun, response);
 	if (response != TMF_RSP_COMPLETE)
 		return;
-	if (function < TMF_LU_RESET) {
-		for (unsigned i = 0; i < covered[n].n; i++)
-			cover(covered[n].v[i], p, function == TMF_ABORT_TASK ? "its ABORT TASK" : "its task set's abort");
-		covered[n].n = 0;
+	for (unsigned i = 0; i < covered[n].n; i++)
+		cover(covered[n].v[i], p, function == TMF_ABORT_TASK ? "its ABORT TASK" : function >= TMF_LU_RESET ?
+		      "its own reset" : "its task set's abort");
+	covered[n].n = 0;
+	if (function < TMF_LU_RESET)
 		return;
-	}
 	for (int64_t i = nchanges - 1; i >= 0; i--) {
 		struct change *ch = &changes[i];
 
@@ -734,8 +788,39 @@ void oracle_start(unsigned n)
 	units = NULL;
 }
 
+/* Whatever has not ended, and where it is. */
+static void say_open(void)
+{
+	for (unsigned p = 0; p < npaths; p++)
+		for (struct cmd *c = path_cmds(paths[p]); c; c = c->next)
+			if (!c->over || c->running)
+				TRACE("open: %s itt %x lun %u cdb %02x, read at %.3f%s%s, %u units", path_name(c->path), c->itt, c->lun,
+				      c->cdb[0], (double)c->consumed / 1e6, c->ordered ? ", ORDERED" : "", c->dead ? ", dead" : "",
+				      c->running);
+	for (unsigned i = 0; i < daemon_state.nlus; i++)
+		for (unsigned k = 0; k < reactor_count(); k++) {
+			struct lu_port *p = &daemon_state.lus[i]->ports[k];
+			struct lun_gate *g;
+			struct task *t;
+
+			cds_list_for_each_entry(g, &p->gates, link) {
+				TRACE("lun %u reactor %u: gate of %s %02x port %u: %u tasks, %u run%s%s", i, k, g->nexus->nexus.initiator,
+				      g->nexus->nexus.isid[5], g->nexus->nexus.tpgt, g->ntasks, g->running, g->closed ? ", closed" : "",
+				      g->session ? "" : ", orphan");
+				if (g->session)
+					cds_list_for_each_entry(t, &g->session->tasks, link)
+						if (t->gate == g)
+							TRACE("  task %x state %d%s%s%s: out %u of %u, asked %u, %u R2Ts", t->itt, t->state,
+							      t->pending ? ", pending" : "", t->dead ? ", dead" : "", t->enabled ? "" : ", waits",
+							      t->out.got, t->cmd.need_out, t->out.asked, t->out.r2ts);
+			}
+		}
+}
+
 void oracle_end(void)
 {
+	if (sim_tracing)
+		say_open();
 	for (unsigned p = 0; p < npaths; p++)
 		for (struct cmd *c = path_cmds(paths[p]); c; c = c->next)
 			if (!c->over || c->running)

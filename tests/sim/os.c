@@ -103,8 +103,10 @@ ssize_t sim_pwrite(int fd, const void *buf, size_t n, off_t off)
 		fail_next = false;
 		TRACE("the store's write fails");
 		oracle_store_fails(0);
-		/* Some of it may be there all the same. */
-		n = rnd_below(n / SECTOR + 1) * SECTOR;
+		/* A part of it may be there all the same. */
+		n = rnd_below(n / SECTOR) * SECTOR;
+		if (off < 8192)		/* a commit record; its first sector is all of it */
+			n = 0;
 		memcpy(f->data + off, buf, n);
 		errno = EIO;
 		return -1;

@@ -140,10 +140,12 @@ struct cmd {
 	uint32_t in_got;
 	uint8_t *effects;		/* per block of the span: how often it changed the medium */
 	uint64_t sent, consumed, ended;	/* times; 0: not yet */
+	uint64_t boot;			/* the daemon's life it was sent in */
 	uint64_t stream_end;		/* bytes of the connection up to its end */
 	uint64_t answered_at_send;	/* the oracle's `answered` of its LU then */
 	bool over;			/* answered, or its session is gone */
 	bool answered;
+	bool silent;			/* need not be answered */
 	bool lost;			/* its session went before the answer */
 	bool starve;			/* its R2Ts are answered late */
 	uint64_t data_at;		/* when its last data goes out */
@@ -171,8 +173,8 @@ void oracle_start(unsigned paths);
 void oracle_stop(void);
 void oracle_sent(struct cmd *c);
 void oracle_answer(struct cmd *c);	/* the last byte of the answer left the daemon */
-/* only: of ABORT TASK; NULL: the path's task set on the LU. */
-void oracle_tmf_consumed(struct path *p, unsigned lun, struct cmd *only);
+/* only: of ABORT TASK; NULL: the path's task set on the LU, or on all. */
+void oracle_tmf_consumed(struct path *p, unsigned lun, bool all, struct cmd *only);
 void oracle_tmf_answer(struct path *p, uint8_t function, unsigned lun, uint8_t response);
 void oracle_session_lost(struct path *p);	/* closed: nothing is answered any more */
 /* From disk.c. */
