@@ -59,8 +59,9 @@ declare -A daemon
 clean_up() {
 	trap - EXIT
 	for p in "${pids[@]}"; do
-		pkill -TERM -P "$p"
-		kill "$p" 2>/dev/null
+		children=$(pgrep -P "$p")
+		# shellcheck disable=SC2086
+		kill "$p" $children 2>/dev/null
 	done
 	for p in "${daemon[@]}"; do
 		kill "$p" 2>/dev/null
@@ -188,7 +189,7 @@ if ! start io_uring; then
 	give_up "this machine does not allow io_uring"
 fi
 
-( sleep "$limit"; kill -TERM $$ ) &
+( sleep "$limit" && kill -TERM $$ ) &
 pids+=($!)
 watchdog=$!
 running=()
@@ -203,7 +204,6 @@ for p in "${running[@]}"; do
 	wait "$p"
 done
 pkill -TERM -P "$watchdog"
-kill "$watchdog" 2>/dev/null
 
 # ---- the results -----------------------------------------------------------------------------------------
 passed=0 failed=0 skipped=0
