@@ -158,7 +158,7 @@ check: deps
 	@$(MAKE) --no-print-directory check-build
 	@B=$(B) tests/check.sh $(PART)
 
-check-build: all units bench-tools tools daemon-tests pr-tests pr-mutants
+check-build: all sims units bench-tools tools daemon-tests pr-tests pr-mutants
 	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools daemon-tests pr-tests
 	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools daemon-tests pr-tests
 

@@ -165,7 +165,7 @@ static void make_pr_out(struct cmd *c)
 
 	span(c, 0, 0);
 	if (sa == 7)
-		sa = 6;		/* REGISTER AND MOVE needs a TransportID: below, one day */
+		sa = 6; /* REGISTER AND MOVE needs a TransportID: below, one day */
 	c->out_len = 24;
 	d = c->out = get(c->out_len);
 	if (sa == 0 && rnd_chance(400))
@@ -217,14 +217,10 @@ static const struct {
 	void (*make)(struct cmd *c);
 	unsigned share;
 } kinds[K_KINDS] = {
-	[K_READ] = { make_read, 250 },
-	[K_WRITE] = { make_write, 420 },
-	[K_UNMAP] = { make_unmap, 30 },
-	[K_SAME] = { make_same, 30 },
-	[K_CAW] = { make_caw, 120 },
-	[K_ORW] = { make_orw, 60 },
-	[K_SYNC] = { make_sync, 30 },
-	[K_TUR] = { make_tur, 60 },
+	[K_READ] = { make_read, 250 },	[K_WRITE] = { make_write, 420 },
+	[K_UNMAP] = { make_unmap, 30 }, [K_SAME] = { make_same, 30 },
+	[K_CAW] = { make_caw, 120 },	[K_ORW] = { make_orw, 60 },
+	[K_SYNC] = { make_sync, 30 },	[K_TUR] = { make_tur, 60 },
 };
 
 static enum cmd_kind kind_any(void)
@@ -251,11 +247,21 @@ struct cmd *command_new(struct path *p)
 	c->kind = kind_any();
 	c->change = -1;
 	switch (c->kind) {
-	case K_PR_OUT: make_pr_out(c); break;
-	case K_PR_IN: make_pr_in(c); break;
-	case K_RESERVE6: make_reserve6(c); break;
-	case K_RELEASE6: make_release6(c); break;
-	default: kinds[c->kind].make(c); break;
+	case K_PR_OUT:
+		make_pr_out(c);
+		break;
+	case K_PR_IN:
+		make_pr_in(c);
+		break;
+	case K_RESERVE6:
+		make_reserve6(c);
+		break;
+	case K_RELEASE6:
+		make_release6(c);
+		break;
+	default:
+		kinds[c->kind].make(c);
+		break;
 	}
 	c->ordered = rnd_chance(30);
 	c->starve = world.starving && c->out_len && rnd_chance(100);

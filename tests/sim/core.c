@@ -53,13 +53,13 @@ uint64_t rnd_delay(uint64_t mean)
 /* ---- events ---------------------------------------------------------------------------------- */
 
 struct event {
-	uint64_t at, order, boot;	/* boot 0: whatever the daemon does */
+	uint64_t at, order, boot; /* boot 0: whatever the daemon does */
 	event_fn *fn;
 	void *arg;
 	uint64_t n;
 };
 
-static struct event *heap;		/* from 1 */
+static struct event *heap; /* from 1 */
 static size_t events, room;
 static uint64_t orders;
 
@@ -130,7 +130,8 @@ void events_clear(void)
 	events = 0;
 }
 
-/* ---- words ------------------------------------------------------------------------------------ */
+/* ---- words ------------------------------------------------------------------------------------
+ */
 
 void trace(const char *fmt, ...)
 {
@@ -151,8 +152,8 @@ void fail(const char *fmt, ...)
 
 	fflush(stdout);
 	va_start(ap, fmt);
-	printf("seed %llu, step %llu, %.3f ms: ", (unsigned long long)sim_seed, (unsigned long long)sim_steps,
-	       (double)sim_now / 1e6);
+	printf("seed %llu, step %llu, %.3f ms: ", (unsigned long long)sim_seed,
+	       (unsigned long long)sim_steps, (double)sim_now / 1e6);
 	vprintf(fmt, ap);
 	va_end(ap);
 	printf("\nsee it again: sim --seed %llu --trace\n", (unsigned long long)sim_seed);
@@ -171,11 +172,12 @@ void core_start(uint64_t seed)
 	orders = 0;
 }
 
-/* ---- the daemon's memory ------------------------------------------------------------------------ */
+/* ---- the daemon's memory ------------------------------------------------------------------------
+ */
 
 struct block {
-	void *p;			/* NULL: free place; (void *)1: was used */
-	void *who;			/* return address of the call */
+	void *p;   /* NULL: free place; (void *)1: was used */
+	void *who; /* return address of the call */
 	size_t n;
 };
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The store under the LUs, in place of backends/memory.c: a medium with a volatile cache, which
- * outlives the daemon. And the way there: sim_backend_submit() stands between the daemon's ports and
- * backend_submit(). It is the kernel's queue: a unit reaches the store after a seeded time, changes
- * it in one or several pieces, and its end is told later still. What has not reached the store when
- * the daemon is killed gets there afterwards, or never.
+ * outlives the daemon. And the way there: sim_backend_submit() stands between the daemon's ports
+ * and backend_submit(). It is the kernel's queue: a unit reaches the store after a seeded time,
+ * changes it in one or several pieces, and its end is told later still. What has not reached the
+ * store when the daemon is killed gets there afterwards, or never.
  */
 #include <assert.h>
 #include <errno.h>
@@ -19,7 +19,7 @@
 
 struct disk {
 	uint64_t blocks;
-	uint8_t *cache, *stable;	/* what is read; what power loss leaves */
+	uint8_t *cache, *stable; /* what is read; what power loss leaves */
 	bool *dirty;
 	bool filtered;
 	uint64_t stalled_until;
@@ -29,12 +29,12 @@ struct disk {
 struct kio {
 	struct unit u;
 	struct kio *next;
-	struct io_req *io;		/* NULL: an orphan */
+	struct io_req *io; /* NULL: an orphan */
 	struct backend *be;
 	struct reactor *r;
 	void (*done)(struct io_req *io);
-	uint64_t from, to;		/* blocks that are still to be carried out */
-	uint8_t *copy;			/* an orphan's data */
+	uint64_t from, to; /* blocks that are still to be carried out */
+	uint8_t *copy;	   /* an orphan's data */
 	int result;
 };
 
@@ -87,7 +87,8 @@ static void flush_all(struct disk *d)
 	}
 }
 
-/* ---- the bottom ------------------------------------------------------------------------------------ */
+/* ---- the bottom
+ * ------------------------------------------------------------------------------------ */
 
 static struct kio *kio_of(const struct io_req *io)
 {
@@ -160,7 +161,8 @@ static void kio_piece(void *arg, uint64_t id)
 	if (!k)
 		return;
 	if (disk_at(k->u.lun)->stalled_until > sim_now) {
-		event_at(disk_at(k->u.lun)->stalled_until + rnd_below(MS), !k->u.orphan, kio_piece, k, id);
+		event_at(disk_at(k->u.lun)->stalled_until + rnd_below(MS), !k->u.orphan, kio_piece,
+			 k, id);
 		return;
 	}
 	kio_pieces(k);
@@ -217,9 +219,13 @@ static int bottom_open(struct backend *be, const struct backend_options *o)
 
 	be->priv = d;
 	be->caps = (struct io_caps){
-		.size = d->blocks * DISK_BLOCK, .discard_granularity = 4096, .align = 512, .extents = false,
+		.size = d->blocks * DISK_BLOCK,
+		.discard_granularity = 4096,
+		.align = 512,
+		.extents = false,
 	};
-	/* The kernel holds the descriptor, and so the lock, until the dead daemon's requests end. */
+	/* The kernel holds the descriptor, and so the lock, until the dead daemon's requests end.
+	 */
 	return disk_busy(lun) ? backend_fail(be, -EWOULDBLOCK, "locked") : 0;
 }
 
@@ -228,9 +234,7 @@ static int bottom_retry(struct backend *be)
 	return disk_busy((unsigned)((struct disk *)be->priv - disks)) ? -EWOULDBLOCK : 0;
 }
 
-static void bottom_close(struct backend *be)
-{
-}
+static void bottom_close(struct backend *be) {}
 
 static int no_open(struct backend *be, const struct backend_options *o)
 {
@@ -238,18 +242,22 @@ static int no_open(struct backend *be, const struct backend_options *o)
 }
 
 const struct backend_ops memory_ops = {
-	.type = "memory", .open = bottom_open, .close = bottom_close, .submit = bottom_submit,
+	.type = "memory",
+	.open = bottom_open,
+	.close = bottom_close,
+	.submit = bottom_submit,
 	.retry = bottom_retry,
 };
 const struct backend_ops file_ops = { .type = "file", .open = no_open, .close = bottom_close };
 
-/* ---- the way there ----------------------------------------------------------------------------------- */
+/* ---- the way there
+ * ----------------------------------------------------------------------------------- */
 
 static void kio_end(void *arg)
 {
 	struct kio *k = arg;
 	struct io_req *io = k->io;
-	void (*done)(struct io_req *io) = k->done;
+	void (*done)(struct io_req * io) = k->done;
 
 	TRACE("unit %llu ends: %d", (unsigned long long)k->u.id, io->result);
 	oracle_unit_end(&k->u);
@@ -279,8 +287,10 @@ static void kio_go(void *arg, uint64_t n)
 	reactor_enter(k->r);
 	if (d->filtered && io_changes_medium((enum io_op)k->u.op))
 		for (uint64_t b = k->from; b < k->to; b++)
-			oracle_effect(&k->u, b, k->u.op == IO_WRITE ?
-				      (uint8_t *)k->io->buf + (b - k->from) * DISK_BLOCK : NULL);
+			oracle_effect(&k->u, b,
+				      k->u.op == IO_WRITE
+					      ? (uint8_t *)k->io->buf + (b - k->from) * DISK_BLOCK
+					      : NULL);
 	k->io->done = kio_back;
 	backend_submit(k->be, k->io);
 	reactor_leave();
@@ -321,16 +331,18 @@ void sim_backend_submit(struct backend *be, struct io_req *io)
 		k->u.path = paths[p];
 		k->u.cmd = oracle_cmd(paths[p], t->itt);
 	}
-	TRACE("unit %llu of %s itt %x: op %d, lun %u, blocks %llu+%llu", (unsigned long long)k->u.id,
-	      k->u.path ? path_name(k->u.path) : "-", k->u.cmd ? k->u.cmd->itt : 0, k->u.op, k->u.lun,
-	      (unsigned long long)k->from, (unsigned long long)(k->to - k->from));
+	TRACE("unit %llu of %s itt %x: op %d, lun %u, blocks %llu+%llu",
+	      (unsigned long long)k->u.id, k->u.path ? path_name(k->u.path) : "-",
+	      k->u.cmd ? k->u.cmd->itt : 0, k->u.op, k->u.lun, (unsigned long long)k->from,
+	      (unsigned long long)(k->to - k->from));
 	k->next = kios;
 	kios = k;
 	oracle_submit(&k->u);
 	event_in(delay, true, kio_go, k, 0);
 }
 
-/* ---- deaths -------------------------------------------------------------------------------------------- */
+/* ---- deaths
+ * -------------------------------------------------------------------------------------------- */
 
 /* What the kernel has of it may still land; its data is the kernel's by now. */
 static bool kio_orphan(struct kio *k)

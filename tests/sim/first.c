@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linked before the daemon's object files: where their variables begin. last.c is where they end. */
+/* Linked before the daemon's object files: where their variables begin. last.c is where they end.
+ */
 #include "tests/sim/marks.h"
 
 __thread char mark_tls_first[64] __attribute__((aligned(64)));

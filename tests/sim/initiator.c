@@ -73,7 +73,8 @@ void path_cmd_over(struct path *p)
 static void think(void *arg, uint64_t session);
 static void reconnect(void *arg, uint64_t n);
 
-/* ---- sessions --------------------------------------------------------------------------------------- */
+/* ---- sessions
+ * --------------------------------------------------------------------------------------- */
 
 static struct link *link_new(struct path *p)
 {
@@ -141,12 +142,16 @@ static void login(struct path *p)
 		p->max_burst = 262144;
 		p->max_recv = 65536;
 	}
-	n = snprintf(text, sizeof(text), "InitiatorName=%s\nSessionType=Normal\nTargetName=iqn.2026-11.com.example:sim\n"
-		     "HeaderDigest=None\nDataDigest=None\nInitialR2T=%s\nImmediateData=%s\nMaxBurstLength=%u\n"
-		     "FirstBurstLength=%u\nMaxRecvDataSegmentLength=%u\nMaxOutstandingR2T=%u\nErrorRecoveryLevel=0\n%s",
-		     p->nexus.initiator, p->initial_r2t ? "Yes" : "No", p->immediate ? "Yes" : "No", p->max_burst,
-		     p->first_burst, p->max_recv, (unsigned)rnd_between(1, 3),
-		     p->fast_abort ? "TaskReporting=FastAbort\n" : "");
+	n = snprintf(
+		text, sizeof(text),
+		"InitiatorName=%s\nSessionType=Normal\nTargetName=iqn.2026-11.com.example:sim\n"
+		"HeaderDigest=None\nDataDigest=None\nInitialR2T=%s\nImmediateData=%"
+		"s\nMaxBurstLength=%u\n"
+		"FirstBurstLength=%u\nMaxRecvDataSegmentLength=%u\nMaxOutstandingR2T=%"
+		"u\nErrorRecoveryLevel=0\n%s",
+		p->nexus.initiator, p->initial_r2t ? "Yes" : "No", p->immediate ? "Yes" : "No",
+		p->max_burst, p->first_burst, p->max_recv, (unsigned)rnd_between(1, 3),
+		p->fast_abort ? "TaskReporting=FastAbort\n" : "");
 	for (int i = 0; i < n; i++)
 		if (text[i] == '\n')
 			text[i] = 0;
@@ -197,7 +202,8 @@ static void path_drop(struct path *p)
 	down(p);
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------ */
+/* ---- sending
+ * ------------------------------------------------------------------------------------------ */
 
 static void send_data(struct path *p, const struct cmd *c, uint32_t ttt, uint32_t off, uint32_t end)
 {
@@ -247,16 +253,16 @@ static void send_cmd(struct path *p, struct cmd *c)
 	more = !p->initial_r2t && unsol > imm && rnd_chance(700);
 	memset(&h, 0, sizeof(h));
 	h.opcode = OP_SCSI_CMD;
-	h.flags = (uint8_t)((more ? 0 : PDU_FINAL) | (c->out_len ? CMD_WRITE : 0) | (c->in_len ? CMD_READ : 0) |
-			    (c->ordered ? 2 : 1));
+	h.flags = (uint8_t)((more ? 0 : PDU_FINAL) | (c->out_len ? CMD_WRITE : 0) |
+			    (c->in_len ? CMD_READ : 0) | (c->ordered ? 2 : 1));
 	lun_put(h.lun, c->lun);
 	h.itt = be32_of(c->itt);
 	h.edtl = be32_of(c->out_len ? c->out_len : c->in_len);
 	h.cmdsn = be32_of(c->cmdsn);
 	memcpy(h.cdb, c->cdb, 16);
 	oracle_sent(c);
-	TRACE("%s sends itt %x lun %u: cdb %02x/%02x blocks %llu+%llu", p->name, c->itt, c->lun, c->cdb[0], c->cdb[1],
-	      (unsigned long long)c->lba, (unsigned long long)c->nblocks);
+	TRACE("%s sends itt %x lun %u: cdb %02x/%02x blocks %llu+%llu", p->name, c->itt, c->lun,
+	      c->cdb[0], c->cdb[1], (unsigned long long)c->lba, (unsigned long long)c->nblocks);
 	send_pdu(p, &h, c->out, imm);
 	c->stream_end = vsock_sent(p->link->s);
 	if (more)
@@ -277,8 +283,10 @@ static struct cmd *any_active(struct path *p)
 static void send_tmf(struct path *p)
 {
 	static const uint8_t functions[] = {
-		TMF_ABORT_TASK, TMF_ABORT_TASK, TMF_ABORT_TASK, TMF_ABORT_TASK_SET, TMF_ABORT_TASK_SET, TMF_CLEAR_TASK_SET,
-		TMF_LU_RESET, TMF_LU_RESET, TMF_LU_RESET, TMF_TARGET_WARM_RESET, TMF_TARGET_COLD_RESET,
+		TMF_ABORT_TASK,	       TMF_ABORT_TASK,	      TMF_ABORT_TASK,
+		TMF_ABORT_TASK_SET,    TMF_ABORT_TASK_SET,    TMF_CLEAR_TASK_SET,
+		TMF_LU_RESET,	       TMF_LU_RESET,	      TMF_LU_RESET,
+		TMF_TARGET_WARM_RESET, TMF_TARGET_COLD_RESET,
 	};
 	struct bhs_tmf_req h;
 	struct cmd *c = NULL;
@@ -305,7 +313,8 @@ static void send_tmf(struct path *p)
 	lun_put(h.lun, p->tmf.lun);
 	h.itt = be32_of(p->tmf.itt);
 	h.cmdsn = be32_of(p->cmdsn);
-	TRACE("%s sends task management %u, lun %u, task %x", p->name, p->tmf.function, p->tmf.lun, c ? c->itt : 0);
+	TRACE("%s sends task management %u, lun %u, task %x", p->name, p->tmf.function, p->tmf.lun,
+	      c ? c->itt : 0);
 	send_pdu(p, &h, NULL, 0);
 	p->tmf.stream_end = vsock_sent(p->link->s);
 }
@@ -332,7 +341,8 @@ static void think(void *arg, uint64_t session)
 			send_cmd(p, command_new(p));
 }
 
-/* ---- what comes back: the initiator's part --------------------------------------------------------------- */
+/* ---- what comes back: the initiator's part
+ * --------------------------------------------------------------- */
 
 struct grant {
 	struct link *l;
@@ -451,9 +461,11 @@ static void arrive(void *arg, uint64_t n)
 	free(q);
 }
 
-/* ---- what leaves the daemon: the oracle's part -------------------------------------------------------------- */
+/* ---- what leaves the daemon: the oracle's part
+ * -------------------------------------------------------------- */
 
-static void left_data_in(struct path *p, const struct bhs_data_in *h, const uint8_t *data, uint32_t len)
+static void left_data_in(struct path *p, const struct bhs_data_in *h, const uint8_t *data,
+			 uint32_t len)
 {
 	struct cmd *c = oracle_cmd(p, be32_get(h->itt));
 	uint32_t off = be32_get(h->offset);
@@ -468,13 +480,15 @@ static void left_data_in(struct path *p, const struct bhs_data_in *h, const uint
 	oracle_answer(c);
 }
 
-static void left_rsp(struct path *p, const struct bhs_scsi_rsp *h, const uint8_t *data, uint32_t len)
+static void left_rsp(struct path *p, const struct bhs_scsi_rsp *h, const uint8_t *data,
+		     uint32_t len)
 {
 	struct cmd *c = oracle_cmd(p, be32_get(h->itt));
 
 	c->status = h->status;
 	if (h->status == 0x02 && len >= 2 + 18)
-		c->sense = (uint32_t)(data[2 + 2] & 0xf) << 16 | (uint32_t)data[2 + 12] << 8 | data[2 + 13];
+		c->sense = (uint32_t)(data[2 + 2] & 0xf) << 16 | (uint32_t)data[2 + 12] << 8 |
+			   data[2 + 13];
 	oracle_answer(c);
 }
 
@@ -575,7 +589,8 @@ void path_closed(struct path *p, struct vsock *s)
 
 	if (!l || l->dead)
 		return;
-	TRACE("%s: the daemon closes %s", p->name, l == p->old ? "the old session" : "its connection");
+	TRACE("%s: the daemon closes %s", p->name,
+	      l == p->old ? "the old session" : "its connection");
 	l->dead = true;
 	vsock_forget(s);
 	if (l == p->old) {
@@ -597,7 +612,9 @@ void path_closed(struct path *p, struct vsock *s)
 	down(p);
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------------------- */
+/* ---- the whole
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 void initiators_start(void)
 {
@@ -613,7 +630,8 @@ void initiators_start(void)
 		paths[i] = p;
 		p->index = i;
 		if (i && rnd_chance(400) && paths[i - 1]->nexus.tpgt == 1) {
-			/* The same initiator port through the other portal group, or another ISID of it. */
+			/* The same initiator port through the other portal group, or another ISID
+			 * of it. */
 			p->node = paths[i - 1]->node;
 			p->nexus = paths[i - 1]->nexus;
 			if (rnd_chance(500))
@@ -625,7 +643,8 @@ void initiators_start(void)
 			p->nexus.tpgt = 1;
 			p->nexus.isid[0] = 0x80;
 			p->nexus.isid[5] = 1;
-			snprintf(p->nexus.initiator, sizeof(p->nexus.initiator), "iqn.2026-11.com.example:node%u", p->node);
+			snprintf(p->nexus.initiator, sizeof(p->nexus.initiator),
+				 "iqn.2026-11.com.example:node%u", p->node);
 		}
 		p->key = 0x1000 + (world.same_keys ? p->node : i);
 		snprintf(p->name, sizeof(p->name), "path%u", i);

@@ -9,13 +9,13 @@
 
 /* One connection's view from here. */
 struct link {
-	struct link *next;		/* all of the world */
+	struct link *next; /* all of the world */
 	struct vsock *s;
 	struct path *p;
-	uint8_t *buf;			/* what left the daemon and is no whole PDU yet */
+	uint8_t *buf; /* what left the daemon and is no whole PDU yet */
 	size_t have, room;
-	uint64_t last;			/* time of the last delivery */
-	bool dead;			/* given up, by whichever side */
+	uint64_t last; /* time of the last delivery */
+	bool dead;     /* given up, by whichever side */
 };
 
 enum path_state { PATH_DOWN, PATH_LOGIN, PATH_UP, PATH_LEAVING };
@@ -26,13 +26,13 @@ struct path {
 	unsigned index, node;
 	uint64_t key;
 	enum path_state state;
-	struct link *link, *old;	/* old: a session that the new one replaces */
-	uint32_t session;		/* number of the session, grows */
+	struct link *link, *old; /* old: a session that the new one replaces */
+	uint32_t session;	 /* number of the session, grows */
 	uint32_t cmdsn, maxcmdsn, expstatsn, itt;
 	bool immediate, initial_r2t, fast_abort;
 	uint32_t first_burst, max_burst, max_recv;
-	unsigned active;		/* commands that are not over */
-	struct cmd *cmds;		/* all of them, youngest first */
+	unsigned active;  /* commands that are not over */
+	struct cmd *cmds; /* all of them, youngest first */
 	struct {
 		bool pending, consumed, blocks;
 		uint32_t itt;

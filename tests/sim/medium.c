@@ -11,9 +11,9 @@ struct entry {
 };
 
 struct history {
-	struct entry *v;		/* v[0]: zeroes, since ever */
+	struct entry *v; /* v[0]: zeroes, since ever */
 	unsigned n, room;
-	unsigned durable;		/* this entry, or a later one, survives a loss of power */
+	unsigned durable; /* this entry, or a later one, survives a loss of power */
 };
 
 static struct history *histories[LUNS];
@@ -95,7 +95,7 @@ bool medium_had(unsigned lun, uint64_t block, const uint8_t *data, uint64_t from
 	struct history *h = history_of(lun, block);
 	uint64_t hash = hash_of(data);
 
-	for (unsigned i = h->n; i-- > 0; ) {
+	for (unsigned i = h->n; i-- > 0;) {
 		if (h->v[i].at > to)
 			continue;
 		if (h->v[i].hash == hash)
@@ -111,7 +111,7 @@ void medium_durable(struct cmd *c)
 	for (uint64_t b = c->lba; b < c->lba + c->nblocks; b++) {
 		struct history *h = history_of(c->lun, b);
 
-		for (unsigned i = h->n; i-- > h->durable; )
+		for (unsigned i = h->n; i-- > h->durable;)
 			if (h->v[i].cmd == c) {
 				h->durable = i;
 				break;
@@ -124,7 +124,7 @@ void medium_flushed(struct cmd *c)
 	for (uint64_t b = 0; b < disk_blocks(c->lun); b++) {
 		struct history *h = &histories[c->lun][b];
 
-		for (unsigned i = h->n; i-- > h->durable; ) {
+		for (unsigned i = h->n; i-- > h->durable;) {
 			const struct cmd *w = h->v[i].cmd;
 
 			if (w && w->answered && w->status == 0 && w->ended < c->sent) {
@@ -145,7 +145,8 @@ void medium_found(unsigned lun, uint64_t block, const uint8_t *data, bool stable
 		if (h->v[i].hash == hash)
 			break;
 	if (i + 1 == h->durable)
-		fail("lun %u block %llu: what was promised to be durable is gone", lun, (unsigned long long)block);
+		fail("lun %u block %llu: what was promised to be durable is gone", lun,
+		     (unsigned long long)block);
 	if (h->v[h->n - 1].hash != hash)
 		medium_effect(lun, block, data, NULL);
 	if (stable)

@@ -12,7 +12,8 @@ void medium_effect(unsigned lun, uint64_t block, const uint8_t *data, struct cmd
 const uint8_t *medium_now(unsigned lun, uint64_t block);
 /* Whether the block ever had this content between two times, both included. */
 bool medium_had(unsigned lun, uint64_t block, const uint8_t *data, uint64_t from, uint64_t to);
-/* c was answered GOOD and durable; or, for a flush, so is all that was answered before it was sent. */
+/* c was answered GOOD and durable; or, for a flush, so is all that was answered before it was sent.
+ */
 void medium_durable(struct cmd *c);
 void medium_flushed(struct cmd *c);
 /* Found after a loss of power, or of a cache. */

@@ -21,43 +21,43 @@ enum { VALUES = 8192, SAM_ABORTED = 0x40, SAM_CONFLICT = 0x18, SAM_CHECK = 0x02 
 /* A value of a LU, as far as reservations go. */
 struct value {
 	uint64_t epoch, boot;
-	uint32_t readers, writers;	/* paths that may */
+	uint32_t readers, writers; /* paths that may */
 	struct pr_state *pr;
-	bool never;			/* could not be stored: it never was */
+	bool never; /* could not be stored: it never was */
 };
 
 /* A change that home evaluated. */
 struct change {
 	unsigned lun;
 	enum lu_change_kind kind;
-	int64_t value;			/* in force after it */
+	int64_t value; /* in force after it */
 	uint64_t boot;
 	struct path *path;
-	struct cmd *cmd;		/* NULL: task management and the like */
+	struct cmd *cmd; /* NULL: task management and the like */
 	uint8_t status;
 	bool changed, aborts, answered;
-	bool own;			/* PREEMPT AND ABORT of one's own key */
-	struct cmd **covers;		/* what it aborts */
+	bool own;	     /* PREEMPT AND ABORT of one's own key */
+	struct cmd **covers; /* what it aborts */
 	unsigned ncovers;
-	uint32_t ua_to[PATHS_MAX];	/* 1 << ua: ordered for it */
-	uint32_t gate_of[PATHS_MAX];	/* its session that had a gate then, or 0 */
+	uint32_t ua_to[PATHS_MAX];   /* 1 << ua: ordered for it */
+	uint32_t gate_of[PATHS_MAX]; /* its session that had a gate then, or 0 */
 };
 
 /* A unit attention of one kind for one path on one LU. */
 struct attention {
-	unsigned due;			/* orders not reported yet, at most */
-	int64_t last;			/* the change that ordered it last */
-	bool reported;			/* since then */
-	bool must;			/* that change was answered: the next command reports it */
+	unsigned due;  /* orders not reported yet, at most */
+	int64_t last;  /* the change that ordered it last */
+	bool reported; /* since then */
+	bool must;     /* that change was answered: the next command reports it */
 	uint64_t since;
 };
 
 struct olu {
 	struct value *v;
 	int64_t n, answered;
-	int64_t answered_cmd;		/* by a command: a reset may be answered by a LU that is not ready */
+	int64_t answered_cmd; /* by a command: a reset may be answered by a LU that is not ready */
 	struct attention ua[PATHS_MAX][UA_COUNT];
-	uint32_t touched[PATHS_MAX];	/* session that has a gate here */
+	uint32_t touched[PATHS_MAX]; /* session that has a gate here */
 	unsigned failed_stores;
 };
 
@@ -71,10 +71,12 @@ static struct {
 	unsigned n;
 } covered[PATHS_MAX];
 static struct {
-	uint64_t writes, conflicts, aborted, changes, caws, uas, reads, in_flight, orphans, lost_uas;
+	uint64_t writes, conflicts, aborted, changes, caws, uas, reads, in_flight, orphans,
+		lost_uas;
 } seen;
 
-/* ---- values ---------------------------------------------------------------------------------------------- */
+/* ---- values
+ * ---------------------------------------------------------------------------------------------- */
 
 static void value_push(unsigned lun, const struct lu_value *v)
 {
@@ -118,13 +120,16 @@ static void check_writer(const struct unit *u, const char *when)
 {
 	if (!io_changes_medium((enum io_op)u->op) || !u->path)
 		return;
-	if (!access_since(u->lun, u->orphan ? lus[u->lun].answered_cmd : lus[u->lun].answered, path_no(u->path), true, true))
-		fail("(a) %s: unit %llu of %s itt %x on lun %u, which may not write since value %lld", when,
-		     (unsigned long long)u->id, path_name(u->path), u->cmd ? u->cmd->itt : 0, u->lun,
-		     (long long)lus[u->lun].answered);
+	if (!access_since(u->lun, u->orphan ? lus[u->lun].answered_cmd : lus[u->lun].answered,
+			  path_no(u->path), true, true))
+		fail("(a) %s: unit %llu of %s itt %x on lun %u, which may not write since value "
+		     "%lld",
+		     when, (unsigned long long)u->id, path_name(u->path), u->cmd ? u->cmd->itt : 0,
+		     u->lun, (long long)lus[u->lun].answered);
 }
 
-/* ---- commands --------------------------------------------------------------------------------------------- */
+/* ---- commands
+ * --------------------------------------------------------------------------------------------- */
 
 struct cmd *oracle_cmd(struct path *p, uint32_t itt)
 {
@@ -164,8 +169,8 @@ static void cover(struct cmd *c, const struct path *by, const char *why)
 	seen.aborted++;
 	for (struct unit *u = units; u; u = u->next)
 		if (u->cmd == c && io_changes_medium((enum io_op)u->op))
-			fail("(b) %s was answered, and unit %llu of %s itt %x is still under way", why,
-			     (unsigned long long)u->id, path_name(c->path), c->itt);
+			fail("(b) %s was answered, and unit %llu of %s itt %x is still under way",
+			     why, (unsigned long long)u->id, path_name(c->path), c->itt);
 }
 
 static bool in_task_set(const struct cmd *c, unsigned lun)
@@ -173,10 +178,12 @@ static bool in_task_set(const struct cmd *c, unsigned lun)
 	return c->lun == lun && c->consumed && (!c->over || c->running);
 }
 
-static void collect(struct cmd ***v, unsigned *n, struct path *p, unsigned lun, const struct cmd *but)
+static void collect(struct cmd ***v, unsigned *n, struct path *p, unsigned lun,
+		    const struct cmd *but)
 {
 	for (struct cmd *c = path_cmds(p); c; c = c->next) {
-		/* A dead daemon's commands are in nobody's task set: its LU is not ready until they have ended. */
+		/* A dead daemon's commands are in nobody's task set: its LU is not ready until they
+		 * have ended. */
 		if (c == but || c->boot != sim_boot || !in_task_set(c, lun))
 			continue;
 		*v = realloc(*v, (*n + 1) * sizeof(struct cmd *));
@@ -186,7 +193,9 @@ static void collect(struct cmd ***v, unsigned *n, struct path *p, unsigned lun, 
 	}
 }
 
-/* ---- changes ------------------------------------------------------------------------------------------------ */
+/* ---- changes
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static struct change *change_new(void)
 {
@@ -211,7 +220,8 @@ static void ua_order(struct change *ch, unsigned p, enum ua ua)
 	a->reported = false;
 }
 
-static void ua_orders(struct change *ch, const struct lu_value *old, const struct lu_value *next, const struct lu_fx *fx)
+static void ua_orders(struct change *ch, const struct lu_value *old, const struct lu_value *next,
+		      const struct lu_fx *fx)
 {
 	for (uint32_t i = 0; i < fx->nua; i++) {
 		int p = path_find(&fx->ua[i].to);
@@ -231,8 +241,8 @@ static void ua_orders(struct change *ch, const struct lu_value *old, const struc
 }
 
 /*
- * Whether home knows the port that this nexus uses. If not, its commands there have not begun, and nobody can tell that
- * they were there before.
+ * Whether home knows the port that this nexus uses. If not, its commands there have not begun, and
+ * nobody can tell that they were there before.
  */
 static bool known_at_home(unsigned lun, unsigned p)
 {
@@ -275,12 +285,14 @@ static void own_silent(const struct change *ch)
 		}
 }
 
-/* A change is evaluated on the value with this epoch: what came after it could not be stored, and never was. */
+/* A change is evaluated on the value with this epoch: what came after it could not be stored, and
+ * never was. */
 static void values_settle(unsigned lun, uint64_t epoch)
 {
 	struct olu *o = &lus[lun];
 
-	for (int64_t i = o->n - 1; i >= 0 && o->v[i].boot == sim_boot && o->v[i].epoch != epoch; i--)
+	for (int64_t i = o->n - 1; i >= 0 && o->v[i].boot == sim_boot && o->v[i].epoch != epoch;
+	     i--)
 		o->v[i].never = true;
 }
 
@@ -295,7 +307,8 @@ static int64_t value_last(unsigned lun)
 }
 
 /* Home evaluates a change: called by target/lu.c in place of lu_change(). */
-void sim_lu_change(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next, struct lu_fx *fx)
+void sim_lu_change(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,
+		   struct lu_fx *fx)
 {
 	unsigned lun = old->id->lun;
 	struct change *ch;
@@ -334,9 +347,11 @@ void sim_lu_change(const struct lu_value *old, const struct lu_request *rq, stru
 	ua_orders(ch, old, next, fx);
 	if (ch->aborts)
 		change_covers(ch, fx);
-	TRACE("change %lld of lun %u by %s: kind %d cdb %02x/%02x status %02x%s, value %lld writers %x, aborts %u",
-	      (long long)(ch - changes), lun, ch->path ? path_name(ch->path) : "-", rq->kind, rq->cdb[0], rq->cdb[1],
-	      fx->status, fx->changed ? " changed" : "", (long long)ch->value, lus[lun].v[ch->value].writers, ch->ncovers);
+	TRACE("change %lld of lun %u by %s: kind %d cdb %02x/%02x status %02x%s, value %lld "
+	      "writers %x, aborts %u",
+	      (long long)(ch - changes), lun, ch->path ? path_name(ch->path) : "-", rq->kind,
+	      rq->cdb[0], rq->cdb[1], fx->status, fx->changed ? " changed" : "",
+	      (long long)ch->value, lus[lun].v[ch->value].writers, ch->ncovers);
 }
 
 static void ua_answered(struct change *ch)
@@ -367,13 +382,16 @@ static void check_gates(unsigned lun, int64_t at_least)
 
 		if (p->state != PORT_LIVE)
 			continue;
-		if (at_least >= 0 && lus[lun].v[at_least].boot == sim_boot && p->value->v.epoch < lus[lun].v[at_least].epoch)
-			fail("lun %u: value %lld was answered, the port of reactor %u has epoch %llu", lun,
-			     (long long)at_least, i, (unsigned long long)p->value->v.epoch);
+		if (at_least >= 0 && lus[lun].v[at_least].boot == sim_boot &&
+		    p->value->v.epoch < lus[lun].v[at_least].epoch)
+			fail("lun %u: value %lld was answered, the port of reactor %u has epoch "
+			     "%llu",
+			     lun, (long long)at_least, i, (unsigned long long)p->value->v.epoch);
 		cds_list_for_each_entry(g, &p->gates, link)
-			if (g->g.access != lu_access(&p->value->v, &g->nexus->nexus) || g->g.epoch != p->value->v.epoch)
-				fail("lun %u reactor %u: the gate of %s is not what the value says", lun, i,
-				     g->nexus->nexus.initiator);
+			if (g->g.access != lu_access(&p->value->v, &g->nexus->nexus) ||
+			    g->g.epoch != p->value->v.epoch)
+				fail("lun %u reactor %u: the gate of %s is not what the value says",
+				     lun, i, g->nexus->nexus.initiator);
 	}
 }
 
@@ -401,11 +419,14 @@ static void change_answered(struct change *ch)
 	check_gates(ch->lun, ch->value);
 	own_silent(ch);
 	for (unsigned i = 0; i < ch->ncovers; i++)
-		cover(ch->covers[i], ch->cmd ? ch->path : NULL, ch->kind == LU_CHANGE_CMD ? "PREEMPT AND ABORT" : "a reset");
+		cover(ch->covers[i], ch->cmd ? ch->path : NULL,
+		      ch->kind == LU_CHANGE_CMD ? "PREEMPT AND ABORT" : "a reset");
 	ua_answered(ch);
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------- */
+/* ---- answers
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void ua_reported(struct cmd *c)
 {
@@ -417,14 +438,15 @@ static void ua_reported(struct cmd *c)
 		if (ua_sense_code((enum ua)ua) != c->sense)
 			continue;
 		if (!a->due)
-			fail("%s itt %x lun %u: unit attention %06x that nobody ordered, or a second time", path_name(c->path),
-			     c->itt, c->lun, c->sense);
+			fail("%s itt %x lun %u: unit attention %06x that nobody ordered, or a "
+			     "second time",
+			     path_name(c->path), c->itt, c->lun, c->sense);
 		seen.uas++;
 		/* Orders that are not answered yet may still be on their way to this port. */
 		a->due = 0;
 		for (int64_t i = nchanges - 1; i >= 0 && i > nchanges - 64; i--)
-			if (changes[i].lun == c->lun && !changes[i].answered && changes[i].boot == sim_boot &&
-			    changes[i].ua_to[p] >> ua & 1)
+			if (changes[i].lun == c->lun && !changes[i].answered &&
+			    changes[i].boot == sim_boot && changes[i].ua_to[p] >> ua & 1)
 				a->due++;
 		a->must = false;
 		a->reported = true;
@@ -447,24 +469,26 @@ static void check_attention(struct cmd *c)
 		struct attention *a = &lus[c->lun].ua[p][ua];
 
 		if (a->must && c->sent > a->since)
-			fail("%s itt %x lun %u: unit attention %06x was due", path_name(c->path), c->itt, c->lun,
-			     ua_sense_code((enum ua)ua));
+			fail("%s itt %x lun %u: unit attention %06x was due", path_name(c->path),
+			     c->itt, c->lun, ua_sense_code((enum ua)ua));
 	}
 }
 
 static bool writes(const struct cmd *c)
 {
-	return c->kind == K_WRITE || c->kind == K_UNMAP || c->kind == K_SAME || c->kind == K_CAW || c->kind == K_ORW;
+	return c->kind == K_WRITE || c->kind == K_UNMAP || c->kind == K_SAME || c->kind == K_CAW ||
+	       c->kind == K_ORW;
 }
 
 static void check_read(const struct cmd *c)
 {
 	if (c->in_got != c->in_len)
-		fail("%s itt %x: %u bytes read instead of %u", path_name(c->path), c->itt, c->in_got, c->in_len);
+		fail("%s itt %x: %u bytes read instead of %u", path_name(c->path), c->itt,
+		     c->in_got, c->in_len);
 	for (uint64_t i = 0; i < c->nblocks; i++)
 		if (!medium_had(c->lun, c->lba + i, c->in + i * DISK_BLOCK, c->sent, sim_now))
-			fail("%s itt %x lun %u: block %llu was read with content it did not have", path_name(c->path), c->itt,
-			     c->lun, (unsigned long long)(c->lba + i));
+			fail("%s itt %x lun %u: block %llu was read with content it did not have",
+			     path_name(c->path), c->itt, c->lun, (unsigned long long)(c->lba + i));
 	seen.reads++;
 }
 
@@ -474,11 +498,11 @@ static void check_write(struct cmd *c)
 		if (c->kind == K_UNMAP && !(c->effects[i] & 0x80))
 			continue;
 		if (!(c->effects[i] & 0x7f))
-			fail("%s itt %x lun %u: answered GOOD, and block %llu was not written", path_name(c->path), c->itt, c->lun,
-			     (unsigned long long)(c->lba + i));
+			fail("%s itt %x lun %u: answered GOOD, and block %llu was not written",
+			     path_name(c->path), c->itt, c->lun, (unsigned long long)(c->lba + i));
 		if ((c->effects[i] & 0x7f) > 1 && c->kind != K_UNMAP)
-			fail("%s itt %x lun %u: block %llu was written twice", path_name(c->path), c->itt, c->lun,
-			     (unsigned long long)(c->lba + i));
+			fail("%s itt %x lun %u: block %llu was written twice", path_name(c->path),
+			     c->itt, c->lun, (unsigned long long)(c->lba + i));
 	}
 	seen.writes++;
 	seen.caws += c->kind == K_CAW;
@@ -500,7 +524,8 @@ static void check_pr_in(const struct cmd *c)
 		if (wcur_stored(&w) == c->in_got && !memcmp(buf, c->in, c->in_got))
 			return;
 	}
-	fail("%s itt %x lun %u: PR IN tells of no value in force since it was sent", path_name(c->path), c->itt, c->lun);
+	fail("%s itt %x lun %u: PR IN tells of no value in force since it was sent",
+	     path_name(c->path), c->itt, c->lun);
 }
 
 static void check_good(struct cmd *c)
@@ -509,7 +534,8 @@ static void check_good(struct cmd *c)
 
 	if (c->kind == K_READ || writes(c)) {
 		if (!access_since(c->lun, (int64_t)c->answered_at_send, p, c->kind != K_READ, true))
-			fail("%s itt %x lun %u: GOOD without access", path_name(c->path), c->itt, c->lun);
+			fail("%s itt %x lun %u: GOOD without access", path_name(c->path), c->itt,
+			     c->lun);
 	}
 	if (c->kind == K_READ)
 		check_read(c);
@@ -541,7 +567,8 @@ static void check_change(struct cmd *c)
 	if (c->status == SAM_ABORTED)
 		return;
 	if (c->status != ch->status)
-		fail("%s itt %x: status %02x, home said %02x", path_name(c->path), c->itt, c->status, ch->status);
+		fail("%s itt %x: status %02x, home said %02x", path_name(c->path), c->itt,
+		     c->status, ch->status);
 	change_answered(ch);
 }
 
@@ -549,7 +576,8 @@ void oracle_answer(struct cmd *c)
 {
 	unsigned p = path_no(c->path);
 
-	TRACE("%s itt %x lun %u answered: status %02x sense %06x", path_name(c->path), c->itt, c->lun, c->status, c->sense);
+	TRACE("%s itt %x lun %u answered: status %02x sense %06x", path_name(c->path), c->itt,
+	      c->lun, c->status, c->sense);
 	if (c->over && !c->silent)
 		fail("%s itt %x: a second answer", path_name(c->path), c->itt);
 	cmd_over(c);
@@ -564,11 +592,14 @@ void oracle_answer(struct cmd *c)
 		check_good(c);
 	else if (c->status == SAM_CONFLICT && (c->kind == K_READ || writes(c))) {
 		seen.conflicts++;
-		if (!access_since(c->lun, (int64_t)c->answered_at_send, p, c->kind != K_READ, false))
-			fail("%s itt %x lun %u: a conflict with nobody", path_name(c->path), c->itt, c->lun);
+		if (!access_since(c->lun, (int64_t)c->answered_at_send, p, c->kind != K_READ,
+				  false))
+			fail("%s itt %x lun %u: a conflict with nobody", path_name(c->path), c->itt,
+			     c->lun);
 	}
 	if (c->kind == K_PR_OUT && sim_now - c->consumed > 10 * SEC)
-		fail("%s itt %x: PR OUT took %llu ms", path_name(c->path), c->itt, (unsigned long long)((sim_now - c->consumed) / MS));
+		fail("%s itt %x: PR OUT took %llu ms", path_name(c->path), c->itt,
+		     (unsigned long long)((sim_now - c->consumed) / MS));
 }
 
 void oracle_session_lost(struct path *p)
@@ -583,7 +614,8 @@ void oracle_session_lost(struct path *p)
 			struct attention *a = &lus[i].ua[path_no(p)][ua];
 
 			a->must = false;
-			/* What a registrant was to hear about reservations may be kept for its next session. */
+			/* What a registrant was to hear about reservations may be kept for its next
+			 * session. */
 			if (ua < UA_RESERVATIONS_PREEMPTED || ua > UA_REGISTRATIONS_PREEMPTED)
 				a->due = 0;
 		}
@@ -592,9 +624,11 @@ void oracle_session_lost(struct path *p)
 	covered[path_no(p)].n = 0;
 }
 
-/* ---- task management --------------------------------------------------------------------------------------------- */
+/* ---- task management
+ * --------------------------------------------------------------------------------------------- */
 
-/* What task management of one's own session covers is what stood before them. One at a time per path. */
+/* What task management of one's own session covers is what stood before them. One at a time per
+ * path. */
 void oracle_tmf_consumed(struct path *p, unsigned lun, bool all, struct cmd *only)
 {
 	unsigned i = path_no(p);
@@ -605,7 +639,7 @@ void oracle_tmf_consumed(struct path *p, unsigned lun, bool all, struct cmd *onl
 			if (l == lun || all)
 				collect(&covered[i].v, &covered[i].n, p, l, NULL);
 		/* An orphan of an older session is not of this task set. */
-		for (unsigned k = 0; k < covered[i].n; )
+		for (unsigned k = 0; k < covered[i].n;)
 			if (covered[i].v[k]->session != path_session(p))
 				covered[i].v[k] = covered[i].v[--covered[i].n];
 			else
@@ -624,27 +658,32 @@ void oracle_tmf_answer(struct path *p, uint8_t function, unsigned lun, uint8_t r
 {
 	unsigned n = path_no(p);
 
-	TRACE("%s: task management %u on lun %u answered: %u", path_name(p), function, lun, response);
+	TRACE("%s: task management %u on lun %u answered: %u", path_name(p), function, lun,
+	      response);
 	if (response != TMF_RSP_COMPLETE)
 		return;
 	for (unsigned i = 0; i < covered[n].n; i++)
-		cover(covered[n].v[i], p, function == TMF_ABORT_TASK ? "its ABORT TASK" : function >= TMF_LU_RESET ?
-		      "its own reset" : "its task set's abort");
+		cover(covered[n].v[i], p,
+		      function == TMF_ABORT_TASK ? "its ABORT TASK"
+		      : function >= TMF_LU_RESET ? "its own reset"
+						 : "its task set's abort");
 	covered[n].n = 0;
 	if (function < TMF_LU_RESET)
 		return;
 	for (int64_t i = nchanges - 1; i >= 0; i--) {
 		struct change *ch = &changes[i];
 
-		if (ch->path != p || ch->answered || ch->boot != sim_boot || ch->kind == LU_CHANGE_CMD ||
-		    ch->kind == LU_CHANGE_NEXUS_LOST)
+		if (ch->path != p || ch->answered || ch->boot != sim_boot ||
+		    ch->kind == LU_CHANGE_CMD || ch->kind == LU_CHANGE_NEXUS_LOST)
 			continue;
 		if (function != TMF_LU_RESET || ch->lun == lun)
 			change_answered(ch);
 	}
 }
 
-/* ---- units --------------------------------------------------------------------------------------------------------- */
+/* ---- units
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 void oracle_submit(struct unit *u)
 {
@@ -653,17 +692,22 @@ void oracle_submit(struct unit *u)
 		if (v->lun != u->lun)
 			continue;
 		if (v->orphan)
-			fail("unit %llu of %s on lun %u while a dead daemon's unit %llu is under way", (unsigned long long)u->id,
-			     u->path ? path_name(u->path) : "-", u->lun, (unsigned long long)v->id);
+			fail("unit %llu of %s on lun %u while a dead daemon's unit %llu is under "
+			     "way",
+			     (unsigned long long)u->id, u->path ? path_name(u->path) : "-", u->lun,
+			     (unsigned long long)v->id);
 		if (u->cmd && v->cmd && u->path == v->path && v->cmd->session < u->cmd->session &&
 		    io_changes_medium((enum io_op)v->op))
-			fail("unit %llu of %s itt %x on lun %u overtakes unit %llu of its older session", (unsigned long long)u->id,
-			     path_name(u->path), u->cmd->itt, u->lun, (unsigned long long)v->id);
+			fail("unit %llu of %s itt %x on lun %u overtakes unit %llu of its older "
+			     "session",
+			     (unsigned long long)u->id, path_name(u->path), u->cmd->itt, u->lun,
+			     (unsigned long long)v->id);
 	}
 	if (u->cmd) {
 		if (u->cmd->dead && io_changes_medium((enum io_op)u->op))
-			fail("(b) unit %llu of %s itt %x, after %s was answered", (unsigned long long)u->id, path_name(u->path),
-			     u->cmd->itt, u->cmd->dead_by);
+			fail("(b) unit %llu of %s itt %x, after %s was answered",
+			     (unsigned long long)u->id, path_name(u->path), u->cmd->itt,
+			     u->cmd->dead_by);
 		u->cmd->running++;
 	}
 	u->next = units;
@@ -689,14 +733,15 @@ static void check_atomic(const struct cmd *c, unsigned lun, uint64_t block, cons
 	uint64_t i = block - c->lba;
 
 	if (c->kind == K_CAW && memcmp(old, c->out + i * DISK_BLOCK, DISK_BLOCK))
-		fail("%s itt %x lun %u: COMPARE AND WRITE of block %llu, which had changed since the compare", path_name(c->path),
-		     c->itt, lun, (unsigned long long)block);
+		fail("%s itt %x lun %u: COMPARE AND WRITE of block %llu, which had changed since "
+		     "the compare",
+		     path_name(c->path), c->itt, lun, (unsigned long long)block);
 	if (c->kind != K_ORW)
 		return;
 	for (unsigned k = 0; k < DISK_BLOCK; k++)
 		if (data[k] != (old[k] | c->out[i * DISK_BLOCK + k]))
-			fail("%s itt %x lun %u: ORWRITE of block %llu lost another's bits", path_name(c->path), c->itt, lun,
-			     (unsigned long long)block);
+			fail("%s itt %x lun %u: ORWRITE of block %llu lost another's bits",
+			     path_name(c->path), c->itt, lun, (unsigned long long)block);
 }
 
 void oracle_effect(struct unit *u, uint64_t block, const uint8_t *data)
@@ -709,21 +754,24 @@ void oracle_effect(struct unit *u, uint64_t block, const uint8_t *data)
 	check_writer(u, "changes the medium");
 	if (c) {
 		if (c->dead)
-			fail("(b) %s itt %x changes block %llu after %s was answered", path_name(c->path), c->itt,
-			     (unsigned long long)block, c->dead_by);
+			fail("(b) %s itt %x changes block %llu after %s was answered",
+			     path_name(c->path), c->itt, (unsigned long long)block, c->dead_by);
 		if (!writes(c) || block < c->lba || block >= c->lba + c->nblocks)
-			fail("%s itt %x changes block %llu, which is none of its business", path_name(c->path), c->itt,
-			     (unsigned long long)block);
-		if (c->kind == K_WRITE && memcmp(data, c->out + (block - c->lba) * DISK_BLOCK, DISK_BLOCK))
-			fail("%s itt %x: block %llu gets data that is not its own", path_name(c->path), c->itt,
-			     (unsigned long long)block);
+			fail("%s itt %x changes block %llu, which is none of its business",
+			     path_name(c->path), c->itt, (unsigned long long)block);
+		if (c->kind == K_WRITE &&
+		    memcmp(data, c->out + (block - c->lba) * DISK_BLOCK, DISK_BLOCK))
+			fail("%s itt %x: block %llu gets data that is not its own",
+			     path_name(c->path), c->itt, (unsigned long long)block);
 		check_atomic(c, u->lun, block, data);
 		c->effects[block - c->lba]++;
 	}
 	medium_effect(u->lun, block, data, c);
 }
 
-/* ---- deaths ----------------------------------------------------------------------------------------------------------- */
+/* ---- deaths
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static bool last_death_power;
 
@@ -737,7 +785,8 @@ void oracle_power_block(unsigned lun, uint64_t block, const uint8_t *data)
 	medium_found(lun, block, data, last_death_power);
 }
 
-/* What the new daemon has read must be what was answered last, or a later change that was on its way. */
+/* What the new daemon has read must be what was answered last, or a later change that was on its
+ * way. */
 void oracle_rebooted(void)
 {
 	for (unsigned i = 0; i < LUNS; i++) {
@@ -754,11 +803,14 @@ void oracle_rebooted(void)
 			memcpy(copy, pr, pr_state_size(pr));
 			if (world.standard && last_death_power)
 				pr_power_on(copy);
-			found = pr_state_size(copy) == pr_state_size(v->pr) && !memcmp(copy, v->pr, pr_state_size(copy));
+			found = pr_state_size(copy) == pr_state_size(v->pr) &&
+				!memcmp(copy, v->pr, pr_state_size(copy));
 			free(copy);
 		}
 		if (!found)
-			fail("lun %u: the reservations found at start are none that were answered last or were on their way", i);
+			fail("lun %u: the reservations found at start are none that were answered "
+			     "last or were on their way",
+			     i);
 		value_push(i, v);
 		o->answered = o->n - 1;
 		memset(o->touched, 0, sizeof(o->touched));
@@ -772,7 +824,9 @@ void oracle_store_fails(unsigned lun)
 		lus[i].failed_stores++;
 }
 
-/* ---- start and end ------------------------------------------------------------------------------------------------------ */
+/* ---- start and end
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 void oracle_start(unsigned n)
 {
@@ -794,9 +848,10 @@ static void say_open(void)
 	for (unsigned p = 0; p < npaths; p++)
 		for (struct cmd *c = path_cmds(paths[p]); c; c = c->next)
 			if (!c->over || c->running)
-				TRACE("open: %s itt %x lun %u cdb %02x, read at %.3f%s%s, %u units", path_name(c->path), c->itt, c->lun,
-				      c->cdb[0], (double)c->consumed / 1e6, c->ordered ? ", ORDERED" : "", c->dead ? ", dead" : "",
-				      c->running);
+				TRACE("open: %s itt %x lun %u cdb %02x, read at %.3f%s%s, %u units",
+				      path_name(c->path), c->itt, c->lun, c->cdb[0],
+				      (double)c->consumed / 1e6, c->ordered ? ", ORDERED" : "",
+				      c->dead ? ", dead" : "", c->running);
 	for (unsigned i = 0; i < daemon_state.nlus; i++)
 		for (unsigned k = 0; k < reactor_count(); k++) {
 			struct lu_port *p = &daemon_state.lus[i]->ports[k];
@@ -804,15 +859,22 @@ static void say_open(void)
 			struct task *t;
 
 			cds_list_for_each_entry(g, &p->gates, link) {
-				TRACE("lun %u reactor %u: gate of %s %02x port %u: %u tasks, %u run%s%s", i, k, g->nexus->nexus.initiator,
-				      g->nexus->nexus.isid[5], g->nexus->nexus.tpgt, g->ntasks, g->running, g->closed ? ", closed" : "",
-				      g->session ? "" : ", orphan");
+				TRACE("lun %u reactor %u: gate of %s %02x port %u: %u tasks, %u "
+				      "run%s%s",
+				      i, k, g->nexus->nexus.initiator, g->nexus->nexus.isid[5],
+				      g->nexus->nexus.tpgt, g->ntasks, g->running,
+				      g->closed ? ", closed" : "", g->session ? "" : ", orphan");
 				if (g->session)
 					cds_list_for_each_entry(t, &g->session->tasks, link)
 						if (t->gate == g)
-							TRACE("  task %x state %d%s%s%s: out %u of %u, asked %u, %u R2Ts", t->itt, t->state,
-							      t->pending ? ", pending" : "", t->dead ? ", dead" : "", t->enabled ? "" : ", waits",
-							      t->out.got, t->cmd.need_out, t->out.asked, t->out.r2ts);
+							TRACE("  task %x state %d%s%s%s: out %u of "
+							      "%u, asked %u, %u R2Ts",
+							      t->itt, t->state,
+							      t->pending ? ", pending" : "",
+							      t->dead ? ", dead" : "",
+							      t->enabled ? "" : ", waits",
+							      t->out.got, t->cmd.need_out,
+							      t->out.asked, t->out.r2ts);
 			}
 		}
 }
@@ -824,7 +886,8 @@ void oracle_end(void)
 	for (unsigned p = 0; p < npaths; p++)
 		for (struct cmd *c = path_cmds(paths[p]); c; c = c->next)
 			if (!c->over || c->running)
-				fail("%s itt %x lun %u kind %d did not end", path_name(paths[p]), c->itt, c->lun, c->kind);
+				fail("%s itt %x lun %u kind %d did not end", path_name(paths[p]),
+				     c->itt, c->lun, c->kind);
 	if (units)
 		fail("unit %llu did not end", (unsigned long long)units->id);
 }
@@ -851,10 +914,13 @@ void oracle_stop(void)
 
 void oracle_stats(void)
 {
-	printf("writes %llu, reads %llu, conflicts %llu, aborted under way %llu, changes %llu, compare-and-writes %llu, "
-	       "unit attentions %llu (%llu to sessions without a gate), writes in flight at answers %llu, landed after a death %llu\n",
-	       (unsigned long long)seen.writes, (unsigned long long)seen.reads, (unsigned long long)seen.conflicts,
-	       (unsigned long long)seen.aborted, (unsigned long long)seen.changes, (unsigned long long)seen.caws,
-	       (unsigned long long)seen.uas, (unsigned long long)seen.lost_uas, (unsigned long long)seen.in_flight,
-	       (unsigned long long)seen.orphans);
+	printf("writes %llu, reads %llu, conflicts %llu, aborted under way %llu, changes %llu, "
+	       "compare-and-writes %llu, "
+	       "unit attentions %llu (%llu to sessions without a gate), writes in flight at "
+	       "answers %llu, landed after a death %llu\n",
+	       (unsigned long long)seen.writes, (unsigned long long)seen.reads,
+	       (unsigned long long)seen.conflicts, (unsigned long long)seen.aborted,
+	       (unsigned long long)seen.changes, (unsigned long long)seen.caws,
+	       (unsigned long long)seen.uas, (unsigned long long)seen.lost_uas,
+	       (unsigned long long)seen.in_flight, (unsigned long long)seen.orphans);
 }

@@ -11,9 +11,10 @@
 #include "tests/sim/sim.h"
 
 enum { FILES = 16, FILE_FD = 1000, SOCK_FD = 2000, SOCKS = 4096, SECTOR = 512 };
-enum { SOCK_ROOM = 64 << 10 };		/* bytes under way to an initiator */
+enum { SOCK_ROOM = 64 << 10 }; /* bytes under way to an initiator */
 
-/* ---- files ---------------------------------------------------------------------------------------- */
+/* ---- files
+ * ---------------------------------------------------------------------------------------- */
 
 struct file {
 	char name[256];
@@ -105,7 +106,7 @@ ssize_t sim_pwrite(int fd, const void *buf, size_t n, off_t off)
 		oracle_store_fails(0);
 		/* A part of it may be there all the same. */
 		n = rnd_below(n / SECTOR) * SECTOR;
-		if (off < 8192)		/* a commit record; its first sector is all of it */
+		if (off < 8192) /* a commit record; its first sector is all of it */
 			n = 0;
 		memcpy(f->data + off, buf, n);
 		errno = EIO;
@@ -161,7 +162,8 @@ void os_fail_next_store(void)
 	fail_next = true;
 }
 
-/* ---- sockets --------------------------------------------------------------------------------------- */
+/* ---- sockets
+ * --------------------------------------------------------------------------------------- */
 
 /* Bytes on their way to the daemon. */
 struct chunk {
@@ -176,12 +178,12 @@ struct vsock {
 	struct path *peer;
 	struct reactor *watcher;
 	struct chunk *head, **tail;
-	uint64_t sent, taken;		/* bytes by the initiator; of them read by the daemon */
-	uint64_t last;			/* time the last chunk arrives */
-	uint64_t to_peer;		/* bytes under way to the initiator */
-	bool shut, reset;		/* by the initiator */
-	bool closed;			/* by the daemon */
-	bool forgotten;			/* by the initiator */
+	uint64_t sent, taken; /* bytes by the initiator; of them read by the daemon */
+	uint64_t last;	      /* time the last chunk arrives */
+	uint64_t to_peer;     /* bytes under way to the initiator */
+	bool shut, reset;     /* by the initiator */
+	bool closed;	      /* by the daemon */
+	bool forgotten;	      /* by the initiator */
 	uint64_t shut_at, out_last;
 };
 
@@ -467,9 +469,15 @@ void vsocks_kill(void)
 void os_dying(void)
 {
 	switch (rnd_below(3)) {
-	case 0: sectors_left = 0; break;
-	case 1: sectors_left = UINT64_MAX; break;
-	default: sectors_left = rnd_below(6); break;
+	case 0:
+		sectors_left = 0;
+		break;
+	case 1:
+		sectors_left = UINT64_MAX;
+		break;
+	default:
+		sectors_left = rnd_below(6);
+		break;
 	}
 }
 

@@ -25,13 +25,13 @@ struct letter {
 	uint64_t at;
 };
 
-struct queue {			/* of one sender */
+struct queue { /* of one sender */
 	struct letter *v;
 	size_t head, n, room;
 	uint64_t last;
 };
 
-struct post {			/* a completion */
+struct post { /* a completion */
 	struct post *next;
 	uint64_t at;
 	void (*fn)(void *arg);
@@ -40,13 +40,13 @@ struct post {			/* a completion */
 
 struct reactor {
 	unsigned index;
-	struct queue from[REACTORS + 1];	/* the last: the main thread */
+	struct queue from[REACTORS + 1]; /* the last: the main thread */
 	struct timers timers;
 	struct defer *defers, **defers_tail, *deferred;
 	struct rfd *fds[FDS];
 	unsigned nfds;
 	struct post *posts;
-	uint64_t turn_at;		/* of the turn that is due; UINT64_MAX: none */
+	uint64_t turn_at; /* of the turn that is due; UINT64_MAX: none */
 	uint64_t busy_until;
 	uint64_t token;
 	uint8_t *tls;
@@ -57,7 +57,8 @@ static unsigned count;
 static struct reactor *self;
 static uint64_t turn_now;
 
-/* ---- the daemon's variables -------------------------------------------------------------------- */
+/* ---- the daemon's variables --------------------------------------------------------------------
+ */
 
 static uint8_t *data_image;
 
@@ -65,8 +66,8 @@ static uint8_t *data_image;
  * Byte by byte, and not for the address sanitizer to see: it keeps red zones between variables.
  * An asm statement keeps the compiler from making memcpy() of it.
  */
-__attribute__((no_sanitize("address", "undefined"), noinline))
-static void raw_copy(uint8_t *to, const uint8_t *from, size_t n)
+__attribute__((no_sanitize("address", "undefined"), noinline)) static void raw_copy(
+	uint8_t *to, const uint8_t *from, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		to[i] = from ? from[i] : 0;
@@ -119,7 +120,8 @@ void reactor_leave(void)
 	self = NULL;
 }
 
-/* ---- turns -------------------------------------------------------------------------------------- */
+/* ---- turns --------------------------------------------------------------------------------------
+ */
 
 static void turn(void *arg, uint64_t token);
 
@@ -294,7 +296,8 @@ void reactor_poke(struct reactor *r, uint64_t at)
 	wake(r, at);
 }
 
-/* ---- start and stop ------------------------------------------------------------------------------ */
+/* ---- start and stop
+ * ------------------------------------------------------------------------------ */
 
 void sim_reactors_start(unsigned n)
 {
@@ -358,7 +361,8 @@ bool sim_reactors_idle(void)
 	return true;
 }
 
-/* ---- target/reactor.h ----------------------------------------------------------------------------- */
+/* ---- target/reactor.h
+ * ----------------------------------------------------------------------------- */
 
 unsigned reactor_count(void)
 {
@@ -498,9 +502,10 @@ void rfd_del(struct rfd *f)
 	assert(!"rfd_del of what was not added here");
 }
 
-/* ---- work that may block: at a seeded time, and its end later ---------------------------------------- */
+/* ---- work that may block: at a seeded time, and its end later
+ * ---------------------------------------- */
 
-static struct work *works[64];	/* those not run yet */
+static struct work *works[64]; /* those not run yet */
 
 static void work_end(void *arg)
 {
@@ -554,7 +559,7 @@ void sim_works_kill(void)
 
 void rio_submit(struct rio *r)
 {
-	abort();	/* no file backend here */
+	abort(); /* no file backend here */
 }
 
 int rio_engine(enum rio_engine asked, bool direct, enum rio_engine *got, const char **why)
@@ -562,11 +567,10 @@ int rio_engine(enum rio_engine asked, bool direct, enum rio_engine *got, const c
 	abort();
 }
 
-/* ---- target/log.h: into the trace --------------------------------------------------------------------- */
+/* ---- target/log.h: into the trace
+ * --------------------------------------------------------------------- */
 
-void log_init(enum log_level level)
-{
-}
+void log_init(enum log_level level) {}
 
 bool log_enabled(enum log_level level)
 {

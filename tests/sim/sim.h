@@ -14,20 +14,20 @@
 struct reactor;
 
 /* Virtual time, ns. */
-#define US 1000ull
-#define MS 1000000ull
+#define US  1000ull
+#define MS  1000000ull
 #define SEC 1000000000ull
 
 /* ---- core.c: randomness, events, words ------------------------------------------------------- */
 
 extern uint64_t sim_now;
-extern uint64_t sim_steps;		/* events run so far */
+extern uint64_t sim_steps; /* events run so far */
 extern bool sim_tracing;
 extern uint64_t sim_seed;
 
 uint64_t rnd(void);
-uint64_t rnd_below(uint64_t n);		/* 0 .. n-1; n > 0 */
-uint64_t rnd_between(uint64_t lo, uint64_t hi);		/* both included */
+uint64_t rnd_below(uint64_t n);			/* 0 .. n-1; n > 0 */
+uint64_t rnd_between(uint64_t lo, uint64_t hi); /* both included */
 bool rnd_chance(unsigned per_mille);
 /* A delay of about `mean` ns: mostly short, now and then ten times as long. */
 uint64_t rnd_delay(uint64_t mean);
@@ -41,13 +41,17 @@ static inline void event_in(uint64_t ns, bool boot, event_fn *fn, void *arg, uin
 {
 	event_at(sim_now + ns, boot, fn, arg, n);
 }
-extern uint64_t sim_boot;		/* counts the daemon's lives */
-bool event_run(void);			/* the next one; false: there is none */
-uint64_t event_next(void);		/* when, UINT64_MAX: none */
+extern uint64_t sim_boot;  /* counts the daemon's lives */
+bool event_run(void);	   /* the next one; false: there is none */
+uint64_t event_next(void); /* when, UINT64_MAX: none */
 void events_clear(void);
 
 void trace(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-#define TRACE(...) do { if (sim_tracing) trace(__VA_ARGS__); } while (0)
+#define TRACE(...)                          \
+	do {                                \
+		if (sim_tracing)            \
+			trace(__VA_ARGS__); \
+	} while (0)
 
 /* An invariant does not hold: says so, with how to see it again, and ends the process. */
 void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -57,13 +61,14 @@ void core_start(uint64_t seed);
 /* The daemon's memory: every block it got, so that a death frees all and an end leaves none. */
 void mem_free_all(void);
 size_t mem_blocks(void);
-/* Prints where what is left was allocated, except what pools keep by design. True: there is some. */
+/* Prints where what is left was allocated, except what pools keep by design. True: there is some.
+ */
 bool mem_leaks(void);
 
 /* ---- reactor.c: target/reactor.h, target/log.h ----------------------------------------------- */
 
 void sim_reactors_start(unsigned n);
-void sim_reactors_stop(void);		/* the daemon is gone */
+void sim_reactors_stop(void); /* the daemon is gone */
 void sim_reactors_stall(unsigned r, uint64_t ns);
 bool sim_reactors_idle(void);
 /* The process dies: what workers are writing gets there, or in part, or not. */
@@ -79,7 +84,8 @@ void reactor_poke(struct reactor *r, uint64_t at);
 void image_save(void);
 void image_reset(void);
 
-/* ---- os.c: the store's files, the connections' sockets ---------------------------------------- */
+/* ---- os.c: the store's files, the connections' sockets ----------------------------------------
+ */
 
 void os_start(void);
 void os_stop(void);
@@ -90,42 +96,56 @@ void os_fail_next_store(void);
 
 struct vsock;
 struct path;
-struct vsock *vsock_new(struct path *peer);	/* one end the daemon's (vsock_fd), one the initiator's */
+struct vsock *vsock_new(
+	struct path *peer); /* one end the daemon's (vsock_fd), one the initiator's */
 int vsock_fd(const struct vsock *s);
-void vsock_send(struct vsock *s, const void *p, size_t n);	/* initiator to daemon */
-uint64_t vsock_sent(const struct vsock *s);	/* bytes so far, that way */
-void vsock_shut(struct vsock *s, bool reset);	/* by the initiator */
-void vsock_forget(struct vsock *s);		/* the initiator is done with it */
-void vsocks_kill(void);				/* the daemon died: every initiator sees a reset */
+void vsock_send(struct vsock *s, const void *p, size_t n); /* initiator to daemon */
+uint64_t vsock_sent(const struct vsock *s);		   /* bytes so far, that way */
+void vsock_shut(struct vsock *s, bool reset);		   /* by the initiator */
+void vsock_forget(struct vsock *s);			   /* the initiator is done with it */
+void vsocks_kill(void); /* the daemon died: every initiator sees a reset */
 bool vsock_ready(int fd, uint32_t want, uint32_t *ready);
-void vsock_watch(int fd, struct reactor *r);	/* NULL: nobody */
+void vsock_watch(int fd, struct reactor *r); /* NULL: nobody */
 
 /* ---- disk.c: the store under the LUs, and what is on its way there --------------------------- */
 
 enum { DISK_BLOCK = 512, LUNS = 3 };
 
-void disks_start(void);			/* a new world */
+void disks_start(void); /* a new world */
 void disks_stop(void);
 void disk_setup(unsigned lun, uint64_t blocks, bool filtered);
 uint64_t disk_blocks(unsigned lun);
 const uint8_t *disk_block(unsigned lun, uint64_t b);
-bool disk_filtered(unsigned lun);	/* the volatile filter is over it: what it lost is lost */
-void disk_stall(unsigned lun, uint64_t until);	/* nothing ends before */
-void disks_kill(bool power);		/* the daemon died, or all lost power */
-bool disk_busy(unsigned lun);		/* writes of a dead daemon still on their way */
+bool disk_filtered(unsigned lun); /* the volatile filter is over it: what it lost is lost */
+void disk_stall(unsigned lun, uint64_t until); /* nothing ends before */
+void disks_kill(bool power);		       /* the daemon died, or all lost power */
+bool disk_busy(unsigned lun);		       /* writes of a dead daemon still on their way */
 
-/* ---- oracle.c: what must hold ------------------------------------------------------------------ */
+/* ---- oracle.c: what must hold ------------------------------------------------------------------
+ */
 
 enum { PATHS_MAX = 12 };
 
 enum cmd_kind {
-	K_READ, K_WRITE, K_UNMAP, K_SAME, K_CAW, K_ORW, K_SYNC, K_TUR, K_PR_OUT, K_PR_IN,
-	K_RESERVE6, K_RELEASE6, K_MODE, K_KINDS
+	K_READ,
+	K_WRITE,
+	K_UNMAP,
+	K_SAME,
+	K_CAW,
+	K_ORW,
+	K_SYNC,
+	K_TUR,
+	K_PR_OUT,
+	K_PR_IN,
+	K_RESERVE6,
+	K_RELEASE6,
+	K_MODE,
+	K_KINDS
 };
 
 /* One command an initiator sent. */
 struct cmd {
-	struct cmd *next;		/* of its path */
+	struct cmd *next; /* of its path */
 	struct path *path;
 	uint64_t id;
 	enum cmd_kind kind;
@@ -134,107 +154,112 @@ struct cmd {
 	uint8_t cdb[16];
 	uint64_t lba, nblocks;
 	bool fua, ordered;
-	uint8_t *out;			/* data-out */
+	uint8_t *out; /* data-out */
 	uint32_t out_len, in_len;
-	uint8_t *in;			/* data-in, as received by the oracle */
+	uint8_t *in; /* data-in, as received by the oracle */
 	uint32_t in_got;
 	uint8_t *effects;		/* per block of the span: how often it changed the medium */
-	uint64_t sent, consumed, ended;	/* times; 0: not yet */
+	uint64_t sent, consumed, ended; /* times; 0: not yet */
 	uint64_t boot;			/* the daemon's life it was sent in */
 	uint64_t stream_end;		/* bytes of the connection up to its end */
 	uint64_t answered_at_send;	/* the oracle's `answered` of its LU then */
 	bool over;			/* answered, or its session is gone */
 	bool answered;
-	bool silent;			/* need not be answered */
-	bool lost;			/* its session went before the answer */
-	bool starve;			/* its R2Ts are answered late */
-	uint64_t data_at;		/* when its last data goes out */
-	bool dead;			/* an abort that covers it was answered: no effect from now on */
+	bool silent;	  /* need not be answered */
+	bool lost;	  /* its session went before the answer */
+	bool starve;	  /* its R2Ts are answered late */
+	uint64_t data_at; /* when its last data goes out */
+	bool dead;	  /* an abort that covers it was answered: no effect from now on */
 	const char *dead_by;
 	uint8_t status;
-	uint32_t sense;			/* key, ASC, ASCQ */
-	int64_t change;			/* PR OUT and the like: number of its change, or -1 */
-	unsigned running;		/* units in the backend */
+	uint32_t sense;	  /* key, ASC, ASCQ */
+	int64_t change;	  /* PR OUT and the like: number of its change, or -1 */
+	unsigned running; /* units in the backend */
 };
 
 /* A unit of I/O between hand-over and end. */
 struct unit {
 	struct unit *next;
 	unsigned lun;
-	struct path *path;		/* who */
-	struct cmd *cmd;		/* NULL: nobody's (a flush of the LU itself) */
+	struct path *path; /* who */
+	struct cmd *cmd;   /* NULL: nobody's (a flush of the LU itself) */
 	uint64_t id;
 	int op;
 	uint64_t off, len;
-	bool orphan;			/* its daemon is dead */
+	bool orphan; /* its daemon is dead */
 };
 
 void oracle_start(unsigned paths);
 void oracle_stop(void);
 void oracle_sent(struct cmd *c);
-void oracle_answer(struct cmd *c);	/* the last byte of the answer left the daemon */
+void oracle_answer(struct cmd *c); /* the last byte of the answer left the daemon */
 /* only: of ABORT TASK; NULL: the path's task set on the LU, or on all. */
 void oracle_tmf_consumed(struct path *p, unsigned lun, bool all, struct cmd *only);
 void oracle_tmf_answer(struct path *p, uint8_t function, unsigned lun, uint8_t response);
-void oracle_session_lost(struct path *p);	/* closed: nothing is answered any more */
+void oracle_session_lost(struct path *p); /* closed: nothing is answered any more */
 /* From disk.c. */
 void oracle_submit(struct unit *u);
 void oracle_unit_end(struct unit *u);
-void oracle_effect(struct unit *u, uint64_t block, const uint8_t *data);	/* the block's new content */
+void oracle_effect(struct unit *u, uint64_t block,
+		   const uint8_t *data); /* the block's new content */
 struct cmd *oracle_cmd(struct path *p, uint32_t itt);
 /* Around deaths. */
 void oracle_kill(bool power);
-void oracle_power_block(unsigned lun, uint64_t block, const uint8_t *data);	/* as found afterwards */
+void oracle_power_block(unsigned lun, uint64_t block,
+			const uint8_t *data); /* as found afterwards */
 void oracle_rebooted(void);
 void oracle_gates(void);
-void oracle_end(void);			/* nothing is under way: every command has ended */
+void oracle_end(void); /* nothing is under way: every command has ended */
 void oracle_store_fails(unsigned lun);
 void oracle_stats(void);
 uint64_t oracle_answered(unsigned lun);
 
-/* ---- initiator.c ------------------------------------------------------------------------------ */
+/* ---- initiator.c ------------------------------------------------------------------------------
+ */
 
 struct nexus;
 extern struct path *paths[PATHS_MAX];
 extern unsigned npaths;
 void initiators_start(void);
 void initiators_stop(void);
-void initiators_quiesce(bool on);	/* nothing new; what was held back is given */
+void initiators_quiesce(bool on); /* nothing new; what was held back is given */
 bool initiators_idle(void);
 void initiators_logout(void);
 bool initiators_gone(void);
 void commands_start(void);
-void path_cmd_over(struct path *p);	/* the oracle: one less is under way */
-int path_find(const struct nexus *n);	/* -1: nobody's */
+void path_cmd_over(struct path *p);   /* the oracle: one less is under way */
+int path_find(const struct nexus *n); /* -1: nobody's */
 const struct nexus *path_nexus(const struct path *p);
 unsigned path_no(const struct path *p);
 const char *path_name(const struct path *p);
 bool path_logged_in(const struct path *p);
-uint32_t path_session(const struct path *p);	/* number of its session */
+uint32_t path_session(const struct path *p); /* number of its session */
 struct cmd *path_cmds(const struct path *p);
 /* From os.c. */
-void path_output(struct path *p, struct vsock *s, const uint8_t *bytes, size_t n);	/* left the daemon */
-void path_consumed(struct path *p, struct vsock *s, uint64_t upto);	/* the daemon has read so far */
-void path_closed(struct path *p, struct vsock *s);	/* by the daemon */
-void path_connect(struct path *p, struct vsock *s);	/* sim.c: to a reactor of its choice */
+void path_output(struct path *p, struct vsock *s, const uint8_t *bytes,
+		 size_t n);					    /* left the daemon */
+void path_consumed(struct path *p, struct vsock *s, uint64_t upto); /* the daemon has read so far */
+void path_closed(struct path *p, struct vsock *s);		    /* by the daemon */
+void path_connect(struct path *p, struct vsock *s); /* sim.c: to a reactor of its choice */
 
-/* ---- world.c ---------------------------------------------------------------------------------- */
+/* ---- world.c ----------------------------------------------------------------------------------
+ */
 
 struct world {
 	unsigned reactors, paths;
-	uint64_t duration;		/* ns of activity */
+	uint64_t duration; /* ns of activity */
 	uint64_t turn_mean, msg_mean, io_mean, net_mean, think_mean;
-	unsigned depth;			/* commands at once per path */
+	unsigned depth; /* commands at once per path */
 	uint64_t blocks[LUNS];
 	bool filtered[LUNS], write_cache[LUNS], standard, starving, faults;
-	unsigned kills;			/* daemon deaths to come */
-	unsigned pr_share, tmf_share, drop_share;	/* per mille */
-	bool big;			/* commands of several units */
+	unsigned kills;				  /* daemon deaths to come */
+	unsigned pr_share, tmf_share, drop_share; /* per mille */
+	bool big;				  /* commands of several units */
 	bool same_keys, reserve6;
-	unsigned favourite;		/* the LUN where most happens */
+	unsigned favourite; /* the LUN where most happens */
 };
 extern struct world world;
 bool daemon_up(void);
-bool daemon_ready(void);		/* every LU has its lock */
+bool daemon_ready(void); /* every LU has its lock */
 
 #endif

@@ -2,6 +2,7 @@
 /* The world: the daemon's lives and deaths, what happens when, and the command line. */
 #include <assert.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,7 +27,8 @@ bool daemon_up(void)
 	return up;
 }
 
-/* ---- the daemon -------------------------------------------------------------------------------------- */
+/* ---- the daemon
+ * -------------------------------------------------------------------------------------- */
 
 static struct config *config_make(void)
 {
@@ -42,8 +44,10 @@ static struct config *config_make(void)
 		     world.standard ? "standard" : "always", world.reactors);
 	for (unsigned i = 0; i < LUNS; i++)
 		n += snprintf(text + n, sizeof(text) - (size_t)n,
-			      "  - {lun: %u, name: d%u, backend: memory, size: %llu, write_cache: %s%s}\n", i, i,
-			      (unsigned long long)(world.blocks[i] * DISK_BLOCK), world.write_cache[i] ? "on" : "off",
+			      "  - {lun: %u, name: d%u, backend: memory, size: %llu, write_cache: "
+			      "%s%s}\n",
+			      i, i, (unsigned long long)(world.blocks[i] * DISK_BLOCK),
+			      world.write_cache[i] ? "on" : "off",
 			      world.filtered[i] ? ", filters: \"volatile:limit=64K\"" : "");
 	c = config_parse("sim.yaml", text, strlen(text), stderr);
 	if (!c)
@@ -116,7 +120,8 @@ static void daemon_kill(bool power)
 	}
 }
 
-/* ---- a connection comes in ------------------------------------------------------------------------------ */
+/* ---- a connection comes in
+ * ------------------------------------------------------------------------------ */
 
 struct arrival {
 	struct msg msg;
@@ -149,9 +154,10 @@ void net_names(int fd, char *peer, char *local, size_t len)
 	snprintf(local, len, "127.0.0.1:3260");
 }
 
-/* ---- what keeps memory by design ---------------------------------------------------------------------------- */
+/* ---- what keeps memory by design
+ * ---------------------------------------------------------------------------- */
 
-extern char __executable_start[];	/* the linker's */
+extern char __executable_start[]; /* the linker's */
 
 bool mem_pooled(void *who, char *name, size_t len)
 {
@@ -159,14 +165,16 @@ bool mem_pooled(void *who, char *name, size_t len)
 		void *fn;
 		size_t size;
 	} pools[] = {
-		{ (void *)(uintptr_t)task_new, 512 }, { (void *)(uintptr_t)conn_tx, 512 },
+		{ (void *)(uintptr_t)task_new, 512 },
+		{ (void *)(uintptr_t)conn_tx, 512 },
 		{ (void *)(uintptr_t)lu_hold_ask, 512 },
 	};
 	char cmd[128];
 	FILE *f;
 
 	for (unsigned i = 0; i < sizeof(pools) / sizeof(pools[0]); i++)
-		if ((char *)who >= (char *)pools[i].fn && (char *)who < (char *)pools[i].fn + pools[i].size)
+		if ((char *)who >= (char *)pools[i].fn &&
+		    (char *)who < (char *)pools[i].fn + pools[i].size)
 			return true;
 	snprintf(cmd, sizeof(cmd), "addr2line -f -e /proc/%d/exe %#lx", (int)getpid(),
 		 (unsigned long)((char *)who - __executable_start));
@@ -179,7 +187,8 @@ bool mem_pooled(void *who, char *name, size_t len)
 	return !strcmp(name, "conn_readable") || !strcmp(name, "conn_ready");
 }
 
-/* ---- a world ---------------------------------------------------------------------------------------------- */
+/* ---- a world
+ * ---------------------------------------------------------------------------------------------- */
 
 static void world_make(void)
 {
@@ -290,10 +299,12 @@ static void daemon_end(void)
 		for (unsigned k = 0; k < world.reactors; k++) {
 			struct lu_port *p = &daemon_state.lus[i]->ports[k];
 
-			if (!cds_list_empty(&p->gates) || !cds_list_empty(&p->busy) || !cds_list_empty(&p->starting) ||
-			    !cds_list_empty(&p->parked) || !cds_list_empty(&p->drains) || !cds_list_empty(&p->held))
+			if (!cds_list_empty(&p->gates) || !cds_list_empty(&p->busy) ||
+			    !cds_list_empty(&p->starting) || !cds_list_empty(&p->parked) ||
+			    !cds_list_empty(&p->drains) || !cds_list_empty(&p->held))
 				fail("lun %u reactor %u: something is left in the port", i, k);
-			if (daemon_state.lus[i]->changing || !cds_list_empty(&daemon_state.lus[i]->holds))
+			if (daemon_state.lus[i]->changing ||
+			    !cds_list_empty(&daemon_state.lus[i]->holds))
 				fail("lun %u: something is left at home", i);
 		}
 	if (daemon_state.nsessions || daemon_state.half_open)
@@ -318,8 +329,9 @@ static void world_run(uint64_t seed)
 	os_start();
 	world_make();
 	setenv("HOLDFAST_BOOT_ID", "boot-1", 1);
-	TRACE("seed %llu: %u reactors, %u paths, %u kills, favourite lun %u%s", (unsigned long long)seed, world.reactors,
-	      world.paths, world.kills, world.favourite, world.filtered[world.favourite] ? " (volatile)" : "");
+	TRACE("seed %llu: %u reactors, %u paths, %u kills, favourite lun %u%s",
+	      (unsigned long long)seed, world.reactors, world.paths, world.kills, world.favourite,
+	      world.filtered[world.favourite] ? " (volatile)" : "");
 	disks_start();
 	for (unsigned i = 0; i < LUNS; i++)
 		disk_setup(i, world.blocks[i], world.filtered[i]);
@@ -345,22 +357,32 @@ static void world_run(uint64_t seed)
 	events_clear();
 }
 
-/* ---- the command line ---------------------------------------------------------------------------------------- */
+/* ---- the command line
+ * ---------------------------------------------------------------------------------------- */
 
-static const char usage[] =
-	"usage: sim [--seed N] [--seeds N] [--trace] [--stats] [--mutation N]\n"
-	"  --seed N      this world only, or the first of --seeds\n"
-	"  --seeds N     so many worlds (default 1)\n"
-	"  --trace       print what happens\n"
-	"  --stats       print at the end what was seen\n"
-	"  --mutation N  with the planted bug of that number (target/mutate.h), where compiled in\n";
+static const char usage[] = "usage: sim [--seed N] [--seeds N] [--trace] [--stats] [--mutation N]\n"
+			    "  --seed N      this world only, or the first of --seeds\n"
+			    "  --seeds N     so many worlds (default 1)\n"
+			    "  --trace       print what happens\n"
+			    "  --stats       print at the end what was seen\n"
+			    "  --mutation N  with the planted bug of that number "
+			    "(target/mutate.h), where compiled in\n";
+
+/* An assert in the daemon, or worse: names the world all the same. */
+static void crashed(int sig)
+{
+	fail("signal %d", sig);
+}
 
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "seed", required_argument, NULL, 's' }, { "seeds", required_argument, NULL, 'n' },
-		{ "trace", no_argument, NULL, 't' }, { "stats", no_argument, NULL, 'S' },
-		{ "mutation", required_argument, NULL, 'm' }, { 0 },
+		{ "seed", required_argument, NULL, 's' },
+		{ "seeds", required_argument, NULL, 'n' },
+		{ "trace", no_argument, NULL, 't' },
+		{ "stats", no_argument, NULL, 'S' },
+		{ "mutation", required_argument, NULL, 'm' },
+		{ 0 },
 	};
 	uint64_t first = 1, n = 1, steps = 0;
 	bool stats = false;
@@ -368,17 +390,29 @@ int main(int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
-		case 's': first = strtoull(optarg, NULL, 0); break;
-		case 'n': n = strtoull(optarg, NULL, 0); break;
-		case 't': sim_tracing = true; break;
-		case 'S': stats = true; break;
-		case 'm': mutation = atoi(optarg); break;
+		case 's':
+			first = strtoull(optarg, NULL, 0);
+			break;
+		case 'n':
+			n = strtoull(optarg, NULL, 0);
+			break;
+		case 't':
+			sim_tracing = true;
+			break;
+		case 'S':
+			stats = true;
+			break;
+		case 'm':
+			mutation = atoi(optarg);
+			break;
 		default:
 			fputs(usage, stderr);
 			return 2;
 		}
 	}
 	mutation_on = mutation;
+	signal(SIGABRT, crashed);
+	signal(SIGSEGV, crashed);
 	image_save();
 	for (uint64_t i = 0; i < n; i++) {
 		world_run(first + i);
