@@ -93,13 +93,14 @@ void lu_hold_release(struct lu_hold *h);	/* after granted() only */
 enum drain_kind {
 	DRAIN_MARKED,		/* medium-changing units of tasks marked by the publish in hand */
 	DRAIN_NEXUS,		/* medium-changing units of one nexus, orphans included */
+	DRAIN_OLD_SELF,		/* all units of one nexus, reads too: their buffers count */
 	DRAIN_TASK,		/* of one task */
 	DRAIN_RANGE,		/* every task, reads too, that overlaps a range, until the whole task has ended */
 };
 struct drain {
 	enum drain_kind kind;
 	uint64_t seq;			/* units submitted before the drain only */
-	const struct nexus *nexus;	/* DRAIN_NEXUS */
+	const struct nexus *nexus;	/* DRAIN_NEXUS, DRAIN_OLD_SELF */
 	const struct task *task;	/* DRAIN_TASK: compared, never followed */
 	uint64_t off, len;		/* DRAIN_RANGE */
 	unsigned left;

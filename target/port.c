@@ -86,13 +86,15 @@ static bool drain_covers(const struct drain *d, const struct task *t)
 {
 	if (d->kind == DRAIN_RANGE)
 		return t->first_seq <= d->seq && overlaps(t, d->off, d->len);
-	if (!t->pending || !io_changes_medium(t->io.op) || t->seq > d->seq ||
-	    (MUTATION(MUT_NO_ORPHANS) && !t->session))
+	if (!t->pending || !t->in_busy || t->seq > d->seq || (MUTATION(MUT_NO_ORPHANS) && !t->session))
+		return false;
+	if (!io_changes_medium(t->io.op) && d->kind != DRAIN_OLD_SELF)
 		return false;
 	switch (d->kind) {
 	case DRAIN_MARKED:
 		return t->marked;
 	case DRAIN_NEXUS:
+	case DRAIN_OLD_SELF:
 		return nexus_eq(&t->gate->nexus->nexus, d->nexus);
 	default:
 		return t == d->task;
@@ -375,7 +377,7 @@ void lun_gate_open(struct lun_gate *g, struct lu_port *p, struct session *s, str
 		gate_derive(&g->g, &p->value->v, &nexus->nexus);
 	g->closed = true;
 	g->refs++;
-	g->reopen.kind = DRAIN_NEXUS;
+	g->reopen.kind = DRAIN_OLD_SELF;
 	g->reopen.nexus = &nexus->nexus;
 	g->reopen.done = gate_reopened;
 	if (MUTATION(MUT_REOPEN_AT_ONCE))

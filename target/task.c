@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scsi/table.h"
 #include "target/conn.h"
 #include "target/task.h"
 #include "target/xfer.h"
@@ -141,6 +142,18 @@ static void task_leave_set(struct task *t)
 	gate_kick(g);
 }
 
+/* Through a closed gate goes what has nothing to do with the medium, where its attribute allows. */
+static bool passes_closed(const struct lun_gate *g, const struct task *t)
+{
+	const struct scsi_op *op;
+	bool bad_sa;
+
+	if (t->cmd.attr == ATTR_ORDERED || (g->barriers && t->cmd.attr != ATTR_HEAD_OF_QUEUE))
+		return false;
+	op = scsi_op_find(t->cmd.cdb, &g->port->value->v, &bad_sa);
+	return !op || !(op->flags & (OP_BLOCK | OP_WRITE));
+}
+
 void task_deliver(struct task *t)
 {
 	struct lun_gate *g = t->gate;
@@ -159,7 +172,8 @@ void task_deliver(struct task *t)
 		cds_list_add_tail(&t->wait, &g->port->starting);
 		return;
 	}
-	if ((t->cmd.attr == ATTR_HEAD_OF_QUEUE && !g->closed) || (cds_list_empty(&g->dormant) && may_enable(g, t))) {
+	if (g->closed ? passes_closed(g, t) : t->cmd.attr == ATTR_HEAD_OF_QUEUE ||
+	    (cds_list_empty(&g->dormant) && may_enable(g, t))) {
 		task_enable(t);
 		return;
 	}

@@ -137,6 +137,7 @@ static void test_relogin(void)
 {
 	struct io io, queued;
 	struct wire *w, *other;
+	static uint8_t late[8 * BLOCK];
 	unsigned n;
 
 	start("limits: {commands: 64}\n", "backend: memory, size: 16M");
@@ -149,7 +150,9 @@ static void test_relogin(void)
 	CU_ASSERT(io_run(w, &io)); /* a unit attention, perhaps */
 	io_read(&io, 2, 0, 8, in);
 	CU_ASSERT(io_good(w, &io));
-	io_tur(&queued, 1);
+	io_tur(&io, 1);
+	CU_ASSERT(io_run(w, &io)); /* what does not touch the medium is answered */
+	io_read(&queued, 1, 0, 8, late);
 	io_start(w, &queued);
 	CU_ASSERT(wire_quiet(w, 200));
 	CU_ASSERT(!queued.done); /* behind its old self's writes */
