@@ -185,32 +185,30 @@ static void op_ended(struct client *c, struct op *o)
 	settle(c, o, false, false);
 }
 
+/* The connection ends, one way or another; the nexus comes back on a new one. */
 static void client_kill(struct client *c)
 {
-	kills++;
-	if (roll(c, 3) == 0)
-		wire_close(c->w);
-	else if (roll(c, 2))
-		wire_kill(c->w);
-	else {
-		struct wire *old = c->w; /* reinstatement: the old connection is still there */
+	struct wire *old = c->w;
+	uint32_t how = roll(c, 3);
 
-		for (unsigned i = 0; i < DEPTH; i++)
-			if (c->op[i].used)
-				io_forget(&c->op[i].io);
-		client_login(c);
-		wire_close(old);
-		for (unsigned i = 0; i < DEPTH; i++)
-			if (c->op[i].used)
-				settle(c, &c->op[i], false, true);
-		return;
-	}
-	for (unsigned i = 0; i < DEPTH; i++)
-		if (c->op[i].used) {
-			io_forget(&c->op[i].io);
-			settle(c, &c->op[i], false, true);
+	kills++;
+	for (unsigned i = 0; i < DEPTH; i++) {
+		struct op *o = &c->op[i];
+
+		if (o->used && o->io.done) {
+			op_ended(c, o);
+		} else if (o->used) {
+			io_forget(&o->io);
+			settle(c, o, false, true);
 		}
+	}
+	if (how == 0)
+		wire_close(old);
+	else if (how == 1)
+		wire_kill(old);
 	client_login(c);
+	if (how == 2) /* reinstatement: the old connection was still there */
+		wire_close(old);
 }
 
 /* A range of the region on which nothing is under way; false when there is none where it looked. */
