@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* READ, WRITE, ORWRITE and WRITE ATOMIC. */
 #include <assert.h>
+#include <string.h>
 
 #include "scsi/medium.h"
 #include "scsi/plans.h"
@@ -116,13 +117,22 @@ enum scsi_next plan_write_atomic(struct scsi_cmd *c, const struct lu_value *v, e
 	}
 }
 
-/* The blocks just read are in scratch: ORs data-out into them. pos has advanced past them. */
+/*
+ * The blocks just read are in scratch: ORs data-out into them. pos has advanced past them. By words,
+ * of which every block is a whole number: a unit may be 1 MiB, and the reactor waits.
+ */
 static void orwrite_merge(struct scsi_cmd *c)
 {
 	const uint8_t *from = c->out + (c->pos - c->io.len);
+	uint64_t have, more;
 
-	for (uint64_t i = 0; i < c->io.len; i++)
-		c->scratch[i] |= from[i];
+	assert(c->io.len % sizeof(have) == 0);
+	for (uint64_t i = 0; i < c->io.len; i += sizeof(have)) {
+		memcpy(&have, c->scratch + i, sizeof(have));
+		memcpy(&more, from + i, sizeof(more));
+		have |= more;
+		memcpy(c->scratch + i, &have, sizeof(have));
+	}
 }
 
 /*
