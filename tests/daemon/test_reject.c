@@ -402,6 +402,9 @@ static void test_noise(void)
 			}
 			memset(data, (int)x, sizeof(data));
 			p.b[0] = (uint8_t)((x >> 20) % 7 | (x >> 30 & 1 ? 0x40 : 0));
+			if ((p.b[0] & 0x3f) == OP_TMF_REQ &&
+			    (p.b[1] & 0x7f) == TMF_TARGET_COLD_RESET)
+				p.b[1]++; /* that one does end the others */
 			p.h.ahs_len = 0;
 			if (x >> 40 & 1)
 				p.cmd.cmdsn = be32_of(w->cmdsn + (x >> 44 & 3));
