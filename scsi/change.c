@@ -152,6 +152,10 @@ static void change_caps(const struct lu_value *old, const struct lu_request *rq,
 {
 	next->caps = rq->caps;
 	next->not_ready = rq->not_ready;
+	if (rq->pr) {
+		next->pr = rq->pr;
+		next->modes = next->saved = rq->has_saved ? rq->saved : old->defaults;
+	}
 	mode_limit(next);
 	/*
 	 * SBC-3 4.10: CAPACITY DATA HAS CHANGED, also for what only READ CAPACITY(16) tells (thin
@@ -159,7 +163,7 @@ static void change_caps(const struct lu_value *old, const struct lu_request *rq,
 	 */
 	if (old->caps.size != next->caps.size || lu_thin(old) != lu_thin(next))
 		event_set(next, UA_CAPACITY_CHANGED, rq->seq, NULL);
-	fx->changed = !caps_eq(&old->caps, &next->caps) || old->not_ready != next->not_ready;
+	fx->changed = !caps_eq(&old->caps, &next->caps) || old->not_ready != next->not_ready || rq->pr;
 }
 
 /* SPC-4 6.33: REPORTED LUNS DATA HAS CHANGED. */
@@ -173,7 +177,10 @@ static void change_luns(const struct lu_value *old, const struct lu_request *rq,
 static void change_pr_clear(const struct lu_value *old, const struct lu_request *rq,
 			    struct lu_value *next, struct lu_fx *fx)
 {
-	next->pr = pr_admin_clear(old->pr, fx);
+	if (old->not_ready)
+		fx->status = SAM_BUSY;	/* what is stored is another's yet */
+	else
+		next->pr = pr_admin_clear(old->pr, fx);
 }
 
 static change_fn *const change_kinds[] = {

@@ -16,6 +16,7 @@
 #include "target/log.h"
 #include "target/net.h"
 #include "target/stop.h"
+#include "target/store.h"
 
 static const char usage[] =
 	"usage: holdfastd [--config FILE] [--check]\n"
@@ -74,6 +75,31 @@ static void caps_told(struct lu_change *c)
 	free(c);
 }
 
+/* A LU is ours at last: with what its former owner stored until the end. */
+static void lock_won(struct lu *lu)
+{
+	struct lu_change *c = calloc(1, sizeof(*c));
+	struct store_image img;
+	int err = store_reload(lu->store, &img);
+
+	if (!c)
+		abort();
+	if (err) {
+		log_error("event=lun_failed lun=%s err=%d msg=\"it stays NOT READY: its "
+			  "reservations cannot be read\"", lu->id.name, -err);
+		free(c);
+		return;
+	}
+	log_info("event=lun_ready lun=%s msg=\"the store's lock is ours now\"", lu->id.name);
+	c->rq.kind = LU_CHANGE_CAPS;
+	c->rq.caps = *backend_caps(lu->be);
+	c->rq.pr = img.pr;
+	c->rq.has_saved = img.has_modes;
+	c->rq.saved = img.saved;
+	c->done = caps_told;
+	lu_change_submit(lu, c);
+}
+
 /*
  * LUs whose store is still locked by a daemon that is dying: try again. True while there are any.
  */
@@ -83,23 +109,13 @@ static bool retry_locks(void)
 
 	for (unsigned i = 0; i < daemon_state.nlus; i++) {
 		struct lu *lu = daemon_state.lus[i];
-		struct lu_change *c;
 
 		if (!lu->be->busy)
 			continue;
-		if (backend_retry(lu->be)) {
+		if (backend_retry(lu->be))
 			waiting = true;
-			continue;
-		}
-		log_info("event=lun_ready lun=%s msg=\"the store's lock is ours now\"",
-			 lu->id.name);
-		c = calloc(1, sizeof(*c));
-		if (!c)
-			abort();
-		c->rq.kind = LU_CHANGE_CAPS;
-		c->rq.caps = *backend_caps(lu->be);
-		c->done = caps_told;
-		lu_change_submit(lu, c);
+		else
+			lock_won(lu);
 	}
 	return waiting;
 }

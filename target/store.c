@@ -38,6 +38,7 @@ struct store {
 	int fd;
 	uint64_t seq;			/* of the image on disk */
 	char boot[BOOT_ID_LEN + 1];	/* this boot of the host */
+	bool standard;			/* pr_retain */
 	size_t slot_size;
 	uint8_t *buf;			/* one slot, aligned */
 	uint8_t *commit;		/* one page, aligned */
@@ -197,7 +198,7 @@ static void boot_id_get(char out[BOOT_ID_LEN + 1])
 		fclose(f);
 }
 
-static int store_load(struct store *s, bool standard, struct store_image *img)
+int store_reload(struct store *s, struct store_image *img)
 {
 	uint64_t acked = 0, seq[2], commit[2];
 	unsigned newest;
@@ -227,7 +228,7 @@ static int store_load(struct store *s, bool standard, struct store_image *img)
 					.d_sense = s->buf[25] & 2,
 					.swp = s->buf[25] & 4,
 					.tas = s->buf[25] & 8 };
-	if (standard && (!s->boot[0] || memcmp(s->buf + BOOT_ID_OFF, s->boot, BOOT_ID_LEN)))
+	if (s->standard && (!s->boot[0] || memcmp(s->buf + BOOT_ID_OFF, s->boot, BOOT_ID_LEN)))
 		pr_power_on(s->pr);
 	img->pr = s->pr;
 	return 0;
@@ -247,6 +248,7 @@ int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct st
 	if (!s)
 		goto fail;
 	s->fd = -1;
+	s->standard = standard;
 	boot_id_get(s->boot);
 	snprintf(s->path, path_len, "%s/lu-%s.state", dir, hex);
 	s->slot_size = (SLOT_HEADER + pr_image_max() + PAGE - 1) & ~(size_t)(PAGE - 1);
@@ -275,7 +277,7 @@ int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct st
 		e = -errno;
 		goto fail;
 	}
-	e = store_load(s, standard, img);
+	e = store_reload(s, img);
 	if (e)
 		goto fail;
 	*out = s;

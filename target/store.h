@@ -28,6 +28,11 @@ struct store_image {
  */
 int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct store **out,
 	       struct store_image *img, char *err, size_t errlen);
+/*
+ * Reads again what is there, as store_open() did: who had the LU before may have stored more until
+ * its lock was ours. Main thread, before anything is put.
+ */
+int store_reload(struct store *s, struct store_image *img);
 void store_close(struct store *s);
 
 /*

@@ -185,6 +185,16 @@ static void test_caps(void)
 	rq.caps.durable = true;
 	lu_change(&w.v, &rq, &w.next, &w.fx);
 	CU_ASSERT(w.fx.changed && !w.next.modes.wce && !w.next.saved.wce);
+	/* with the durable part, as a former owner left it */
+	rq.caps = w.v.caps;
+	rq.pr = pr_none;
+	lu_change(&w.v, &rq, &w.next, &w.fx);
+	CU_ASSERT(w.fx.changed && !w.fx.persist && w.next.pr == pr_none);
+	CU_ASSERT_EQUAL(w.next.saved.tas, w.v.defaults.tas);
+	rq.has_saved = true;
+	rq.saved = (struct lu_modes){ .swp = true };
+	lu_change(&w.v, &rq, &w.next, &w.fx);
+	CU_ASSERT(w.next.modes.swp && w.next.saved.swp && !w.next.saved.tas);
 	lu_world_fini(&w);
 }
 
