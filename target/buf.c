@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "target/buf.h"
+#include "target/reactor.h"
 
 enum { CLASSES = 13 };			/* 4 KiB << 0 .. 12 */
 
@@ -13,11 +14,13 @@ static uint32_t pool_keep(unsigned c)
 }
 
 static uint64_t budget = 1ull << 30;
+static uint64_t share = 32 << 20;	/* of it, what one reactor keeps for reuse at most */
 static uint64_t used;
 static __thread struct {
 	struct buf *free;
 	uint32_t n;
 } pool[CLASSES];
+static __thread uint64_t kept;		/* bytes in pool */
 
 static unsigned class_of(uint32_t n)
 {
@@ -46,6 +49,7 @@ struct buf *buf_get(uint32_t n)
 	if (b) {
 		pool[c].free = b->next;
 		pool[c].n--;
+		kept -= b->size;
 		return b;
 	}
 	if (__atomic_add_fetch(&used, (uint64_t)BUF_MIN << c, __ATOMIC_RELAXED) > budget) {
@@ -72,13 +76,14 @@ void buf_put(struct buf *b)
 	if (!b)
 		return;
 	c = class_of(b->size);
-	if (pool[c].n >= pool_keep(c)) {
+	if (pool[c].n >= pool_keep(c) || kept + b->size > share) {
 		buf_drop(b);
 		return;
 	}
 	b->next = pool[c].free;
 	pool[c].free = b;
 	pool[c].n++;
+	kept += b->size;
 }
 
 void buf_trim(void)
@@ -92,11 +97,13 @@ void buf_trim(void)
 		}
 		pool[c].n = 0;
 	}
+	kept = 0;
 }
 
 void buf_budget(uint64_t bytes)
 {
 	budget = bytes;
+	share = bytes / 4 / (reactor_count() ? reactor_count() : 1);
 }
 
 uint64_t buf_used(void)
