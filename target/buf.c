@@ -52,7 +52,9 @@ struct buf *buf_get(uint32_t n)
 		kept -= b->size;
 		return b;
 	}
-	if (__atomic_add_fetch(&used, (uint64_t)BUF_MIN << c, __ATOMIC_RELAXED) > budget) {
+	/* A page, which is all that PR OUT, sense data and the like need, is there even then. */
+	if (__atomic_add_fetch(&used, (uint64_t)BUF_MIN << c, __ATOMIC_RELAXED) >
+	    budget + (c ? 0 : budget / 16)) {
 		__atomic_sub_fetch(&used, (uint64_t)BUF_MIN << c, __ATOMIC_RELAXED);
 		return NULL;
 	}
