@@ -163,7 +163,8 @@ static void change_caps(const struct lu_value *old, const struct lu_request *rq,
 	 */
 	if (old->caps.size != next->caps.size || lu_thin(old) != lu_thin(next))
 		event_set(next, UA_CAPACITY_CHANGED, rq->seq, NULL);
-	fx->changed = !caps_eq(&old->caps, &next->caps) || old->not_ready != next->not_ready || rq->pr;
+	fx->changed = !caps_eq(&old->caps, &next->caps) || old->not_ready != next->not_ready ||
+		      rq->pr;
 }
 
 /* SPC-4 6.33: REPORTED LUNS DATA HAS CHANGED. */

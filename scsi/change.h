@@ -35,7 +35,7 @@ struct lu_request {
 	const uint8_t *param;		/* parameter list; belongs to the request */
 	struct io_caps caps;
 	bool not_ready;
-	/* LU_CHANGE_CAPS: the durable part as it is now (belongs to the request); NULL: as it was. */
+	/* LU_CHANGE_CAPS: the durable part as it is now (not copied); NULL: as it was. */
 	const struct pr_state *pr;
 	bool has_saved;			/* with pr: saved holds, else the defaults do */
 	struct lu_modes saved;

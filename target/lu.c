@@ -283,7 +283,7 @@ static void change_eval(struct lu *lu, struct lu_change *c)
 		return;
 	}
 	if (fx->persist && lu->store && !MUTATION(MUT_NO_PERSIST)) {
-		/* Values that are the configured ones were not saved: the configuration may change. */
+		/* The configured values were not saved: the configuration may change. */
 		struct store_image img = { .saved = next.saved, .pr = lu->next->v.pr };
 
 		img.has_modes = memcmp(&next.saved, &next.defaults, sizeof(next.saved)) != 0;
@@ -294,7 +294,8 @@ static void change_eval(struct lu *lu, struct lu_change *c)
 }
 
 /*
- * A loop, not a recursion by way of change_answer(): thousands that change nothing may wait in a row.
+ * A loop, not a recursion by way of change_answer(): thousands that change nothing may wait in a
+ * row.
  */
 static void change_next(struct lu *lu)
 {
