@@ -129,6 +129,12 @@ static void cmd_begin(struct conn *c)
 		c->rx.skip = true;
 		return;
 	}
+	/* They are outside of the window; as many again as it has may be. */
+	if (h->opcode & PDU_IMMEDIATE && s->ntasks - s->inuse >= s->window) {
+		conn_reject(c, REJECT_TOO_MANY_IMMEDIATE);
+		c->rx.skip = true;
+		return;
+	}
 	t = task_new();
 	if (!t) {
 		c->rx.skip = true;

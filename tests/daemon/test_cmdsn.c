@@ -295,7 +295,7 @@ static void test_window_closes(void)
 
 /* More immediate commands than the target takes: each is carried out, or rejected with reason 06h
  * (4.2.2.1.?). */
-static void test_immediate_flood(void)
+static void immediate_flood(uint8_t attr)
 {
 	static uint8_t bufs[600][BLOCK];
 	static struct io io[600];
@@ -309,6 +309,7 @@ static void test_immediate_flood(void)
 	for (unsigned i = 0; i < 600; i++) {
 		io_read(&io[i], 1, i, 1, bufs[i]);
 		io[i].immediate = true;
+		io[i].attr = attr;
 		io_start(w, &io[i]);
 	}
 	while ((r = wire_pump(w, &p, 300 * wire_slow())) > 0) {
@@ -331,6 +332,12 @@ static void test_immediate_flood(void)
 		if (io[i].w && !io[i].done)
 			CU_ASSERT(io_wait(&io[i], WIRE_MS));
 	daemon_stop();
+}
+
+static void test_immediate_flood(void)
+{
+	immediate_flood(ATTR_SIMPLE);
+	immediate_flood(ATTR_HEAD);
 }
 
 /* Two commands with one ITT: the second cannot be told from the first (4.2.2.1, 11.2.1.8: Reject
