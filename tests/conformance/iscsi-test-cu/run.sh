@@ -7,7 +7,7 @@
 #
 #	HF_BUILD	where holdfastd is (default: build)
 #	HF_BEDS		names of beds to run (default: all)
-#	HF_LIMIT	seconds for the whole (default 170)
+#	HF_LIMIT	seconds for the whole (default 170); HF_SUITE_LIMIT: for one suite (default 60)
 #	HF_KEEP		set: the temporary directory with all logs is kept
 #
 # Prints what is wrong, test by test, and as its last line `N passed, N failed, N skipped`, where skipped are those
@@ -17,7 +17,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../../.." && pwd)
 build=${HF_BUILD:-build}
 limit=${HF_LIMIT:-170}
-suite_limit=60
+suite_limit=${HF_SUITE_LIMIT:-60}
 iqn=iqn.2026-11.com.example:conformance
 user=tester
 secret=for-tests-only-16
@@ -189,7 +189,7 @@ if ! start io_uring; then
 	give_up "this machine does not allow io_uring"
 fi
 
-( sleep "$limit" && kill -TERM $$ ) &
+( sleep "$limit" && kill -TERM $$ ) 2>/dev/null &
 pids+=($!)
 watchdog=$!
 running=()
@@ -204,6 +204,7 @@ for p in "${running[@]}"; do
 	wait "$p"
 done
 pkill -TERM -P "$watchdog"
+wait "$watchdog" 2>/dev/null
 
 # ---- the results -----------------------------------------------------------------------------------------
 passed=0 failed=0 skipped=0
