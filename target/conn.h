@@ -105,6 +105,8 @@ void conn_send(struct conn *c, struct txd *d);
 /* The PDU layer (request.c): a header has come, then its data. */
 void request_begin(struct conn *c);
 void request_end(struct conn *c, bool data_ok);
+/* The 8-byte LUN (SAM-5 4.7): peripheral device or flat space addressing; else LUN_MAX + 1. */
+uint16_t request_lun(const uint8_t l[8]);
 void conn_login(struct conn *c);			/* a login request is complete (admit.c) */
 void conn_reject(struct conn *c, enum iscsi_reject reason);
 void conn_full_feature(struct conn *c);		/* login is over */

@@ -32,11 +32,7 @@ static void begin_buffered(struct conn *c)
 
 /* ---- SCSI Command (11.3) -------------------------------------------------------------------- */
 
-/*
- * The 8-byte LUN (SAM-5 4.7): peripheral device or flat space addressing; LUN_MAX + 1 for anything
- * else.
- */
-static uint16_t lun_of(const uint8_t l[8])
+uint16_t request_lun(const uint8_t l[8])
 {
 	uint16_t lun = (uint16_t)((l[0] & 0x3f) << 8 | l[1]);
 
@@ -152,7 +148,7 @@ static void cmd_begin(struct conn *c)
 	t->cmd.dir_in = h->flags & CMD_READ;
 	t->cmd.dir_out = h->flags & CMD_WRITE;
 	t->cmd.edtl = h->flags & (CMD_READ | CMD_WRITE) ? be32_get(h->edtl) : 0;
-	t->cmd.lun = lun_of(h->lun);
+	t->cmd.lun = request_lun(h->lun);
 	t->cmd.nexus = &s->nexus->nexus;
 	t->cmd.target = &s->node->scsi;
 	t->gate = session_gate(s, t->cmd.lun);

@@ -301,19 +301,14 @@ void tmf_request(struct conn *c, const struct bhs_tmf_req *h)
 {
 	struct session *s = c->session;
 	uint8_t fn = h->function & 0x7f;
-	uint16_t lun = (uint16_t)((h->lun[0] & 0x3f) << 8 | h->lun[1]);
 	struct lun_gate *g = NULL;
 
-	if (s->discovery) {
-		conn_reject(c, REJECT_PROTOCOL);
-		return;
-	}
 	if (s->ntmfs >= TMFS_MAX) {
 		reply_tmf(c, be32_get(h->itt), TMF_RSP_REJECTED);
 		return;
 	}
 	if (fn >= TMF_ABORT_TASK && fn <= TMF_LU_RESET && fn != TMF_CLEAR_ACA) {
-		g = session_gate(s, lun);
+		g = session_gate(s, request_lun(h->lun));
 		if (!g && fn != TMF_ABORT_TASK) {
 			reply_tmf(c, be32_get(h->itt), TMF_RSP_NO_LUN);
 			return;
