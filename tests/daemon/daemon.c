@@ -54,7 +54,7 @@ static uint16_t port_claim(void)
 	const char *base = getenv("WIRE_PORT");
 	uint16_t first = base ? (uint16_t)atoi(base) : 13440;
 
-	for (uint16_t port = first; port < first + 20; port++) {
+	for (uint16_t port = first; port < first + 40; port++) {
 		struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
 		int on = 1, s, lock;
 		char path[64];
@@ -118,6 +118,7 @@ static void daemon_dir(void)
 		exit(2);
 	}
 	d->port = port_claim();
+	d->port2 = port_claim();
 	path_in(d->config, "t.yaml");
 	path_in(d->log, "log");
 	atexit(daemon_atexit);
@@ -259,7 +260,9 @@ void daemon_start(const char *top, const char *luns, const char *more)
 	fprintf(f, "state_dir: %s/state\ncontrol: %s/control.sock\n", d->dir, d->dir);
 	fprintf(f, "driver: %s\n%s%s", driver ? driver : "auto", reactors ? "" : "reactors: 2\n",
 		top ? top : "");
-	fprintf(f, "portals:\n  - {name: a, listen: \"127.0.0.1:%u\", group: 1}\n", d->port);
+	if (!top || !strstr(top, "portals:"))
+		fprintf(f, "portals:\n  - {name: a, listen: \"127.0.0.1:%u\", group: 1}\n",
+			d->port);
 	fprintf(f, "targets:\n  - name: " WIRE_TARGET "\n    luns:\n%s%s",
 		luns ? luns : "      - {lun: 0, name: m0, backend: memory, size: 64M}\n",
 		more ? more : "");

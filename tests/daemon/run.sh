@@ -31,7 +31,7 @@ fi
 plan() {
 	local driver name
 	for driver in auto epoll; do
-		for name in stress tmf login logout hold data isolation nop cmdsn digest reject task_set; do
+		for name in stress tmf login logout hold data isolation portal nop cmdsn digest reject task_set; do
 			[ -x "$B/tests/daemon/test_$name" ] || continue
 			[ $driver = auto ] || [[ " $again " = *" $name "* ]] || continue
 			echo "$driver $name $B/tests/daemon/test_$name"
@@ -40,7 +40,7 @@ plan() {
 	for f in "$B"/tests/daemon/test_*; do	# one that is not in the list above
 		name=$(basename "$f")
 		name=${name#test_}
-		[[ $name = *.* || " stress tmf login logout hold data isolation nop cmdsn digest reject task_set " = *" $name "* ]] ||
+		[[ $name = *.* || " stress tmf login logout hold data isolation portal nop cmdsn digest reject task_set " = *" $name "* ]] ||
 			echo "auto $name $f"
 	done
 	[ ! -e tests/daemon/cli.sh ] || echo "auto cli tests/daemon/cli.sh $B"

@@ -62,6 +62,59 @@ static void test_ways(void)
 	daemon_stop();
 }
 
+/* TCP knows no PDUs: everything in pieces of a few bytes, and many PDUs in one piece. */
+static void test_framing(void)
+{
+	static const size_t chunks[] = { 1, 3, 47, 48, 49, 1000 };
+	static uint8_t all[64 * (BHS_LEN + BLOCK)];
+	struct wire *w;
+	struct io io;
+	struct pdu p;
+	size_t n = 0;
+
+	daemon_start(NULL, NULL, NULL);
+	for (unsigned i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
+		w = wire_connect();
+		CU_ASSERT_PTR_NOT_NULL_FATAL(w);
+		w->chunk = chunks[i];
+		CU_ASSERT_EQUAL(wire_login(w, &(struct login_opts){ .digests = i & 1, .isid = 3 }),
+				0);
+		for (unsigned k = 0; k < 5; k++) {
+			io_tur(&io, 0);
+			CU_ASSERT_FATAL(io_run(w, &io));
+			if (io.status == ST_GOOD)
+				break;
+		}
+		CU_ASSERT(write_read(w, i, 5, i, false, false));
+		CU_ASSERT(write_read(w, i, 5, i + 50, true, false));
+		wire_close(w);
+	}
+	/* 64 writes with immediate data in one send */
+	w = wire_open(NULL, 1);
+	for (unsigned i = 0; i < 64; i++) {
+		struct pdu c = { .cmd = { .opcode = OP_SCSI_CMD,
+					  .flags = PDU_FINAL | CMD_WRITE | ATTR_SIMPLE,
+					  .edtl = be32_of(BLOCK),
+					  .data_len = be24_of(BLOCK) } };
+
+		io_write(&io, 0, i, 1, out);
+		c.cmd.itt = be32_of(1000 + i);
+		c.cmd.cmdsn = be32_of(w->cmdsn++);
+		memcpy(c.cmd.cdb, io.cdb, 16);
+		memcpy(all + n, c.b, BHS_LEN);
+		fill_blocks(all + n + BHS_LEN, i, 1, 9);
+		n += BHS_LEN + BLOCK;
+	}
+	wire_send_raw(w, all, n);
+	for (unsigned i = 0; i < 64; i++) {
+		CU_ASSERT_FATAL(wire_recv(w, &p, WIRE_MS * wire_slow()) == 1);
+		CU_ASSERT(p.h.opcode == OP_SCSI_RSP && p.rsp.status == ST_GOOD);
+	}
+	io_read(&io, 0, 0, 64, in);
+	CU_ASSERT(io_good(w, &io) && same_blocks(in, 0, 64, 9));
+	daemon_stop();
+}
+
 /* Data-In: split at MaxRecvDataSegmentLength and MaxBurstLength, F at each sequence's end, S in the
  * last (11.7). */
 static void test_data_in_split(void)
@@ -651,9 +704,9 @@ static void test_directions(void)
 	daemon_stop();
 }
 
-UNIT_MAIN("daemon data", UNIT(test_ways), UNIT(test_data_in_split), UNIT(test_r2ts),
-	  UNIT(test_r2ts_interleaved), UNIT(test_large_and_many), UNIT(test_wrong_offset),
-	  UNIT(test_wrong_datasn), UNIT(test_beyond_r2t), UNIT(test_short_of_r2t),
-	  UNIT(test_no_final), UNIT(test_short_unsolicited), UNIT(test_unexpected_data),
-	  UNIT(test_beyond_first_burst), UNIT(test_dead_tags), UNIT(test_read_residuals),
-	  UNIT(test_write_residuals), UNIT(test_directions))
+UNIT_MAIN("daemon data", UNIT(test_ways), UNIT(test_framing), UNIT(test_data_in_split),
+	  UNIT(test_r2ts), UNIT(test_r2ts_interleaved), UNIT(test_large_and_many),
+	  UNIT(test_wrong_offset), UNIT(test_wrong_datasn), UNIT(test_beyond_r2t),
+	  UNIT(test_short_of_r2t), UNIT(test_no_final), UNIT(test_short_unsolicited),
+	  UNIT(test_unexpected_data), UNIT(test_beyond_first_burst), UNIT(test_dead_tags),
+	  UNIT(test_read_residuals), UNIT(test_write_residuals), UNIT(test_directions))

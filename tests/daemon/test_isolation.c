@@ -205,5 +205,88 @@ static void test_sessions(void)
 	daemon_stop();
 }
 
+/* Who does not read what it asked for gets no more, costs nobody else anything, and finds all of it
+ * in the end. */
+static void test_slow_reader(void)
+{
+	static uint8_t big[64][512 * BLOCK];
+	static struct io io[64];
+	struct wire *w, *other;
+	struct io r;
+	uint64_t t;
+
+	daemon_start("limits: {commands: 64}\n", NULL, NULL);
+	w = wire_open(&(struct login_opts){ .keys = "MaxRecvDataSegmentLength=512\n" }, 1);
+	other = wire_open(&(struct login_opts){ .isid = 2 }, 1);
+	fill_blocks(big[0], 0, 512, 3);
+	io_write(&r, 0, 0, 512, big[0]);
+	CU_ASSERT(io_good(other, &r));
+	for (unsigned i = 0; i < 64; i++) {
+		io_read(&io[i], 0, 0, 512, big[i]);
+		io_start(w, &io[i]);
+	}
+	t = wire_now();
+	for (unsigned i = 0; i < 200; i++) {
+		fill_blocks(in, 1000 + i, 64, i);
+		io_write(&r, 0, 1000 + i, 64, in);
+		CU_ASSERT_FATAL(io_good(other, &r));
+	}
+	CU_ASSERT(wire_now() - t < 3000 * wire_slow());
+	for (unsigned i = 0; i < 64; i++) {
+		CU_ASSERT(io_wait(&io[i], WIRE_MS));
+		CU_ASSERT(io[i].status == ST_GOOD && same_blocks(big[i], 0, 512, 3));
+	}
+	/* one that never reads, killed: nothing is left of it */
+	for (unsigned i = 0; i < 64; i++) {
+		io_read(&io[i], 0, 0, 512, big[i]);
+		io_start(w, &io[i]);
+	}
+	wire_sleep(50);
+	wire_kill(w);
+	CU_ASSERT(wire_alive(other));
+	daemon_stop();
+}
+
+/* Writes that wait for data hold all the buffers there are: others' small commands are served all
+ * the same. */
+static void test_buffers(void)
+{
+	static uint8_t data[2048 * BLOCK];
+	static struct io io[60];
+	struct wire *a, *b;
+	unsigned refused = 0;
+	struct io r;
+
+	daemon_start("limits: {commands: 64, buffers: 16M}\n", NULL, NULL);
+	a = wire_open(&(struct login_opts){ .isid = 1, .keys = "ImmediateData=No\n" }, 1);
+	b = wire_open(&(struct login_opts){ .isid = 2 }, 1);
+	for (unsigned i = 0; i < 60; i++) {
+		io_write(&io[i], 0, 0, 2048, data);
+		io[i].manual = true;
+		io_start(a, &io[i]);
+	}
+	CU_ASSERT(wire_quiet(a, 100 * wire_slow()));
+	for (unsigned i = 0; i < 60; i++)
+		if (io[i].done) {
+			CU_ASSERT(io[i].status == ST_FULL || io[i].status == ST_BUSY);
+			refused++;
+		}
+	CU_ASSERT(refused >= 60 - 16);
+	for (unsigned i = 0; i < 100; i++) {
+		fill_blocks(in, i, 8, i);
+		io_write(&r, 0, 100 + i, 8, in);
+		CU_ASSERT_FATAL(io_good(b, &r));
+		io_read(&r, 0, 100 + i, 8, in);
+		CU_ASSERT_FATAL(io_good(b, &r));
+	}
+	CU_ASSERT_EQUAL(wire_tmf(a, TMF_ABORT_TASK_SET, 0, ISCSI_TAG_NONE, 0), TMF_RSP_COMPLETE);
+	for (unsigned i = 0; i < 60; i++)
+		io_forget(&io[i]);
+	io_write(&r, 0, 0, 2048, data);
+	CU_ASSERT(io_good(a, &r));
+	daemon_stop();
+}
+
 UNIT_MAIN("daemon isolation", UNIT(test_reads_memory), UNIT(test_writes_memory),
-	  UNIT(test_writes_file), UNIT(test_share), UNIT(test_relogin), UNIT(test_sessions))
+	  UNIT(test_writes_file), UNIT(test_share), UNIT(test_relogin), UNIT(test_sessions),
+	  UNIT(test_slow_reader), UNIT(test_buffers))

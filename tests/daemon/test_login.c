@@ -460,6 +460,7 @@ static void test_discovery(void)
 	io_start(w, &io);
 	CU_ASSERT(wire_expect(w, OP_REJECT, &q, WIRE_MS));
 	io_forget(&io);
+	CU_ASSERT_EQUAL(w->expcmdsn, io.cmdsn); /* 7.3 */
 	wire_tmf_send(w, TMF_LU_RESET, 0, ISCSI_TAG_NONE, 0);
 	CU_ASSERT(wire_expect(w, OP_REJECT, &q, WIRE_MS));
 	wire_close(w);

@@ -48,15 +48,23 @@ static void digest_put(uint8_t out[4], const void *a, size_t alen, const void *b
 
 struct wire *wire_connect(void)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(wire_daemon.port) };
+	return wire_connect_to("127.0.0.1", wire_daemon.port);
+}
+
+struct wire *wire_connect_to(const char *host, uint16_t port)
+{
+	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	bool six = strchr(host, ':');
 	struct wire *w = calloc(1, sizeof(*w));
 	int on = 1;
 
-	if (!w)
+	if (!w || inet_pton(six ? AF_INET6 : AF_INET, host,
+			    six ? (void *)&a6.sin6_addr : (void *)&a4.sin_addr) != 1)
 		abort();
-	a.sin_addr.s_addr = htonl(wire_address ? wire_address : INADDR_LOOPBACK);
-	w->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (w->fd < 0 || connect(w->fd, (struct sockaddr *)&a, sizeof(a))) {
+	w->fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (w->fd < 0 ||
+	    connect(w->fd, six ? (void *)&a6 : (void *)&a4, six ? sizeof(a6) : sizeof(a4))) {
 		if (w->fd >= 0)
 			close(w->fd);
 		free(w);
@@ -161,7 +169,8 @@ bool wire_send_raw(struct wire *w, const void *bytes, size_t len)
 	uint64_t end = wire_now() + 4ull * WIRE_MS * wire_slow();
 
 	while (len) {
-		ssize_t n = send(w->fd, p, len, MSG_NOSIGNAL);
+		ssize_t n =
+			send(w->fd, p, w->chunk && w->chunk < len ? w->chunk : len, MSG_NOSIGNAL);
 		struct pollfd pfd = { .fd = w->fd, .events = POLLIN | POLLOUT };
 
 		if (n > 0) {

@@ -50,9 +50,9 @@ enum {
  * ---------------------------------------------------------------------------------------- */
 
 struct daemon {
-	int pid;    /* 0: not running */
-	int status; /* of waitpid, once it has ended */
-	uint16_t port;
+	int pid;	      /* 0: not running */
+	int status;	      /* of waitpid, once it has ended */
+	uint16_t port, port2; /* the second only where a test's own portals use it */
 	char dir[WIRE_PATH - 40], config[WIRE_PATH], log[WIRE_PATH];
 };
 extern struct daemon wire_daemon;
@@ -132,6 +132,7 @@ struct wire {
 	bool initial_r2t, immediate;
 	/* what the next PDU sent gets wrong */
 	bool break_hdigest, break_ddigest;
+	size_t chunk;	/* not 0: everything is sent in pieces of so many bytes */
 	bool no_pong;	/* the target's pings are not answered */
 	unsigned pings; /* of the target, seen */
 	unsigned violations;
@@ -156,6 +157,8 @@ struct login_opts {
 extern uint32_t wire_address;
 /* Connects. NULL (no assertion) when that is refused. */
 struct wire *wire_connect(void);
+/* The same to another numeric address, IPv4 or IPv6, and port. */
+struct wire *wire_connect_to(const char *host, uint16_t port);
 /* Closes and frees; NULL is fine. daemon_stop does it for all. */
 void wire_close(struct wire *w);
 /* RST instead of FIN. */
