@@ -175,6 +175,9 @@ static void abort_task(struct conn *c, const struct bhs_tmf_req *h)
 	struct task *t = session_find_task(s, be32_get(h->rtt));
 	struct tmf *m;
 
+	/* The LUN is part of what names a task (11.5.4): the tag on another LU is no task. */
+	if (t && t->cmd.lun != request_lun(h->lun))
+		t = NULL;
 	if (!t) {
 		/* Not here (yet): a command still on its way is aborted by its number (11.5.1). */
 		uint32_t ref = be32_get(h->refcmdsn);
