@@ -670,6 +670,42 @@ static void test_write_residuals(void)
 	daemon_stop();
 }
 
+/* More than VPD B0h's MAXIMUM TRANSFER LENGTH: refused before any data moves; an EDTL of gigabytes
+ * costs nothing. */
+static void test_too_long(void)
+{
+	struct wire *w;
+	struct io io;
+
+	daemon_start(NULL, NULL, NULL);
+	for (unsigned d = 0; d < 2; d++) {
+		w = wire_open(&(struct login_opts){ .digests = d, .keys = "InitialR2T=No\n" }, 1);
+		io_write(&io, 0, 0, 16384, out);
+		CU_ASSERT(io_run(w, &io));
+		CU_ASSERT_EQUAL(io.status, ST_CHECK);
+		CU_ASSERT_EQUAL(io_key(&io), KEY_ILLEGAL);
+		io_read(&io, 0, 0, 16384, in);
+		CU_ASSERT(io_run(w, &io));
+		CU_ASSERT_EQUAL(io.status, ST_CHECK);
+		CU_ASSERT_EQUAL(io.got, 0);
+		io_read(&io, 0, 0, 8, in);
+		io.edtl = 0xfffffff0;
+		CU_ASSERT(io_run(w, &io));
+		CU_ASSERT_EQUAL(io.residual, 0xfffffff0 - 8 * BLOCK);
+		fill_blocks(out, 7, 8, d);
+		io_write(&io, 0, 7, 8, out);
+		io.edtl = 0xfffffff0;
+		io.no_unsol = true;
+		CU_ASSERT(io_run(w, &io));
+		CU_ASSERT_EQUAL(io.status, ST_GOOD);
+		CU_ASSERT_EQUAL(io.residual, 0xfffffff0 - 8 * BLOCK);
+		io_read(&io, 0, 7, 8, in);
+		CU_ASSERT(io_good(w, &io) && same_blocks(in, 7, 8, d));
+		wire_close(w);
+	}
+	daemon_stop();
+}
+
 /* R and W against the direction of the command, and both: an answer each time, and nothing is
  * written. */
 static void test_directions(void)
@@ -709,4 +745,5 @@ UNIT_MAIN("daemon data", UNIT(test_ways), UNIT(test_framing), UNIT(test_data_in_
 	  UNIT(test_wrong_offset), UNIT(test_wrong_datasn), UNIT(test_beyond_r2t),
 	  UNIT(test_short_of_r2t), UNIT(test_no_final), UNIT(test_short_unsolicited),
 	  UNIT(test_unexpected_data), UNIT(test_beyond_first_burst), UNIT(test_dead_tags),
-	  UNIT(test_read_residuals), UNIT(test_write_residuals), UNIT(test_directions))
+	  UNIT(test_read_residuals), UNIT(test_write_residuals), UNIT(test_too_long),
+	  UNIT(test_directions))

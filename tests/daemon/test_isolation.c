@@ -2,6 +2,7 @@
 /* A LUN whose backend stands still, at full queue depth: the others of the same session answer in
  * time. */
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/daemon/wire.h"
@@ -247,6 +248,44 @@ static void test_slow_reader(void)
 	daemon_stop();
 }
 
+/* Pings with data whose answers nobody reads: they pile up, but not in front of others. */
+static void test_ping_flood(void)
+{
+	static uint8_t data[64 << 10];
+	struct pdu p = { .nop_out = { .opcode = OP_NOP_OUT | PDU_IMMEDIATE,
+				      .flags = PDU_FINAL,
+				      .ttt = be32_of(ISCSI_TAG_NONE),
+				      .data_len = be24_of(sizeof(data)) } };
+	struct wire *w, *other;
+	struct io r;
+
+	daemon_start("limits: {buffers: 32M}\n", NULL, NULL);
+	w = wire_open(NULL, 1);
+	other = wire_open(&(struct login_opts){ .isid = 2 }, 1);
+	p.nop_out.itt = be32_of(1);
+	p.nop_out.cmdsn = be32_of(w->cmdsn);
+	for (unsigned i = 0; i < 1000; i++) {
+		/* what does not fit into the socket is not sent, and nothing is read */
+		if (send(w->fd, p.b, BHS_LEN, MSG_NOSIGNAL | MSG_DONTWAIT) != BHS_LEN ||
+		    send(w->fd, data, sizeof(data), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(data)) {
+			wire_sleep(5);
+			break;
+		}
+		if (i % 16 == 0)
+			wire_sleep(2);
+	}
+	for (unsigned i = 0; i < 50; i++) {
+		fill_blocks(in, i, 64, i);
+		io_write(&r, 0, 100 + i, 64, in);
+		CU_ASSERT_FATAL(io_good(other, &r));
+		io_read(&r, 0, 100 + i, 64, in);
+		CU_ASSERT_FATAL(io_good(other, &r));
+	}
+	wire_kill(w);
+	CU_ASSERT(wire_alive(other));
+	daemon_stop();
+}
+
 /* Writes that wait for data hold all the buffers there are: others' small commands are served all
  * the same. */
 static void test_buffers(void)
@@ -289,4 +328,4 @@ static void test_buffers(void)
 
 UNIT_MAIN("daemon isolation", UNIT(test_reads_memory), UNIT(test_writes_memory),
 	  UNIT(test_writes_file), UNIT(test_share), UNIT(test_relogin), UNIT(test_sessions),
-	  UNIT(test_slow_reader), UNIT(test_buffers))
+	  UNIT(test_slow_reader), UNIT(test_ping_flood), UNIT(test_buffers))

@@ -255,6 +255,51 @@ static void test_term_stuck(void)
 	daemon_remove("hang");
 }
 
+/* In the middle of everything: reads, writes that wait for data, COMPARE AND WRITE, logins. */
+static void test_term_loaded(void)
+{
+	static struct io io[8][24];
+	static uint8_t bufs[8][24][16 * BLOCK];
+	struct wire *w[8];
+	char luns[512];
+
+	for (unsigned round = 0; round < 6; round++) {
+		snprintf(luns, sizeof(luns),
+			 "      - {lun: 0, name: m0, backend: memory, size: 16M, filters: "
+			 "\"delay:min_us=1,max_us=2000\"}\n"
+			 "      - {lun: 1, name: f1, path: %s, size: 16M}\n",
+			 daemon_path("f1.img"));
+		daemon_start(NULL, luns, NULL);
+		for (unsigned i = 0; i < 8; i++)
+			w[i] = wire_open(
+				&(struct login_opts){ .isid = (uint8_t)i, .digests = i & 1 }, 2);
+		for (unsigned k = 0; k < 24; k++)
+			for (unsigned i = 0; i < 8; i++) {
+				struct io *o = &io[i][k];
+
+				if (k % 4 == 0)
+					io_read(o, k & 1, 8 * k, 16, bufs[i][k]);
+				else if (k % 4 == 3)
+					io_caw(o, i & 1, 1000 + k, 1, bufs[i][k]);
+				else
+					io_write(o, i & 1, 100 * i + k, 16, bufs[i][k]);
+				o->no_imm = k % 3 == 0;
+				o->manual = k % 6 == 0;
+				io_start(w[i], o);
+			}
+		for (unsigned i = 0; i < 3; i++)
+			wire_connect();
+		wire_sleep(round * 3);
+		kill(wire_daemon.pid, SIGTERM);
+		for (unsigned i = 0; i < 8; i++)
+			if (i % 3 == 0)
+				wire_close(w[i]);
+		CU_ASSERT(exit_ok());
+		CU_ASSERT_EQUAL(daemon_log_count("level=error"), 0);
+	}
+	remove(daemon_path("f1.img"));
+}
+
 /* Twice, and SIGINT: no second meaning. */
 static void test_term_twice(void)
 {
@@ -272,4 +317,4 @@ static void test_term_twice(void)
 
 UNIT_MAIN("daemon logout", UNIT(test_reasons), UNIT(test_numbered), UNIT(test_with_tasks),
 	  UNIT(test_term_idle), UNIT(test_term_polite), UNIT(test_term_deaf), UNIT(test_term_busy),
-	  UNIT(test_term_stuck), UNIT(test_term_twice))
+	  UNIT(test_term_stuck), UNIT(test_term_loaded), UNIT(test_term_twice))

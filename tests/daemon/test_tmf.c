@@ -91,6 +91,44 @@ static void test_answers(void)
 	daemon_stop();
 }
 
+/* The LUN field: its eight bytes are a LUN, not two; and a task is on one LU only (11.5.4). */
+static void test_lun_field(void)
+{
+	static const uint8_t odd[][8] = {
+		{ 0, 0, 1 }, { 0x80 }, { 0xc0, 0 }, { 1, 0 }, { 0xff, 0xff }
+	};
+	struct wire *w, *other;
+	struct io io;
+
+	start(NULL);
+	w = wire_open(NULL, 2);
+	other = wire_open(&(struct login_opts){ .isid = 2 }, 2);
+	for (unsigned i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+		for (unsigned fn = TMF_ABORT_TASK_SET; fn <= TMF_LU_RESET; fn++) {
+			struct pdu p = { .tmf = { .opcode = OP_TMF_REQ | PDU_IMMEDIATE,
+						  .function = (uint8_t)(PDU_FINAL | fn),
+						  .rtt = be32_of(ISCSI_TAG_NONE) } };
+
+			if (fn == TMF_CLEAR_ACA)
+				continue;
+			memcpy(p.tmf.lun, odd[i], 8);
+			p.tmf.itt = be32_of(wire_next_itt(w));
+			p.tmf.cmdsn = be32_of(w->cmdsn);
+			wire_send(w, &p, NULL, 0);
+			CU_ASSERT_FATAL(wire_expect(w, OP_TMF_RSP, &p, WIRE_MS));
+			CU_ASSERT_EQUAL(p.tmf_rsp.response, TMF_RSP_NO_LUN);
+		}
+	CU_ASSERT_EQUAL(attention(other, 0), 0);
+	starve(w, &io, 0, 0, out[0]);
+	CU_ASSERT_EQUAL(wire_tmf(w, TMF_ABORT_TASK, 1, io.itt, io.cmdsn), TMF_RSP_NO_TASK);
+	io_answer(&io, &io.r2t[0]);
+	CU_ASSERT(io_wait(&io, WIRE_MS));
+	CU_ASSERT_EQUAL(io.status, ST_GOOD);
+	/* flat space addressing names the same LUN */
+	CU_ASSERT_EQUAL(attention(w, 1), 0);
+	daemon_stop();
+}
+
 /* A write that waits for data: aborted within the second the design allows, at once when its data
  * comes or with FastAbort. */
 static void test_abort_starved(void)
@@ -589,7 +627,7 @@ static void test_storm(void)
 	daemon_stop();
 }
 
-UNIT_MAIN("daemon tmf", UNIT(test_answers), UNIT(test_abort_starved),
+UNIT_MAIN("daemon tmf", UNIT(test_answers), UNIT(test_lun_field), UNIT(test_abort_starved),
 	  UNIT(test_dead_tags_are_reused), UNIT(test_abort_unsolicited), UNIT(test_abort_hung),
 	  UNIT(test_abort_task_set), UNIT(test_clear_task_set), UNIT(test_lu_reset),
 	  UNIT(test_warm_reset), UNIT(test_cold_reset), UNIT(test_abort_not_received),
