@@ -130,6 +130,13 @@ static void rx_into(struct conn *c, struct task *t, uint32_t off)
 	c->rx.room = t->bout->size - off;
 }
 
+/* A PDU is missing (RFC 7143 7.9): at ErrorRecoveryLevel 0 the task ends, once its data has come. */
+static void sequence_error(struct task *t)
+{
+	t->out.bad = true;
+	t->fault = sense_of(SENSE_PROTOCOL_CRC);
+}
+
 bool xfer_data_out(struct conn *c)
 {
 	const struct bhs_data_out *h = (const struct bhs_data_out *)c->rx.hdr;
@@ -146,20 +153,24 @@ bool xfer_data_out(struct conn *c)
 		t = r->task;
 		if (!t)
 			return true;
-		if (off != r->next || len > r->end - r->next || sn != r->datasn) {
+		if (off != r->next || len > r->end - r->next) {
 			conn_close(c, "Data-Out outside its R2T or out of order");
 			return false;
 		}
+		if (sn != r->datasn)
+			sequence_error(t);
 		rx_into(c, t, off);
 		return true;
 	}
 	t = session_find_task(s, be32_get(h->itt));
 	if (!t || !t->out.unsol_open)
 		return true;
-	if (off != t->out.got || len > t->out.unsol_end - t->out.got || sn != t->out.unsol_sn) {
+	if (off != t->out.got || len > t->out.unsol_end - t->out.got) {
 		conn_close(c, "unsolicited Data-Out beyond FirstBurstLength or out of order");
 		return false;
 	}
+	if (sn != t->out.unsol_sn)
+		sequence_error(t);
 	rx_into(c, t, off);
 	return true;
 }
