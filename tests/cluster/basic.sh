@@ -46,7 +46,7 @@ guest a 'mkdir -p /ext4 /xfs
 	mkfs.ext4 -q $(lun_dev $IQN 1); mount $(lun_dev $IQN 1) /ext4
 	mkfs.xfs -q $(lun_dev $IQN 2); mount $(lun_dev $IQN 2) /xfs'
 guest a -t 120 'for fs in ext4 xfs; do
-		fio --name=$fs --directory=/$fs --size=96M --rw=randwrite --bsrange=4k-256k \
+		fio --name=$fs --directory=/$fs --size=64M --rw=randwrite --bsrange=4k-256k \
 			--ioengine=libaio --iodepth=16 --direct=1 --verify=crc32c --verify_fatal=1 --minimal
 		fio --name=$fs-fsync --directory=/$fs --size=4M --rw=randwrite --bs=4k --fsync=8 \
 			--verify=crc32c --verify_fatal=1 --minimal

@@ -16,7 +16,7 @@ wait_for() {
 # initiator_start: modules and iscsid.
 initiator_start() {
 	modprobe -a iscsi_tcp sd_mod sg
-	setsid iscsid -f -d 3 >>"/hf/$HF_NAME/iscsid.log" 2>&1 &
+	setsid iscsid -f -d 2 >>"/hf/$HF_NAME/iscsid.log" 2>&1 &
 	wait_for 10 iscsid_answers
 }
 

@@ -109,6 +109,7 @@ hf_end() {
 	local status=$1
 	trap - ERR EXIT
 	set +e
+	grep -ahm 3 '^uml-shim' "$HF_RUN"/*.console 2>/dev/null | sed 's/^/note: /'
 	if [ "$status" != 0 ] && [ "$status" != 77 ]; then
 		hf_evidence >&2
 	fi
@@ -162,7 +163,8 @@ hf_evidence() {
 	for f in "$HF_RUN"/procs/guest-*; do
 		[ -e "$f" ] || continue
 		f=${f##*guest-}
-		hf_job_start "$f" 'dmesg | tail -n 40 >/hf/$HF_NAME/dmesg.log; sync'
+		hf_job_start "$f" \
+			'{ dmesg | tail -n 40; ip -s link; free -m; } >/hf/$HF_NAME/state.log; sync'
 		hf_wait 5 test -e "$HF_RUN/share/$f/$(hf_job_last "$f").rc"
 	done
 	for f in "$HF_RUN"/target.*.log "$HF_RUN"/*.console "$HF_RUN"/share/*/*.log; do
@@ -176,7 +178,7 @@ hf_evidence() {
 		tail -n 40 "$f"
 	done
 	if [ -x "$(dirname "$HF_DAEMON")/holdfast" ] && [ -S "$HF_RUN/control.sock" ]; then
-		for f in status "session list" "lun list" "pr list"; do
+		for f in status "session list" "lun list"; do
 			echo "---- holdfast $f"
 			# shellcheck disable=SC2086
 			timeout 5 "$(dirname "$HF_DAEMON")/holdfast" --socket "$HF_RUN/control.sock" $f 2>&1
@@ -386,7 +388,7 @@ guest_boot() {
 		nets+=("vec$((f - 1)):transport=tap,ifname=$g-$f,mac=$mac,depth=128,gro=1")
 	done
 	[ $# = 1 ] || ubd=("ubda=$3")
-	TMPDIR=$(hf_memory_dir) LD_PRELOAD=$HF_TOOLS/uml-xstate.so setsid setarch -R \
+	TMPDIR=$(hf_memory_dir) LD_PRELOAD=$HF_TOOLS/uml-shim.so setsid setarch -R \
 		ip netns exec "$HF_NS" "$HF_UML" mem="$mem" umid="$g" uml_dir="$HF_RUN/uml/" \
 		con=null con0=null,fd:1 con1=null ssl=null rootfstype=hostfs rootflags="$HF_ROOT" \
 		ro init=/hf-boot loglevel=5 "${nets[@]}" "${ubd[@]}" HF_NAME="$g" \
@@ -517,7 +519,7 @@ hf_tools_make() {
 		"$HF_DIR/stamp-dev.c" "$HF_DIR/stamp.c" -lpthread
 	gcc "${flags[@]}" -o "$HF_RUN/tools/stamp-iscsi" \
 		"$HF_DIR/stamp-iscsi.c" "$HF_DIR/stamp.c" -liscsi
-	gcc "${flags[@]}" -shared -fPIC -o "$HF_RUN/tools/uml-xstate.so" "$HF_DIR/uml-xstate.c"
+	gcc "${flags[@]}" -shared -fPIC -o "$HF_RUN/tools/uml-shim.so" "$HF_DIR/uml-shim.c"
 	hf_cache_put "$HF_RUN/tools" "$HF_TOOLS"
 }
 
