@@ -133,6 +133,7 @@ struct lun_gate {
 	 */
 	bool closed;
 	struct drain reopen;
+	bool reserve6;			/* a RESERVE(6/10) was sent home: the session's end gives it back */
 };
 
 struct registry_entry;

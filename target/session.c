@@ -61,12 +61,6 @@ struct session *session_new(struct conn *c, const struct login *l, struct node *
 	return s;
 }
 
-static void nexus_lost(struct session *s, struct lu_port *p)
-{
-	if (p->state == PORT_LIVE && p->value->v.reserved6 && nexus_eq(&p->value->v.reserved6_by, &s->nexus->nexus))
-		lu_tell_nexus_lost(p->lu, &s->nexus->nexus);
-}
-
 void session_free(struct session *s, const char *why)
 {
 	struct task *t, *tmp;
@@ -90,7 +84,9 @@ void session_free(struct session *s, const char *why)
 		for (unsigned k = 0; k < GATE_PAGE; k++) {
 			if (!s->gates[i][k])
 				continue;
-			nexus_lost(s, s->gates[i][k]->port);
+			/* Behind a RESERVE that may still be on its way. */
+			if (s->gates[i][k]->reserve6)
+				lu_tell_nexus_lost(s->gates[i][k]->port->lu, &s->nexus->nexus);
 			lun_gate_orphan(s->gates[i][k]);
 		}
 		free(s->gates[i]);

@@ -260,6 +260,8 @@ static void task_change(struct task *t)
 	struct lu_request *rq = &t->change.rq;
 
 	t->state = TASK_CHANGING;
+	if (t->cmd.op->pr == PRC_RESERVE)
+		t->gate->reserve6 = true;
 	memset(rq, 0, sizeof(*rq));
 	rq->kind = LU_CHANGE_CMD;
 	rq->has_nexus = true;
@@ -392,9 +394,6 @@ void task_abort(struct task *t, bool tell)
 
 void task_orphan(struct task *t)
 {
-	/* A RESERVE(6/10) on its way would be granted to a nexus that is gone. */
-	if (t->state == TASK_CHANGING && (t->cmd.cdb[0] == 0x16 || t->cmd.cdb[0] == 0x56))
-		lu_tell_nexus_lost(t->gate->port->lu, &t->gate->nexus->nexus);
 	task_kill(t, false);
 	if (!t->pending) {
 		task_complete(t);
