@@ -118,8 +118,8 @@ enum scsi_next plan_write_atomic(struct scsi_cmd *c, const struct lu_value *v, e
 }
 
 /*
- * The blocks just read are in scratch: ORs data-out into them. pos has advanced past them. By words,
- * of which every block is a whole number: a unit may be 1 MiB, and the reactor waits.
+ * The blocks just read are in scratch: ORs data-out into them. pos has advanced past them. By
+ * words, of which every block is a whole number: a unit may be 1 MiB, and the reactor waits.
  */
 static void orwrite_merge(struct scsi_cmd *c)
 {

@@ -17,10 +17,11 @@
 #include "target/xfer.h"
 
 enum {
-	SCRATCH = 256 << 10,		/* one read; a reactor's, so it stays in the cache */
-	READS_PER_TURN = 4,		/* then others have their turn */
+	SCRATCH = 256 << 10, /* one read; a reactor's, so it stays in the cache */
+	READS_PER_TURN = 4,  /* then others have their turn */
 	IOV_MAX_SEND = 192,
-	TX_HIGH = 4096,			/* PDUs queued for one that does not read: then we do not read from it either */
+	TX_HIGH = 4096, /* PDUs queued for one that does not read: then we do not read from it
+			   either */
 	TXD_KEEP = 4096,
 };
 
@@ -271,7 +272,8 @@ static void rx_header(struct conn *c)
 		c->rx.need = BHS_LEN + ahs + hd;
 		return;
 	}
-	if (hd && !crc_is(c->rx.hdr + BHS_LEN + ahs, crc_add(crc_start(), c->rx.hdr, BHS_LEN + ahs))) {
+	if (hd &&
+	    !crc_is(c->rx.hdr + BHS_LEN + ahs, crc_add(crc_start(), c->rx.hdr, BHS_LEN + ahs))) {
 		/*
 		 * RFC 7143 7.7: with ErrorRecoveryLevel 0 the framing cannot be trusted any more.
 		 */
@@ -358,7 +360,8 @@ static void conn_readable(struct conn *c)
 {
 	if (!scratch)
 		scratch = aligned_alloc(4096, SCRATCH);
-	for (unsigned i = 0; i < READS_PER_TURN && c->state != CONN_CLOSING && c->state != CONN_MOVING; i++) {
+	for (unsigned i = 0;
+	     i < READS_PER_TURN && c->state != CONN_CLOSING && c->state != CONN_MOVING; i++) {
 		if (c->tx_count > TX_HIGH) {
 			rfd_want(&c->rfd, FD_WRITE);
 			return;
@@ -374,7 +377,8 @@ static void conn_readable(struct conn *c)
 				direct = c->rx.room - c->rx.got;
 			iov[0] = (struct iovec){ c->rx.dst + c->rx.got, direct };
 		}
-		got = direct ? readv(c->rfd.fd, iov, 2) : recv(c->rfd.fd, scratch, SCRATCH, MSG_DONTWAIT);
+		got = direct ? readv(c->rfd.fd, iov, 2)
+			     : recv(c->rfd.fd, scratch, SCRATCH, MSG_DONTWAIT);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0 && errno == EAGAIN)
@@ -440,7 +444,8 @@ static void conn_timer(struct timer *t)
 		conn_close(c, c->why);
 		return;
 	}
-	if (c->pinged && idle_ms >= (cfg->limits.nop_interval + cfg->limits.nop_timeout) * 1000ull) {
+	if (c->pinged &&
+	    idle_ms >= (cfg->limits.nop_interval + cfg->limits.nop_timeout) * 1000ull) {
 		conn_close(c, "no answer to our NOP-In (limits.nop_timeout)");
 		return;
 	}

@@ -30,7 +30,7 @@ struct txd {
 	uint8_t bhs_len, tail_len;
 	uint8_t sn;			/* enum tx_sn */
 	bool stamped;
-	struct task *task;		/* a reference to it is dropped when sent; data is in its buffers */
+	struct task *task; /* a reference to it is dropped when sent; data is in its buffers */
 	struct buf *buf;		/* goes when sent */
 };
 
@@ -71,7 +71,7 @@ struct conn {
 		uint8_t tail[8];	/* padding and digest */
 		uint32_t tail_have, tail_need;
 		uint8_t *dst;		/* NULL: discarded */
-		uint32_t len, got, room;	/* room: bytes that dst takes; the rest is discarded */
+		uint32_t len, got, room; /* room: bytes that dst takes; the rest is discarded */
 		uint32_t crc;
 		struct task *task;	/* whose data it is; we hold a reference */
 		struct r2t *r2t;
@@ -113,7 +113,7 @@ void conn_full_feature(struct conn *c);		/* login is over */
 void conn_attach(struct conn *c);		/* to this reactor */
 void conn_detach(struct conn *c);
 void conn_depart(struct conn *c);		/* CONN_MOVING: to c->move_to */
-void conn_stamp(struct conn *c);		/* what is queued leaves as things are now: numbers, digests */
+void conn_stamp(struct conn *c); /* what is queued leaves as things are now: numbers, digests */
 /*
  * What login and text see of the world, for this connection; valid while the connection does not
  * change.
@@ -127,7 +127,8 @@ void conn_trim(void);
 /* Replies (reply.c). */
 void reply_task(struct task *t);		/* Data-In and status of a completed task */
 void reply_r2t(struct task *t, struct r2t *r);
-void reply_nop_in(struct conn *c, uint32_t itt, uint32_t ttt, const uint8_t lun[8], struct buf *data, uint32_t len);
+void reply_nop_in(struct conn *c, uint32_t itt, uint32_t ttt, const uint8_t lun[8],
+		  struct buf *data, uint32_t len);
 void reply_tmf(struct conn *c, uint32_t itt, uint8_t response);
 void reply_logout(struct conn *c, uint32_t itt, uint8_t response);
 void reply_async(struct conn *c, uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3);

@@ -51,8 +51,8 @@ static struct lu_ref *lu_ref_new(const struct lu_value *v)
 	return r;
 }
 
-struct lu *lu_new(const struct lu_ident *id, const struct scsi_target *target, struct backend *be, struct store *store,
-		  const struct lu_value *first, struct reactor *home)
+struct lu *lu_new(const struct lu_ident *id, const struct scsi_target *target, struct backend *be,
+		  struct store *store, const struct lu_value *first, struct reactor *home)
 {
 	struct lu *lu = calloc(1, sizeof(*lu));
 	struct lu_value v = *first;
@@ -160,7 +160,8 @@ static void tell(struct lu *lu, enum lu_change_kind kind, const struct nexus *n)
 	struct lu_change *c = calloc(1, sizeof(*c));
 
 	if (!c)
-		abort();	/* forgetting it would be a lie: about data, or a reservation nobody could release */
+		abort(); /* forgetting it would be a lie: about data, or a reservation nobody could
+			    release */
 	c->rq.kind = kind;
 	if (n) {
 		c->rq.has_nexus = true;
@@ -247,7 +248,8 @@ static void persisted(void *arg, int err)
 
 	if (err) {
 		/* Not durable, so it never was: the old value stays, the initiator learns. */
-		log_error("event=store_failed lun=%s err=%d msg=\"a change could not be made durable and was refused\"",
+		log_error("event=store_failed lun=%s err=%d msg=\"a change could not be made "
+			  "durable and was refused\"",
 			  lu->id.name, -err);
 		lu_ref_put(lu->next);
 		lu->next = NULL;
@@ -452,7 +454,8 @@ void lu_hold_ask(struct lu_hold *h)
 	else
 		memset(h->notes, 0, reactor_count() * sizeof(*h->notes));
 	if (!h->notes)
-		abort();	/* a few hundred bytes: the daemon is lost without them, a restart is not */
+		abort(); /* a few hundred bytes: the daemon is lost without them, a restart is not
+			  */
 	h->state = HOLD_ASKED;
 	h->msg.fn = hold_arrived;
 	reactor_send(h->port->lu->home, &h->msg);

@@ -57,9 +57,9 @@ void lu_port_subscribed(struct msg *m)
 /* ---- drains --------------------------------------------------------------------------------- */
 
 /*
- * The bytes a task touches, all of its units, the same from its first to its last: a drain counts by
- * it when it starts and when the task ends. UNMAP has its span not in the CDB but in descriptors,
- * which cmd.lba and nblocks walk along: the whole LU.
+ * The bytes a task touches, all of its units, the same from its first to its last: a drain counts
+ * by it when it starts and when the task ends. UNMAP has its span not in the CDB but in
+ * descriptors, which cmd.lba and nblocks walk along: the whole LU.
  */
 static void task_range(const struct task *t, uint64_t *off, uint64_t *len)
 {
@@ -86,7 +86,8 @@ static bool drain_covers(const struct drain *d, const struct task *t)
 {
 	if (d->kind == DRAIN_RANGE)
 		return t->first_seq <= d->seq && overlaps(t, d->off, d->len);
-	if (!t->pending || !t->in_busy || t->seq > d->seq || (MUTATION(MUT_NO_ORPHANS) && !t->session))
+	if (!t->pending || !t->in_busy || t->seq > d->seq ||
+	    (MUTATION(MUT_NO_ORPHANS) && !t->session))
 		return false;
 	if (!io_changes_medium(t->io.op) && d->kind != DRAIN_OLD_SELF)
 		return false;
@@ -214,7 +215,8 @@ void lu_port_publish(struct msg *m)
 	 * promise, (a)).
 	 */
 	cds_list_for_each_entry(t, &p->busy, busy)
-		if (t->pending && io_changes_medium(t->io.op) && !(t->gate->g.access & 1u << PRC_WRITE))
+		if (t->pending && io_changes_medium(t->io.op) &&
+		    !(t->gate->g.access & 1u << PRC_WRITE))
 			t->marked = true;
 	lu_ref_put(old);
 	p->note.drain.kind = DRAIN_MARKED;
@@ -307,11 +309,14 @@ void lu_port_submit(struct task *t)
 	struct lu_port *p = g->port;
 	struct scsi_io *sio = &t->cmd.io;
 	struct io_req *io = &t->io;
-	struct buf *b = sio->area == AREA_IN ? t->bin : sio->area == AREA_OUT ? t->bout : t->bscratch;
+	struct buf *b = sio->area == AREA_IN	? t->bin
+			: sio->area == AREA_OUT ? t->bout
+						: t->bscratch;
 
 	/* What was parked, or waited for data, or is at its next unit, passes the gate again. */
 	if (io_changes_medium(sio->op) && !MUTATION(MUT_GATE_ONCE) &&
-	    !(MUTATION(MUT_PARKED_PASS) && t->state == TASK_PARKED) && !scsi_recheck(&t->cmd, &g->g)) {
+	    !(MUTATION(MUT_PARKED_PASS) && t->state == TASK_PARKED) &&
+	    !scsi_recheck(&t->cmd, &g->g)) {
 		p->conflicts++;
 		task_complete(t);
 		return;
@@ -363,7 +368,8 @@ static void gate_reopened(struct drain *d)
 	lun_gate_put(g);
 }
 
-void lun_gate_open(struct lun_gate *g, struct lu_port *p, struct session *s, struct nexus_ref *nexus, uint64_t login_seq)
+void lun_gate_open(struct lun_gate *g, struct lu_port *p, struct session *s,
+		   struct nexus_ref *nexus, uint64_t login_seq)
 {
 	g->port = p;
 	g->session = s;

@@ -10,7 +10,8 @@
 
 /* Home tells one port about one hold. */
 struct hold_note {
-	struct msg msg, unmsg;		/* "hold", "let go": two, the first may still be on its way when quiet */
+	struct msg msg,
+		unmsg; /* "hold", "let go": two, the first may still be on its way when quiet */
 	struct lu_hold *hold;		/* NULL: this port was not told */
 	struct lu_port *port;
 	bool quiet;			/* no ack awaited */

@@ -126,7 +126,8 @@ void reply_r2t(struct task *t, struct r2t *r)
 	conn_send(c, d);
 }
 
-void reply_nop_in(struct conn *c, uint32_t itt, uint32_t ttt, const uint8_t lun[8], struct buf *data, uint32_t len)
+void reply_nop_in(struct conn *c, uint32_t itt, uint32_t ttt, const uint8_t lun[8],
+		  struct buf *data, uint32_t len)
 {
 	/* Our own ping has ITT ffffffffh and takes no StatSN (11.19.1). */
 	struct txd *d = conn_tx(c, itt == ISCSI_TAG_NONE ? SN_PEEK : SN_TAKE);

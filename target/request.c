@@ -200,7 +200,8 @@ static bool nop_out(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_
 	const struct bhs_nop_out *h = (const struct bhs_nop_out *)hdr;
 	uint32_t max = c->session->params.max_recv_dsl;
 
-	if (be32_get(h->itt) == ISCSI_TAG_NONE) {	/* the answer to our ping, or a keep-alive: nothing to say */
+	if (be32_get(h->itt) ==
+	    ISCSI_TAG_NONE) { /* the answer to our ping, or a keep-alive: nothing to say */
 		buf_put(buf);
 		return true;
 	}
@@ -243,8 +244,9 @@ static bool text_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32
 	}
 	net_login_env(c, &env);
 	memset(&rsp, 0, sizeof(rsp));
-	if (text_request(&s->text, &env, s->discovery, s->nexus->nexus.initiator, s->node ? s->node->cfg->name : NULL,
-			 &s->params, (const struct bhs_text_req *)hdr, buf ? buf->data : NULL, buf ? len : 0,
+	if (text_request(&s->text, &env, s->discovery, s->nexus->nexus.initiator,
+			 s->node ? s->node->cfg->name : NULL, &s->params,
+			 (const struct bhs_text_req *)hdr, buf ? buf->data : NULL, buf ? len : 0,
 			 s->params.max_recv_dsl, &rsp, &text, &text_len, &reason) == TEXT_REJECT) {
 		buf_put(buf);
 		memcpy(c->rx.hdr, hdr, BHS_LEN);
@@ -385,9 +387,9 @@ void request_end(struct conn *c, bool data_ok)
 	if (!data_ok) {
 		conn_reject(c, REJECT_DATA_DIGEST);
 		/*
-		 * RFC 7143 7.8: the PDU is discarded, a command with its immediate data as well: its
-		 * CmdSN is still expected, and it may be sent again. Only for Data-Out the command
-		 * ends, in sense data.
+		 * RFC 7143 7.8: the PDU is discarded, a command with its immediate data as well:
+		 * its CmdSN is still expected, and it may be sent again. Only for Data-Out the
+		 * command ends, in sense data.
 		 */
 		if (op != OP_DATA_OUT)
 			return;
@@ -399,5 +401,7 @@ void request_end(struct conn *c, bool data_ok)
 	else if (fn)
 		end_numbered(c, fn);
 	else
-		conn_reject(c, op == OP_SNACK ? REJECT_SNACK : op == OP_LOGIN_REQ ? REJECT_PROTOCOL : REJECT_NOT_SUPPORTED);
+		conn_reject(c, op == OP_SNACK	    ? REJECT_SNACK
+			       : op == OP_LOGIN_REQ ? REJECT_PROTOCOL
+						    : REJECT_NOT_SUPPORTED);
 }

@@ -14,14 +14,14 @@ struct conn;
 
 enum {
 	TASK_HASH = 64,
-	GATE_PAGE = 64,			/* LUNs per page of the gate table */
+	GATE_PAGE = 64, /* LUNs per page of the gate table */
 	GATE_PAGES = (LUN_MAX + GATE_PAGE) / GATE_PAGE,
-	R2T_SLOTS = 256,		/* outstanding R2Ts of one session */
-	TMFS_MAX = 16,			/* task management functions of one session in work at once */
+	R2T_SLOTS = 256, /* outstanding R2Ts of one session */
+	TMFS_MAX = 16,	 /* task management functions of one session in work at once */
 };
 
 struct r2t {
-	struct task *task;		/* NULL: free, or its task is gone: late data is consumed in silence */
+	struct task *task; /* NULL: free, or its task is gone: late data is consumed in silence */
 	uint32_t ttt;
 	uint32_t off, end, next;	/* bytes of the command's data; next byte expected */
 	uint32_t datasn;
@@ -72,14 +72,16 @@ struct session {
  * cannot be (limits). Reinstatement (RFC 7143 6.3.5): the caller has ended the older session of the
  * same nexus before.
  */
-struct session *session_new(struct conn *c, const struct login *l, struct node *node, struct registry_entry *e);
+struct session *session_new(struct conn *c, const struct login *l, struct node *node,
+			    struct registry_entry *e);
 /* Ends it: tasks aborted, gates orphaned, memory freed; the connection is the caller's. */
 void session_free(struct session *s, const char *why);
 
 struct task *session_find_task(struct session *s, uint32_t itt);
 void session_add_task(struct session *s, struct task *t);
 void session_del_task(struct session *s, struct task *t);
-struct lun_gate *session_gate(struct session *s, uint16_t lun);	/* made on first use; NULL: no such LUN */
+struct lun_gate *session_gate(struct session *s,
+			      uint16_t lun); /* made on first use; NULL: no such LUN */
 struct lun_gate *session_gate_peek(struct session *s, uint16_t lun);
 
 /* CmdSN (RFC 7143 4.2.2.1): what to do with a numbered PDU. NOW has taken the number. */
@@ -105,7 +107,8 @@ struct early {
 	uint8_t hdr[BHS_LEN];		/* opcode ffh: an aborted number, nothing to do */
 };
 /* Keeps a request for later; takes over buf, and a reference to t. */
-void session_early(struct session *s, uint32_t cmdsn, const void *hdr, struct task *t, struct buf *buf, uint32_t len);
+void session_early(struct session *s, uint32_t cmdsn, const void *hdr, struct task *t,
+		   struct buf *buf, uint32_t len);
 /* The next request whose turn has come (its number is taken), or NULL. The caller frees it. */
 struct early *session_early_next(struct session *s);
 /*

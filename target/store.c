@@ -3,7 +3,7 @@
  * One file per LU: a header page and two slots, written alternately in place, so that a full file
  * system cannot stop a change. A slot:
  *
- *	magic "HFSLOT1\n" | sequence (8) | length (4) | CRC32C (4) | flags (1) | modes (1) | boot id
+ *	magic "HFSLOT2\n" | sequence (8) | length (4) | CRC32C (4) | flags (1) | modes (1) | boot id
  *(36) | PR image | zeroes
  *
  * The newer slot with a right checksum counts. A torn newer slot was never acknowledged, and the
@@ -32,7 +32,7 @@ enum {
 	COMMIT_OFF = 0, /* two commit records, a page each: sequence last acknowledged, CRC */
 	SLOTS_OFF = 2 * PAGE,
 };
-static const char slot_magic[8] = "HFSLOT1\n", commit_magic[8] = "HFCMIT1\n";
+static const char slot_magic[8] = "HFSLOT2\n", commit_magic[8] = "HFCMIT2\n";
 
 struct store {
 	int fd;

@@ -12,15 +12,15 @@
 #include "target/lu.h"
 
 enum task_state {
-	TASK_NEW,		/* PDU seen; data segment or CmdSN predecessors missing */
-	TASK_DORMANT,		/* in its gate's task set, behind an ORDERED task, or the gate is closed */
-	TASK_STARTING,		/* waits for the port's subscription */
-	TASK_GATHERING,		/* waits for data-out */
-	TASK_PARKED,		/* waits for a hold to be released */
-	TASK_IO,		/* a unit is in the backend */
-	TASK_HOLDING,		/* asked for a hold */
-	TASK_CHANGING,		/* at the LU's home */
-	TASK_SENDING,		/* completed; response queued */
+	TASK_NEW,	/* PDU seen; data segment or CmdSN predecessors missing */
+	TASK_DORMANT,	/* in its gate's task set, behind an ORDERED task, or the gate is closed */
+	TASK_STARTING,	/* waits for the port's subscription */
+	TASK_GATHERING, /* waits for data-out */
+	TASK_PARKED,	/* waits for a hold to be released */
+	TASK_IO,	/* a unit is in the backend */
+	TASK_HOLDING,	/* asked for a hold */
+	TASK_CHANGING,	/* at the LU's home */
+	TASK_SENDING,	/* completed; response queued */
 };
 
 struct task {
@@ -35,7 +35,7 @@ struct task {
 	bool counted;			/* counted in gate->ntasks and the session's */
 	bool immediate;
 	bool windowed;			/* occupies a slot of the command window */
-	uint8_t refuse;			/* enum scsi_status to end with instead of running; 0: run */
+	uint8_t refuse; /* enum scsi_status to end with instead of running; 0: run */
 	uint32_t itt, cmdsn;
 	struct cds_list_head link;	/* session->tasks */
 	struct cds_list_head hash;	/* session->hash[] */
@@ -52,7 +52,8 @@ struct task {
 		uint32_t r2tsn;
 		unsigned r2ts;		/* outstanding */
 		bool wanted;		/* SCSI_GATHER was returned: R2Ts may go out */
-		bool bad;		/* the data was damaged or broke the rules: `fault` instead of execution */
+		bool bad; /* the data was damaged or broke the rules: `fault` instead of execution
+			   */
 	} out;
 	struct sense fault;
 

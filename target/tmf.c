@@ -12,7 +12,7 @@
 #include "target/mutate.h"
 #include "target/xfer.h"
 
-enum { TAGS_WAIT_MS = 1000 };		/* for the issuer's open transfer tags, then answer all the same */
+enum { TAGS_WAIT_MS = 1000 }; /* for the issuer's open transfer tags, then answer all the same */
 
 struct tmf {
 	struct cds_list_head link;	/* session->tmfs */
@@ -93,7 +93,8 @@ static void tmf_answer(struct tmf *m)
 		 * consumed and cannot be taken for anything else.
 		 */
 		xfer_reap(m->session, TAGS_WAIT_MS);
-		if (m->session->dead_tags && m->session->params.task_reporting != 2 && m->tags.fn && m->function < TMF_LU_RESET) {
+		if (m->session->dead_tags && m->session->params.task_reporting != 2 && m->tags.fn &&
+		    m->function < TMF_LU_RESET) {
 			timer_arm(&m->tags, TAGS_WAIT_MS);
 			return;
 		}
@@ -251,7 +252,8 @@ static void reset_done(struct lu_change *ch)
 	tmf_answer(m);
 }
 
-static void reset(struct conn *c, const struct bhs_tmf_req *h, struct lu **lus, unsigned n, enum lu_change_kind kind)
+static void reset(struct conn *c, const struct bhs_tmf_req *h, struct lu **lus, unsigned n,
+		  enum lu_change_kind kind)
 {
 	struct tmf *m = tmf_new(c->session, h, n);
 
@@ -260,7 +262,9 @@ static void reset(struct conn *c, const struct bhs_tmf_req *h, struct lu **lus, 
 		return;
 	}
 	log_warn("event=reset kind=%s ini=%s target=%s luns=%u",
-		 kind == LU_CHANGE_RESET ? "lu" : m->function == TMF_TARGET_COLD_RESET ? "cold" : "warm",
+		 kind == LU_CHANGE_RESET		? "lu"
+		 : m->function == TMF_TARGET_COLD_RESET ? "cold"
+							: "warm",
 		 c->session->nexus->nexus.initiator, c->session->node->cfg->name, n);
 	m->draining = true;
 	if (!n) {
@@ -268,8 +272,8 @@ static void reset(struct conn *c, const struct bhs_tmf_req *h, struct lu **lus, 
 		return;
 	}
 	/*
-	 * What he sent before goes here and now, without an answer. What he sends until home comes to the
-	 * reset falls to it as well, but he cannot know that: gate_abort() tells him.
+	 * What he sent before goes here and now, without an answer. What he sends until home comes
+	 * to the reset falls to it as well, but he cannot know that: gate_abort() tells him.
 	 */
 	for (unsigned i = 0; i < n; i++) {
 		struct lun_gate *g = session_gate_peek(c->session, lus[i]->id.lun);

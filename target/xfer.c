@@ -130,7 +130,8 @@ static void rx_into(struct conn *c, struct task *t, uint32_t off)
 	c->rx.room = t->bout->size - off;
 }
 
-/* A PDU is missing (RFC 7143 7.9): at ErrorRecoveryLevel 0 the task ends, once its data has come. */
+/* A PDU is missing (RFC 7143 7.9): at ErrorRecoveryLevel 0 the task ends, once its data has come.
+ */
 static void sequence_error(struct task *t)
 {
 	t->out.bad = true;
@@ -141,7 +142,8 @@ bool xfer_data_out(struct conn *c)
 {
 	const struct bhs_data_out *h = (const struct bhs_data_out *)c->rx.hdr;
 	struct session *s = c->session;
-	uint32_t ttt = be32_get(h->ttt), off = be32_get(h->offset), sn = be32_get(h->datasn), len = c->rx.len;
+	uint32_t ttt = be32_get(h->ttt), off = be32_get(h->offset), sn = be32_get(h->datasn),
+		 len = c->rx.len;
 	struct task *t;
 	struct r2t *r;
 

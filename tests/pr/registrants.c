@@ -197,7 +197,8 @@ static void test_full(void)
 	CU_ASSERT(!prout(late, PR_REGISTER, 0, 0, 7, 0));
 	CU_ASSERT(!write_one(late));
 
-	/* READ FULL STATUS is longer than an allocation length can say: cut off, its length true. */
+	/* READ FULL STATUS is longer than an allocation length can say: cut off, its length true.
+	 */
 	CU_ASSERT_EQUAL(prin(late, PR_READ_FULL_STATUS, head, sizeof(head)), (int)sizeof(head));
 	CU_ASSERT(get_be32(head + 4) >= PR_REGISTRANTS_MAX * 64u);
 

@@ -212,7 +212,8 @@ static void random_command(struct command *c)
 		c->key = now.key[c->from];
 		c->type = now.type;
 		c->flags |= pr_random(2) ? PR_F_UNREG : 0;
-		/* To another initiator port: both sessions of a node have the same name, not ISID. */
+		/* To another initiator port: both sessions of a node have the same name, not ISID.
+		 */
 		if (now.holder != (int)c->from)
 			c->sa = PR_REGISTER_AND_IGNORE;
 	}
