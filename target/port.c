@@ -293,6 +293,9 @@ static void unit_done(struct io_req *io)
 	t->marked = false;
 	t->cmd.io.result = io->result;
 	t->cmd.io.answer = io->answer;
+	/* VERIFY is as long as it likes: between its units it is in nobody's way. */
+	if (io->op == IO_READ && t->cmd.io.area == AREA_SCRATCH && t->hold.state == HOLD_NONE)
+		lu_port_task_end(t);
 	if (!t->dead) {
 		task_run(t, SCSI_EV_IO);
 	} else {
