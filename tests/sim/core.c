@@ -11,7 +11,7 @@
 uint64_t sim_now, sim_steps, sim_seed, sim_boot;
 bool sim_tracing;
 
-/* ---- randomness: splitmix64 ------------------------------------------------------------------ */
+/* ---- randomness: splitmix64 ---- */
 
 static uint64_t state;
 
@@ -50,7 +50,7 @@ uint64_t rnd_delay(uint64_t mean)
 	return r < 40 ? rnd_below(mean / 4 + 1) : rnd_below(mean * 2 + 1);
 }
 
-/* ---- events ---------------------------------------------------------------------------------- */
+/* ---- events ---- */
 
 struct event {
 	uint64_t at, order, boot; /* boot 0: whatever the daemon does */
@@ -130,8 +130,7 @@ void events_clear(void)
 	events = 0;
 }
 
-/* ---- words ------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 void trace(const char *fmt, ...)
 {
@@ -172,8 +171,7 @@ void core_start(uint64_t seed)
 	orders = 0;
 }
 
-/* ---- the daemon's memory ------------------------------------------------------------------------
- */
+/* ---- the daemon's memory ---- */
 
 struct block {
 	void *p;   /* NULL: free place; (void *)1: was used */

@@ -87,8 +87,7 @@ static void flush_all(struct disk *d)
 	}
 }
 
-/* ---- the bottom
- * ------------------------------------------------------------------------------------ */
+/* ---- the bottom ---- */
 
 static struct kio *kio_of(const struct io_req *io)
 {
@@ -250,8 +249,7 @@ const struct backend_ops memory_ops = {
 };
 const struct backend_ops file_ops = { .type = "file", .open = no_open, .close = bottom_close };
 
-/* ---- the way there
- * ----------------------------------------------------------------------------------- */
+/* ---- the way there ---- */
 
 static void kio_end(void *arg)
 {
@@ -341,8 +339,7 @@ void sim_backend_submit(struct backend *be, struct io_req *io)
 	event_in(delay, true, kio_go, k, 0);
 }
 
-/* ---- deaths
- * -------------------------------------------------------------------------------------------- */
+/* ---- deaths ---- */
 
 /* What the kernel has of it may still land; its data is the kernel's by now. */
 static bool kio_orphan(struct kio *k)

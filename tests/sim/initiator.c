@@ -73,8 +73,7 @@ void path_cmd_over(struct path *p)
 static void think(void *arg, uint64_t session);
 static void reconnect(void *arg, uint64_t n);
 
-/* ---- sessions
- * --------------------------------------------------------------------------------------- */
+/* ---- sessions ---- */
 
 static struct link *link_new(struct path *p)
 {
@@ -202,8 +201,7 @@ static void path_drop(struct path *p)
 	down(p);
 }
 
-/* ---- sending
- * ------------------------------------------------------------------------------------------ */
+/* ---- sending ---- */
 
 static void send_data(struct path *p, const struct cmd *c, uint32_t ttt, uint32_t off, uint32_t end)
 {
@@ -341,8 +339,7 @@ static void think(void *arg, uint64_t session)
 			send_cmd(p, command_new(p));
 }
 
-/* ---- what comes back: the initiator's part
- * --------------------------------------------------------------- */
+/* ---- what comes back: the initiator's part ---- */
 
 struct grant {
 	struct link *l;
@@ -461,8 +458,7 @@ static void arrive(void *arg, uint64_t n)
 	free(q);
 }
 
-/* ---- what leaves the daemon: the oracle's part
- * -------------------------------------------------------------- */
+/* ---- what leaves the daemon: the oracle's part ---- */
 
 static void left_data_in(struct path *p, const struct bhs_data_in *h, const uint8_t *data,
 			 uint32_t len)
@@ -612,9 +608,7 @@ void path_closed(struct path *p, struct vsock *s)
 	down(p);
 }
 
-/* ---- the whole
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- the whole ---- */
 
 void initiators_start(void)
 {

@@ -39,7 +39,8 @@ struct change {
 	bool own;	     /* PREEMPT AND ABORT of one's own key */
 	struct cmd **covers; /* what it aborts */
 	unsigned ncovers;
-	uint32_t ua_to[PATHS_MAX];   /* 1 << ua: ordered for it */
+	uint32_t ua_to[PATHS_MAX]; /* 1 << ua: ordered for it */
+	uint64_t answered_at;
 	uint32_t gate_of[PATHS_MAX]; /* its session that had a gate then, or 0 */
 };
 
@@ -75,8 +76,7 @@ static struct {
 		lost_uas;
 } seen;
 
-/* ---- values
- * ---------------------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 static void value_push(unsigned lun, const struct lu_value *v)
 {
@@ -128,8 +128,7 @@ static void check_writer(const struct unit *u, const char *when)
 		     u->lun, (long long)lus[u->lun].answered);
 }
 
-/* ---- commands
- * --------------------------------------------------------------------------------------------- */
+/* ---- commands ---- */
 
 struct cmd *oracle_cmd(struct path *p, uint32_t itt)
 {
@@ -193,9 +192,7 @@ static void collect(struct cmd ***v, unsigned *n, struct path *p, unsigned lun,
 	}
 }
 
-/* ---- changes
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- changes ---- */
 
 static struct change *change_new(void)
 {
@@ -285,6 +282,22 @@ static void own_silent(const struct change *ch)
 		}
 }
 
+static void last_settled(unsigned lun)
+{
+	for (int64_t i = nchanges - 1; i >= 0; i--)
+		if (changes[i].lun == lun) {
+			own_silent(&changes[i]);
+			return;
+		}
+}
+
+/* Long after the last change: whatever it did is done. */
+void oracle_settled(void)
+{
+	for (unsigned i = 0; i < LUNS; i++)
+		last_settled(i);
+}
+
 /* A change is evaluated on the value with this epoch: what came after it could not be stored, and
  * never was. */
 static void values_settle(unsigned lun, uint64_t epoch)
@@ -315,11 +328,7 @@ void sim_lu_change(const struct lu_value *old, const struct lu_request *rq, stru
 	int p = rq->has_nexus ? path_find(&rq->nexus) : -1;
 
 	values_settle(lun, old->epoch);
-	for (int64_t i = nchanges - 1; i >= 0; i--)
-		if (changes[i].lun == lun) {
-			own_silent(&changes[i]);
-			break;
-		}
+	last_settled(lun);
 	lu_change(old, rq, next, fx);
 	ch = change_new();
 	ch->lun = lun;
@@ -406,6 +415,7 @@ static void change_answered(struct change *ch)
 	struct olu *o = &lus[ch->lun];
 
 	ch->answered = true;
+	ch->answered_at = sim_now;
 	if (ch->value > o->answered) {
 		o->answered = ch->value;
 		if (ch->kind == LU_CHANGE_CMD)
@@ -424,9 +434,7 @@ static void change_answered(struct change *ch)
 	ua_answered(ch);
 }
 
-/* ---- answers
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- answers ---- */
 
 static void ua_reported(struct cmd *c)
 {
@@ -442,12 +450,15 @@ static void ua_reported(struct cmd *c)
 			     "second time",
 			     path_name(c->path), c->itt, c->lun, c->sense);
 		seen.uas++;
-		/* Orders that are not answered yet may still be on their way to this port. */
+		/* Orders not answered when it came in may have reached this port after it. */
 		a->due = 0;
-		for (int64_t i = nchanges - 1; i >= 0 && i > nchanges - 64; i--)
-			if (changes[i].lun == c->lun && !changes[i].answered &&
-			    changes[i].boot == sim_boot && changes[i].ua_to[p] >> ua & 1)
-				a->due++;
+		for (int64_t i = nchanges - 1; i >= 0 && i > nchanges - 64; i--) {
+			const struct change *ch = &changes[i];
+
+			a->due += ch->lun == c->lun && ch->boot == sim_boot &&
+				  (!ch->answered || ch->answered_at >= c->consumed) &&
+				  ch->ua_to[p] >> ua & 1;
+		}
 		a->must = false;
 		a->reported = true;
 		return;
@@ -624,8 +635,7 @@ void oracle_session_lost(struct path *p)
 	covered[path_no(p)].n = 0;
 }
 
-/* ---- task management
- * --------------------------------------------------------------------------------------------- */
+/* ---- task management ---- */
 
 /* What task management of one's own session covers is what stood before them. One at a time per
  * path. */
@@ -681,9 +691,7 @@ void oracle_tmf_answer(struct path *p, uint8_t function, unsigned lun, uint8_t r
 	}
 }
 
-/* ---- units
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- units ---- */
 
 void oracle_submit(struct unit *u)
 {
@@ -769,9 +777,7 @@ void oracle_effect(struct unit *u, uint64_t block, const uint8_t *data)
 	medium_effect(u->lun, block, data, c);
 }
 
-/* ---- deaths
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- deaths ---- */
 
 static bool last_death_power;
 
@@ -824,9 +830,7 @@ void oracle_store_fails(unsigned lun)
 		lus[i].failed_stores++;
 }
 
-/* ---- start and end
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- start and end ---- */
 
 void oracle_start(unsigned n)
 {

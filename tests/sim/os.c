@@ -13,8 +13,7 @@
 enum { FILES = 16, FILE_FD = 1000, SOCK_FD = 2000, SOCKS = 4096, SECTOR = 512 };
 enum { SOCK_ROOM = 64 << 10 }; /* bytes under way to an initiator */
 
-/* ---- files
- * ---------------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 struct file {
 	char name[256];
@@ -162,8 +161,7 @@ void os_fail_next_store(void)
 	fail_next = true;
 }
 
-/* ---- sockets
- * --------------------------------------------------------------------------------------- */
+/* ---- sockets ---- */
 
 /* Bytes on their way to the daemon. */
 struct chunk {

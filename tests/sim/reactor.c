@@ -57,8 +57,7 @@ static unsigned count;
 static struct reactor *self;
 static uint64_t turn_now;
 
-/* ---- the daemon's variables --------------------------------------------------------------------
- */
+/* ---- the daemon's variables ---- */
 
 static uint8_t *data_image;
 
@@ -120,8 +119,7 @@ void reactor_leave(void)
 	self = NULL;
 }
 
-/* ---- turns --------------------------------------------------------------------------------------
- */
+/* ---- turns ---- */
 
 static void turn(void *arg, uint64_t token);
 
@@ -296,8 +294,7 @@ void reactor_poke(struct reactor *r, uint64_t at)
 	wake(r, at);
 }
 
-/* ---- start and stop
- * ------------------------------------------------------------------------------ */
+/* ---- start and stop ---- */
 
 void sim_reactors_start(unsigned n)
 {
@@ -361,8 +358,7 @@ bool sim_reactors_idle(void)
 	return true;
 }
 
-/* ---- target/reactor.h
- * ----------------------------------------------------------------------------- */
+/* ---- target/reactor.h ---- */
 
 unsigned reactor_count(void)
 {
@@ -502,8 +498,7 @@ void rfd_del(struct rfd *f)
 	assert(!"rfd_del of what was not added here");
 }
 
-/* ---- work that may block: at a seeded time, and its end later
- * ---------------------------------------- */
+/* ---- work that may block: at a seeded time, and its end later ---- */
 
 static struct work *works[64]; /* those not run yet */
 
@@ -567,8 +562,7 @@ int rio_engine(enum rio_engine asked, bool direct, enum rio_engine *got, const c
 	abort();
 }
 
-/* ---- target/log.h: into the trace
- * --------------------------------------------------------------------- */
+/* ---- target/log.h: into the trace ---- */
 
 void log_init(enum log_level level) {}
 

@@ -18,7 +18,7 @@ struct reactor;
 #define MS  1000000ull
 #define SEC 1000000000ull
 
-/* ---- core.c: randomness, events, words ------------------------------------------------------- */
+/* ---- core.c: randomness, events, words ---- */
 
 extern uint64_t sim_now;
 extern uint64_t sim_steps; /* events run so far */
@@ -65,7 +65,7 @@ size_t mem_blocks(void);
  */
 bool mem_leaks(void);
 
-/* ---- reactor.c: target/reactor.h, target/log.h ----------------------------------------------- */
+/* ---- reactor.c: target/reactor.h, target/log.h ---- */
 
 void sim_reactors_start(unsigned n);
 void sim_reactors_stop(void); /* the daemon is gone */
@@ -84,8 +84,7 @@ void reactor_poke(struct reactor *r, uint64_t at);
 void image_save(void);
 void image_reset(void);
 
-/* ---- os.c: the store's files, the connections' sockets ----------------------------------------
- */
+/* ---- os.c: the store's files, the connections' sockets ---- */
 
 void os_start(void);
 void os_stop(void);
@@ -107,7 +106,7 @@ void vsocks_kill(void); /* the daemon died: every initiator sees a reset */
 bool vsock_ready(int fd, uint32_t want, uint32_t *ready);
 void vsock_watch(int fd, struct reactor *r); /* NULL: nobody */
 
-/* ---- disk.c: the store under the LUs, and what is on its way there --------------------------- */
+/* ---- disk.c: the store under the LUs, and what is on its way there ---- */
 
 enum { DISK_BLOCK = 512, LUNS = 3 };
 
@@ -121,8 +120,7 @@ void disk_stall(unsigned lun, uint64_t until); /* nothing ends before */
 void disks_kill(bool power);		       /* the daemon died, or all lost power */
 bool disk_busy(unsigned lun);		       /* writes of a dead daemon still on their way */
 
-/* ---- oracle.c: what must hold ------------------------------------------------------------------
- */
+/* ---- oracle.c: what must hold ---- */
 
 enum { PATHS_MAX = 12 };
 
@@ -208,14 +206,14 @@ void oracle_kill(bool power);
 void oracle_power_block(unsigned lun, uint64_t block,
 			const uint8_t *data); /* as found afterwards */
 void oracle_rebooted(void);
+void oracle_settled(void);
 void oracle_gates(void);
 void oracle_end(void); /* nothing is under way: every command has ended */
 void oracle_store_fails(unsigned lun);
 void oracle_stats(void);
 uint64_t oracle_answered(unsigned lun);
 
-/* ---- initiator.c ------------------------------------------------------------------------------
- */
+/* ---- initiator.c ---- */
 
 struct nexus;
 extern struct path *paths[PATHS_MAX];
@@ -242,8 +240,7 @@ void path_consumed(struct path *p, struct vsock *s, uint64_t upto); /* the daemo
 void path_closed(struct path *p, struct vsock *s);		    /* by the daemon */
 void path_connect(struct path *p, struct vsock *s); /* sim.c: to a reactor of its choice */
 
-/* ---- world.c ----------------------------------------------------------------------------------
- */
+/* ---- world.c ---- */
 
 struct world {
 	unsigned reactors, paths;

@@ -27,8 +27,7 @@ bool daemon_up(void)
 	return up;
 }
 
-/* ---- the daemon
- * -------------------------------------------------------------------------------------- */
+/* ---- the daemon ---- */
 
 static struct config *config_make(void)
 {
@@ -120,8 +119,7 @@ static void daemon_kill(bool power)
 	}
 }
 
-/* ---- a connection comes in
- * ------------------------------------------------------------------------------ */
+/* ---- a connection comes in ---- */
 
 struct arrival {
 	struct msg msg;
@@ -154,8 +152,7 @@ void net_names(int fd, char *peer, char *local, size_t len)
 	snprintf(local, len, "127.0.0.1:3260");
 }
 
-/* ---- what keeps memory by design
- * ---------------------------------------------------------------------------- */
+/* ---- what keeps memory by design ---- */
 
 extern char __executable_start[]; /* the linker's */
 
@@ -187,8 +184,7 @@ bool mem_pooled(void *who, char *name, size_t len)
 	return !strcmp(name, "conn_readable") || !strcmp(name, "conn_ready");
 }
 
-/* ---- a world
- * ---------------------------------------------------------------------------------------------- */
+/* ---- a world ---- */
 
 static void world_make(void)
 {
@@ -268,9 +264,14 @@ static void run_until(uint64_t t)
 /* Until nothing is under way any more; what it takes is bounded. */
 static void run_quiet(bool (*done)(void), const char *what)
 {
-	uint64_t end = sim_now + 60 * SEC;
+	uint64_t end = sim_now + 60 * SEC, settled = sim_now + 5 * SEC;
 
 	while (!done()) {
+		if (sim_now > settled) {
+			oracle_settled();
+			settled = UINT64_MAX;
+			continue;
+		}
 		if (event_next() > end || !event_run()) {
 			oracle_end();
 			fail("%s: not within a minute", what);
@@ -281,6 +282,9 @@ static void run_quiet(bool (*done)(void), const char *what)
 
 static bool quiesced(void)
 {
+	for (unsigned i = 0; i < LUNS; i++)
+		if (disk_busy(i))
+			return false;
 	return up && initiators_idle();
 }
 
@@ -357,8 +361,7 @@ static void world_run(uint64_t seed)
 	events_clear();
 }
 
-/* ---- the command line
- * ---------------------------------------------------------------------------------------- */
+/* ---- the command line ---- */
 
 static const char usage[] = "usage: sim [--seed N] [--seeds N] [--trace] [--stats] [--mutation N]\n"
 			    "  --seed N      this world only, or the first of --seeds\n"
