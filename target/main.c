@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
@@ -134,6 +135,18 @@ static void wait_for_signal(const sigset_t *set)
 	}
 }
 
+/* A descriptor for each session, and the soft limit is made for programs that use select(). */
+static void raise_files(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur == l.rlim_max)
+		return;
+	l.rlim_cur = l.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &l))
+		log_warn("event=limit what=files err=%d", errno);
+}
+
 static int serve(const struct config *cfg)
 {
 	struct reactor_options ro = { .count = cfg->reactors,
@@ -153,6 +166,7 @@ static int serve(const struct config *cfg)
 	sigaddset(&set, SIGPIPE);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	sigdelset(&set, SIGPIPE);
+	raise_files();
 	if (net_bind(cfg))
 		return 1;
 	err = reactors_start(&ro);
