@@ -14,7 +14,8 @@ static unsigned hash_of(uint32_t itt)
 	return (itt ^ itt >> 16) % TASK_HASH;
 }
 
-struct session *session_new(struct conn *c, const struct login *l, struct node *node, struct registry_entry *e)
+struct session *session_new(struct conn *c, const struct login *l, struct node *node,
+			    struct registry_entry *e)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	struct nexus n;
@@ -215,7 +216,8 @@ enum cmdsn_verdict session_take_cmdsn(struct session *s, uint32_t cmdsn, bool im
 	return CMDSN_LATER;
 }
 
-void session_early(struct session *s, uint32_t cmdsn, const void *hdr, struct task *t, struct buf *buf, uint32_t len)
+void session_early(struct session *s, uint32_t cmdsn, const void *hdr, struct task *t,
+		   struct buf *buf, uint32_t len)
 {
 	struct early *e = calloc(1, sizeof(*e)), *pos;
 	struct cds_list_head *at = &s->early;

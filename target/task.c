@@ -203,8 +203,9 @@ static bool need_buffers(struct task *t, bool out)
 {
 	struct scsi_cmd *c = &t->cmd;
 
-	return need_buf(&t->bin, &c->in, c->need_in) && need_buf(&t->bscratch, &c->scratch, c->need_scratch) &&
-		(!out || need_buf(&t->bout, &c->out, c->need_out));
+	return need_buf(&t->bin, &c->in, c->need_in) &&
+	       need_buf(&t->bscratch, &c->scratch, c->need_scratch) &&
+	       (!out || need_buf(&t->bout, &c->out, c->need_out));
 }
 
 static void task_busy(struct task *t)
