@@ -434,6 +434,7 @@ static void conn_timer(struct timer *t)
 	const struct config *cfg = daemon_state.cfg;
 	uint64_t idle_ms = (reactor_now() - c->last_rx) / 1000000;
 	uint64_t interval_ms = cfg->limits.nop_interval * 1000ull;
+	uint64_t limit_ms = interval_ms + cfg->limits.nop_timeout * 1000ull;
 	static const uint8_t lun0[8];
 
 	if (c->state == CONN_LOGIN) {
@@ -444,20 +445,23 @@ static void conn_timer(struct timer *t)
 		conn_close(c, c->why);
 		return;
 	}
-	if (c->pinged &&
-	    idle_ms >= (cfg->limits.nop_interval + cfg->limits.nop_timeout) * 1000ull) {
-		conn_close(c, "no answer to our NOP-In (limits.nop_timeout)");
+	/* A discovery session takes no NOP-Out (RFC 7143 4.3): not pinged, it may be idle as long. */
+	if ((c->pinged || c->session->discovery) && idle_ms >= limit_ms) {
+		conn_close(c, c->pinged ? "no answer to our NOP-In (limits.nop_timeout)"
+					: "an idle discovery session");
+		return;
+	}
+	if (c->pinged || c->session->discovery) {
+		timer_arm(t, limit_ms - idle_ms);
 		return;
 	}
 	if (idle_ms < interval_ms) {
-		c->pinged = false;
 		timer_arm(t, interval_ms - idle_ms);
 		return;
 	}
-	if (!c->pinged)
-		reply_nop_in(c, ISCSI_TAG_NONE, ++c->ttt & 0x7fffffff, lun0, NULL, 0);
+	reply_nop_in(c, ISCSI_TAG_NONE, ++c->ttt & 0x7fffffff, lun0, NULL, 0);
 	c->pinged = true;
-	timer_arm(t, cfg->limits.nop_timeout * 1000ull);
+	timer_arm(t, limit_ms - interval_ms);
 }
 
 static void half_open_end(struct conn *c)

@@ -200,8 +200,14 @@ static bool nop_out(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_
 	const struct bhs_nop_out *h = (const struct bhs_nop_out *)hdr;
 	uint32_t max = c->session->params.max_recv_dsl;
 
-	if (be32_get(h->itt) ==
-	    ISCSI_TAG_NONE) { /* the answer to our ping, or a keep-alive: nothing to say */
+	if (c->session->discovery) { /* SendTargets and logout, nothing else (4.3) */
+		buf_put(buf);
+		memcpy(c->rx.hdr, hdr, BHS_LEN);
+		conn_reject(c, REJECT_PROTOCOL);
+		return false;
+	}
+	/* The answer to our ping, or a keep-alive: nothing to say. */
+	if (be32_get(h->itt) == ISCSI_TAG_NONE) {
 		buf_put(buf);
 		return true;
 	}
