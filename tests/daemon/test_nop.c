@@ -123,13 +123,12 @@ static void test_target_pings(void)
  * wire.c; 11.19). */
 static void test_ping_fields(void)
 {
-	struct wire *w, *d;
+	struct wire *w;
 	struct pdu p = { .h = { .opcode = 0 } };
 	int r;
 
 	daemon_start("limits: {nop_interval: 1, nop_timeout: 2}\n", NULL, NULL);
 	w = wire_open(NULL, 0);
-	d = wire_open(&(struct login_opts){ .discovery = true, .isid = 5 }, 0);
 	r = wire_recv(w, &p, 3000 * wire_slow());
 	CU_ASSERT_EQUAL_FATAL(r, 1);
 	CU_ASSERT_EQUAL(p.h.opcode, OP_NOP_IN);
@@ -139,11 +138,28 @@ static void test_ping_fields(void)
 	CU_ASSERT_EQUAL(p.len, 0);
 	/* any traffic of the initiator's shows that it lives, also without the pong */
 	CU_ASSERT(wire_alive(w));
-	/* 4.3: a discovery session takes no NOP-Out: if it is pinged at all, it must not be dropped
-	 * for its silence within the time of one discovery */
-	CU_ASSERT(!wire_closed(d, 1));
+	daemon_stop();
+}
+
+/* RFC 7143 4.3: a discovery session takes nothing but SendTargets and logout. So it is not pinged,
+ * as it could not answer, but ends when it has been idle for as long; a NOP-Out is rejected. */
+static void test_discovery(void)
+{
+	struct wire *d, *e;
+	uint64_t t;
+	struct pdu p;
+
+	daemon_start("limits: {nop_interval: 1, nop_timeout: 1}\n", NULL, NULL);
+	d = wire_open(&(struct login_opts){ .discovery = true }, 0);
+	e = wire_open(&(struct login_opts){ .discovery = true, .isid = 2 }, 0);
+	t = wire_now();
+	nop(e, true, ISCSI_TAG_NONE, NULL, NULL, 0);
+	CU_ASSERT(wire_expect(e, OP_REJECT, &p, WIRE_MS));
+	CU_ASSERT_EQUAL(p.reject.reason, REJECT_PROTOCOL);
+	CU_ASSERT_EQUAL(wire_recv(d, &p, 5000 * wire_slow()), -1);
+	CU_ASSERT(wire_now() - t > 1200);
 	daemon_stop();
 }
 
 UNIT_MAIN("daemon nop", UNIT(test_echo), UNIT(test_no_answer), UNIT(test_target_pings),
-	  UNIT(test_ping_fields))
+	  UNIT(test_ping_fields), UNIT(test_discovery))

@@ -294,8 +294,8 @@ static void client_play(struct client *c)
 		if (o->used && !o->io.done) {
 			c->tmf_op = o;
 			o->aborting = true;
-			c->tmf_itt = wire_tmf_send(c->w, TMF_ABORT_TASK, (uint16_t)o->lun,
-						   o->io.itt, o->io.cmdsn);
+			c->tmf_itt = wire_tmf_send(c->w, TMF_ABORT_TASK, o->io.lun, o->io.itt,
+						   o->io.cmdsn);
 			aborts++;
 		}
 	}
