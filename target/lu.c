@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "pr/pr.h"
+#include "pr/state.h"
 #include "target/log.h"
 #include "target/lu.h"
 #include "target/mutate.h"
@@ -66,6 +66,7 @@ struct lu *lu_new(const struct lu_ident *id, const struct scsi_target *target, s
 	lu->home = home;
 	CDS_INIT_LIST_HEAD(&lu->changes);
 	CDS_INIT_LIST_HEAD(&lu->holds);
+	lu_owed_init(&lu->owed);
 	v.id = &lu->id;
 	v.target = target;
 	v.epoch = 1;
@@ -93,6 +94,7 @@ void lu_free(struct lu *lu)
 		lu_ref_put(lu->ports[i].value);
 	lu_ref_put(lu->value);
 	free(lu->ports);
+	lu_owed_free(&lu->owed);
 	free(lu->fx.abort);
 	free(lu->fx.ua);
 	free(lu->fx.pr_buf);
@@ -193,8 +195,20 @@ static void cache_off_flushed(struct io_req *io)
 	change_answer(lu, SAM_CHECK_CONDITION, sense_from_errno(IO_FLUSH, io->result));
 }
 
+/* A table that fills up is seen before initiators are refused. */
+static void registrants_watch(const struct lu *lu)
+{
+	unsigned before = lu->value->v.pr->nregs, now = lu->next->v.pr->nregs;
+	unsigned many = PR_REGISTRANTS_MAX * 4 / 5;
+
+	if (before < many && now >= many)
+		log_warn("event=pr_registrants lun=%s registrants=%u max=%u msg=\"nearly as many "
+			 "registrations as there may be\"", lu->id.name, now, PR_REGISTRANTS_MAX);
+}
+
 static void publish_done(struct lu *lu)
 {
+	registrants_watch(lu);
 	lu_ref_put(lu->value);
 	lu->value = lu->next;
 	lu->next = NULL;
@@ -225,6 +239,7 @@ void lu_publish_acked(struct msg *m)
 
 static void publish(struct lu *lu)
 {
+	lu_owed_put(&lu->owed, lu->fx.ua, lu->fx.nua);
 	for (unsigned i = 0; i < reactor_count(); i++) {
 		struct lu_port *p = &lu->ports[i];
 
@@ -279,7 +294,7 @@ static void change_eval(struct lu *lu, struct lu_change *c)
 		return;
 	}
 	next.epoch = lu->value->v.epoch + 1;
-	lu->next = lu_ref_new(&next);
+	lu->next = lu_owed_reserve(&lu->owed, fx->nua) ? lu_ref_new(&next) : NULL;
 	if (!lu->next) {
 		change_answer(lu, SAM_BUSY, sense_of(SENSE_NONE));
 		return;

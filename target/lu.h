@@ -18,6 +18,7 @@
 #ifndef TARGET_LU_H
 #define TARGET_LU_H
 
+#include <pthread.h>
 #include <urcu/list.h>
 
 #include "backends/backend.h"
@@ -171,6 +172,24 @@ struct lu_port {
 	} note;
 };
 
+/* Unit attentions that no gate has yet (owed.c). All functions: any reactor. */
+struct owed;
+struct lu_owed {
+	pthread_mutex_t lock;
+	struct owed *v;			/* oldest first */
+	uint32_t n, room;
+};
+void lu_owed_init(struct lu_owed *o);
+void lu_owed_free(struct lu_owed *o);
+/* Room for n more orders (at most PR_REGISTRANTS_MAX + 1); false when memory is out. */
+bool lu_owed_reserve(struct lu_owed *o, uint32_t n);
+/* Home, before the publish that brings them. */
+void lu_owed_put(struct lu_owed *o, const struct ua_order *orders, uint32_t n);
+/* What a gate was told about reservations and did not report before its session ended. */
+void lu_owed_return(struct lu_owed *o, const struct nexus *to, uint32_t ua);
+/* What this nexus is owed, 1 << enum ua; it is not any more. */
+uint32_t lu_owed_take(struct lu_owed *o, const struct nexus *who);
+
 /* A LU. Fields in the first part never change while it is configured and may be read anywhere. */
 struct lu {
 	struct lu_ident id;
@@ -182,6 +201,7 @@ struct lu {
 	uint64_t opened_size;
 
 	struct lu_port *ports;		/* reactor_count() of them */
+	struct lu_owed owed;
 
 	/* From here on: home's alone. */
 	struct lu_ref *value;

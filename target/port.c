@@ -204,9 +204,9 @@ void lu_port_publish(struct msg *m)
 			(fx->abort_all || in_list(fx->abort, fx->nabort, &t->gate->nexus->nexus));
 	cds_list_for_each_entry(g, &p->gates, link) {
 		gate_derive(&g->g, &p->value->v, &g->nexus->nexus);
-		for (uint32_t i = 0; i < fx->nua; i++)
+		for (uint32_t i = 0; i < fx->nua && g->session; i++)
 			if (nexus_eq(&fx->ua[i].to, &g->nexus->nexus))
-				g->g.ua |= 1u << fx->ua[i].ua;
+				g->g.ua |= lu_owed_take(&p->lu->owed, &g->nexus->nexus);
 		if (fx->abort_all || in_list(fx->abort, fx->nabort, &g->nexus->nexus))
 			gate_abort(g, p->note.rq);
 	}
@@ -384,6 +384,7 @@ void lun_gate_open(struct lun_gate *g, struct lu_port *p, struct session *s,
 	cds_list_add_tail(&g->link, &p->gates);
 	if (p->state == PORT_LIVE)
 		gate_derive(&g->g, &p->value->v, &nexus->nexus);
+	g->g.ua |= lu_owed_take(&p->lu->owed, &nexus->nexus);
 	g->closed = true;
 	g->refs++;
 	g->reopen.kind = DRAIN_OLD_SELF;
@@ -407,6 +408,7 @@ void lun_gate_put(struct lun_gate *g)
 void lun_gate_orphan(struct lun_gate *g)
 {
 	g->session = NULL;
+	lu_owed_return(&g->port->lu->owed, &g->nexus->nexus, g->g.ua);
 	lun_gate_put(g);
 }
 

@@ -18,7 +18,6 @@
 #include "tests/daemon/wire_impl.h"
 
 static struct wire *open_wires;
-uint32_t wire_address;
 
 void wire_violation(struct wire *w, const char *fmt, ...)
 {

@@ -153,8 +153,6 @@ struct login_opts {
 	const char *keys; /* further ones, each followed by a newline */
 };
 
-/* Where wire_connect() goes, an IPv4 address in host order; 0: 127.0.0.1. */
-extern uint32_t wire_address;
 /* Connects. NULL (no assertion) when that is refused. */
 struct wire *wire_connect(void);
 /* The same to another numeric address, IPv4 or IPv6, and port. */

@@ -296,9 +296,9 @@ struct wire *pr_open(const char *name, uint8_t isid, unsigned group)
 	struct wire *w;
 
 	snprintf(ini, sizeof(ini), "iqn.1991-05.com.example:%s", name);
-	wire_address = group == 2 ? 0x7f000002 : 0;
-	w = wire_open(&o, 0);
-	wire_address = 0;
+	w = wire_connect_to(group == 2 ? "127.0.0.2" : "127.0.0.1", wire_daemon.port);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(w);
+	CU_ASSERT_EQUAL_FATAL(wire_login(w, &o), 0);
 	CU_ASSERT_FATAL(tur_good(w, 0));
 	return w;
 }

@@ -104,7 +104,7 @@ uint32_t tur(struct wire *w, uint16_t lun);
 
 /*
  * A daemon with two portals of two groups, 127.0.0.1 (1) and 127.0.0.2 (2), and two reactors; top
- * and luns as for daemon_start(). wire_address chooses where wire_connect() goes.
+ * and luns as for daemon_start().
  */
 void pr_daemon(const char *top, const char *luns);
 /* A session of initiator "...:NAME" with that ISID through portal group 1 or 2, LUN 0 ready. */
