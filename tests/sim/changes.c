@@ -16,6 +16,7 @@ void value_push(unsigned lun, const struct lu_value *v)
 	if (!n->pr)
 		abort();
 	memcpy(n->pr, v->pr, size);
+	n->wce = v->modes.wce;
 	for (unsigned p = 0; p < npaths; p++) {
 		uint32_t a = lu_access(v, path_nexus(paths[p]));
 

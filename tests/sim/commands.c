@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pr/transportid.h"
 #include "scsi/wire.h"
 #include "tests/sim/initiator.h"
 #include "tests/sim/medium.h"
@@ -154,20 +155,43 @@ static void make_tur(struct cmd *c)
 	span(c, 0, 0);
 }
 
+/* Another path's initiator port, as a TransportID; its length. */
+static uint32_t transport_id(uint8_t *to, size_t room, const struct nexus **who)
+{
+	struct wcur w = wcur_of(to, room);
+
+	*who = path_nexus(paths[rnd_below(npaths)]);
+	transportid_put(&w, (*who)->initiator, (*who)->isid);
+	return (uint32_t)wcur_stored(&w);
+}
+
+/* REGISTER AND MOVE (SPC-4 table 217): the list in d, its length. */
+static uint32_t move_list(struct path *p, uint8_t *d)
+{
+	const struct nexus *who;
+	uint32_t len = transport_id(d + 24, 256, &who);
+
+	put_be64(d, p->key);
+	put_be64(d + 8, paths[path_find(who)]->key);
+	d[17] = (uint8_t)rnd_below(4);
+	put_be16(d + 18, who->tpgt);
+	put_be32(d + 20, len);
+	return 24 + len;
+}
+
 static void make_pr_out(struct cmd *c)
 {
 	static const uint8_t actions[] = { 0, 6, 6, 6, 1, 1, 1, 2, 3, 4, 4, 5, 5, 5, 7 };
 	static const uint8_t types[] = { 1, 3, 5, 6, 7, 8 };
 	struct path *p = c->path;
-	uint8_t sa = actions[rnd_below(sizeof(actions) - (rnd_chance(950) ? 1 : 0))];
+	uint8_t sa = actions[rnd_below(sizeof(actions))];
+	const struct nexus *who;
 	uint64_t sa_key = p->key;
 	uint8_t *d;
 
 	span(c, 0, 0);
-	if (sa == 7)
-		sa = 6; /* REGISTER AND MOVE needs a TransportID: below, one day */
 	c->out_len = 24;
-	d = c->out = get(c->out_len);
+	d = c->out = get(512);
 	if (sa == 0 && rnd_chance(400))
 		put_be64(d, 0);
 	else
@@ -182,6 +206,16 @@ static void make_pr_out(struct cmd *c)
 	put_be64(d + 8, sa_key);
 	if (sa == 0 || sa == 6)
 		d[20] = (uint8_t)(rnd_below(2) | (rnd_chance(100) ? 0x04 : 0));
+	if (sa == 0 && rnd_chance(100)) {
+		/* SPEC_I_PT (table 215) */
+		d[20] |= 0x08;
+		put_be32(d + 24, transport_id(d + 28, 256, &who));
+		c->out_len = 28 + get_be32(d + 24);
+	}
+	if (sa == 7) {
+		memset(d, 0, 24);
+		c->out_len = move_list(p, d);
+	}
 	c->cdb[0] = 0x5f;
 	c->cdb[1] = sa;
 	if (sa != 0 && sa != 6 && sa != 3)
@@ -199,6 +233,20 @@ static void make_pr_in(struct cmd *c)
 	put_be16(c->cdb + 7, 4096);
 	c->in_len = 4096;
 	c->in = get(c->in_len);
+}
+
+/* WCE of the caching mode page (SBC-3 6.5.6), saved or not. */
+static void make_mode(struct cmd *c)
+{
+	span(c, 0, 0);
+	c->out_len = 24;
+	c->out = get(c->out_len);
+	c->out[4] = 0x08;
+	c->out[5] = 18;
+	c->out[6] = rnd_chance(500) ? 0x04 : 0;
+	c->cdb[0] = 0x15;
+	c->cdb[1] = 0x10 | rnd_chance(500);
+	c->cdb[4] = (uint8_t)c->out_len;
 }
 
 static void make_reserve6(struct cmd *c)
@@ -230,6 +278,8 @@ static enum cmd_kind kind_any(void)
 
 	if (rnd_chance(world.pr_share))
 		return rnd_chance(150) ? K_PR_IN : K_PR_OUT;
+	if (rnd_chance(world.mode_share))
+		return K_MODE;
 	if (world.reserve6 && rnd_chance(20))
 		return rnd_chance(400) ? K_RESERVE6 : K_RELEASE6;
 	while (r >= kinds[k].share)
@@ -253,6 +303,9 @@ struct cmd *command_new(struct path *p)
 	case K_PR_IN:
 		make_pr_in(c);
 		break;
+	case K_MODE:
+		make_mode(c);
+		break;
 	case K_RESERVE6:
 		make_reserve6(c);
 		break;
@@ -263,7 +316,7 @@ struct cmd *command_new(struct path *p)
 		kinds[c->kind].make(c);
 		break;
 	}
-	c->ordered = rnd_chance(30);
+	c->attr = rnd_chance(40) ? 2 : rnd_chance(30) ? 3 : (uint8_t)rnd_below(2);
 	c->starve = world.starving && c->out_len && rnd_chance(100);
 	return c;
 }

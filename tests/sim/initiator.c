@@ -64,10 +64,11 @@ struct cmd *path_cmds(const struct path *p)
 	return p->cmds;
 }
 
-void path_cmd_over(struct path *p)
+void path_cmd_over(struct path *p, unsigned lun)
 {
-	assert(p->active);
+	assert(p->active && p->active_on[lun]);
 	p->active--;
+	p->active_on[lun]--;
 }
 
 static void think(void *arg, uint64_t session);
@@ -244,6 +245,7 @@ static void send_cmd(struct path *p, struct cmd *c)
 	c->next = p->cmds;
 	p->cmds = c;
 	p->active++;
+	p->active_on[c->lun]++;
 	if (p->immediate && rnd_chance(800))
 		imm = unsol;
 	if (imm > 512 && rnd_chance(300))
@@ -252,7 +254,7 @@ static void send_cmd(struct path *p, struct cmd *c)
 	memset(&h, 0, sizeof(h));
 	h.opcode = OP_SCSI_CMD;
 	h.flags = (uint8_t)((more ? 0 : PDU_FINAL) | (c->out_len ? CMD_WRITE : 0) |
-			    (c->in_len ? CMD_READ : 0) | (c->ordered ? 2 : 1));
+			    (c->in_len ? CMD_READ : 0) | c->attr);
 	lun_put(h.lun, c->lun);
 	h.itt = be32_of(c->itt);
 	h.edtl = be32_of(c->out_len ? c->out_len : c->in_len);
@@ -335,8 +337,14 @@ static void think(void *arg, uint64_t session)
 		return;
 	}
 	for (unsigned n = 1 + (unsigned)rnd_below(3); n; n--)
-		if (p->active < world.depth && (int32_t)(p->maxcmdsn - p->cmdsn) >= 0)
-			send_cmd(p, command_new(p));
+		if ((int32_t)(p->maxcmdsn - p->cmdsn) >= 0) {
+			struct cmd *c = command_new(p);
+
+			if (p->active_on[c->lun] < world.depth)
+				send_cmd(p, c);
+			else
+				command_free(c);
+		}
 }
 
 /* ---- what comes back: the initiator's part ---- */

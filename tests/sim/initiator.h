@@ -31,6 +31,7 @@ struct path {
 	uint32_t cmdsn, maxcmdsn, expstatsn, itt;
 	bool immediate, initial_r2t, fast_abort;
 	uint32_t first_burst, max_burst, max_recv;
+	unsigned active_on[LUNS];
 	unsigned active;  /* commands that are not over */
 	struct cmd *cmds; /* all of them, youngest first */
 	struct {

@@ -31,7 +31,7 @@ void cmd_over(struct cmd *c)
 		return;
 	c->over = true;
 	c->ended = sim_now;
-	path_cmd_over(c->path);
+	path_cmd_over(c->path, c->lun);
 }
 
 /* From now on c has no effect any more. Who aborts his own commands gets no answer to them. */
@@ -91,6 +91,15 @@ static void check_read(const struct cmd *c)
 	orc.seen.reads++;
 }
 
+/* Whether the write cache was on under some value since then. */
+static bool cached_since(unsigned lun, int64_t since)
+{
+	for (int64_t i = orc.lus[lun].n - 1; i >= since; i--)
+		if (orc.lus[lun].v[i].wce && !orc.lus[lun].v[i].never)
+			return true;
+	return false;
+}
+
 static void check_write(struct cmd *c)
 {
 	for (uint64_t i = 0; i < c->nblocks; i++) {
@@ -105,7 +114,7 @@ static void check_write(struct cmd *c)
 	}
 	orc.seen.writes++;
 	orc.seen.caws += c->kind == K_CAW;
-	if (c->fua || !world.write_cache[c->lun])
+	if (c->fua || !cached_since(c->lun, (int64_t)c->answered_at_send))
 		medium_durable(c);
 }
 
@@ -127,6 +136,15 @@ static void check_pr_in(const struct cmd *c)
 	     path_name(c->path), c->itt, c->lun);
 }
 
+/* MODE SELECT that turned the write cache off: all that was in it is durable now. */
+static bool turned_off(const struct cmd *c)
+{
+	const struct change *ch = &orc.changes[c->change];
+
+	return ch->changed && ch->value > 0 && !orc.lus[c->lun].v[ch->value].wce &&
+	       orc.lus[c->lun].v[ch->value - 1].wce;
+}
+
 static void check_good(struct cmd *c)
 {
 	unsigned p = path_no(c->path);
@@ -140,7 +158,7 @@ static void check_good(struct cmd *c)
 		check_read(c);
 	else if (writes(c))
 		check_write(c);
-	else if (c->kind == K_SYNC)
+	else if (c->kind == K_SYNC || (c->kind == K_MODE && turned_off(c)))
 		medium_flushed(c);
 	else if (c->kind == K_PR_IN)
 		check_pr_in(c);
@@ -171,6 +189,18 @@ static void check_change(struct cmd *c)
 	change_answered(ch);
 }
 
+/* A store that stands still stalls its own LU and no other, also within one session. */
+static void check_isolation(const struct cmd *c)
+{
+	if (!world.isolation || c->lun == world.stalled_lun || c->starve || !c->consumed)
+		return;
+	if (c->consumed >= world.stalled_from && c->consumed < world.stalled_to &&
+	    sim_now - c->consumed > SEC)
+		fail("%s itt %x lun %u took %llu ms while lun %u stood still", path_name(c->path),
+		     c->itt, c->lun, (unsigned long long)((sim_now - c->consumed) / MS),
+		     world.stalled_lun);
+}
+
 void oracle_answer(struct cmd *c)
 {
 	unsigned p = path_no(c->path);
@@ -196,6 +226,7 @@ void oracle_answer(struct cmd *c)
 			fail("%s itt %x lun %u: a conflict with nobody", path_name(c->path), c->itt,
 			     c->lun);
 	}
+	check_isolation(c);
 	if (c->kind == K_PR_OUT && sim_now - c->consumed > 10 * SEC)
 		fail("%s itt %x: PR OUT took %llu ms", path_name(c->path), c->itt,
 		     (unsigned long long)((sim_now - c->consumed) / MS));
@@ -281,9 +312,28 @@ void oracle_tmf_answer(struct path *p, uint8_t function, unsigned lun, uint8_t r
 
 /* ---- units ---- */
 
+/* SAM-5 8.6, within one session: what ORDERED and HEAD OF QUEUE keep apart is never mixed. */
+static void check_order(const struct cmd *c)
+{
+	for (const struct cmd *d = path_cmds(c->path); d && d->session == c->session; d = d->next) {
+		bool later = (int32_t)(d->cmdsn - c->cmdsn) > 0;
+
+		if (d == c || d->lun != c->lun || c->attr == ATTR_HEAD_OF_QUEUE ||
+		    d->attr == ATTR_HEAD_OF_QUEUE)
+			continue;
+		if (c->attr != ATTR_ORDERED && d->attr != ATTR_ORDERED)
+			continue;
+		if (later ? d->begun : d->running)
+			fail("%s itt %x lun %u (attribute %u) runs with itt %x (attribute %u)",
+			     path_name(c->path), c->itt, c->lun, c->attr, d->itt, d->attr);
+	}
+}
+
 void oracle_submit(struct unit *u)
 {
 	check_writer(u, "handed to the backend");
+	if (u->cmd)
+		check_order(u->cmd);
 	for (struct unit *v = orc.units; v; v = v->next) {
 		if (v->lun != u->lun)
 			continue;
@@ -305,6 +355,7 @@ void oracle_submit(struct unit *u)
 			     (unsigned long long)u->id, path_name(u->path), u->cmd->itt,
 			     u->cmd->dead_by);
 		u->cmd->running++;
+		u->cmd->begun = true;
 	}
 	u->next = orc.units;
 	orc.units = u;
@@ -442,7 +493,8 @@ static void say_open(void)
 			if (!c->over || c->running)
 				TRACE("open: %s itt %x lun %u cdb %02x, read at %.3f%s%s, %u units",
 				      path_name(c->path), c->itt, c->lun, c->cdb[0],
-				      (double)c->consumed / 1e6, c->ordered ? ", ORDERED" : "",
+				      (double)c->consumed / 1e6,
+				      c->attr == ATTR_ORDERED ? ", ORDERED" : "",
 				      c->dead ? ", dead" : "", c->running);
 	for (unsigned i = 0; i < daemon_state.nlus; i++)
 		for (unsigned k = 0; k < reactor_count(); k++) {
@@ -469,6 +521,11 @@ static void say_open(void)
 							      t->out.asked, t->out.r2ts);
 			}
 		}
+}
+
+bool oracle_busy(void)
+{
+	return orc.units != NULL;
 }
 
 void oracle_end(void)

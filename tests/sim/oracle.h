@@ -22,6 +22,7 @@ struct value {
 	uint64_t epoch, boot;
 	uint32_t readers, writers; /* paths that may */
 	struct pr_state *pr;
+	bool wce;
 	bool never; /* could not be stored: it never was */
 };
 

@@ -151,7 +151,9 @@ struct cmd {
 	unsigned lun;
 	uint8_t cdb[16];
 	uint64_t lba, nblocks;
-	bool fua, ordered;
+	bool fua;
+	uint8_t attr; /* enum scsi_attr */
+	bool begun;   /* had a unit in the backend */
 	uint8_t *out; /* data-out */
 	uint32_t out_len, in_len;
 	uint8_t *in; /* data-in, as received by the oracle */
@@ -206,6 +208,7 @@ void oracle_kill(bool power);
 void oracle_power_block(unsigned lun, uint64_t block,
 			const uint8_t *data); /* as found afterwards */
 void oracle_rebooted(void);
+bool oracle_busy(void); /* something is in the backend */
 void oracle_settled(void);
 void oracle_gates(void);
 void oracle_end(void); /* nothing is under way: every command has ended */
@@ -225,8 +228,8 @@ bool initiators_idle(void);
 void initiators_logout(void);
 bool initiators_gone(void);
 void commands_start(void);
-void path_cmd_over(struct path *p);   /* the oracle: one less is under way */
-int path_find(const struct nexus *n); /* -1: nobody's */
+void path_cmd_over(struct path *p, unsigned lun); /* the oracle: one less is under way */
+int path_find(const struct nexus *n);		  /* -1: nobody's */
 const struct nexus *path_nexus(const struct path *p);
 unsigned path_no(const struct path *p);
 const char *path_name(const struct path *p);
@@ -243,15 +246,19 @@ void path_connect(struct path *p, struct vsock *s); /* sim.c: to a reactor of it
 /* ---- world.c ---- */
 
 struct world {
+	/* One LU's store stands still for a while: the others must not care. */
+	bool isolation;
+	unsigned stalled_lun;
+	uint64_t stalled_from, stalled_to;
 	unsigned reactors, paths;
 	uint64_t duration; /* ns of activity */
 	uint64_t turn_mean, msg_mean, io_mean, net_mean, think_mean;
 	unsigned depth; /* commands at once per path */
 	uint64_t blocks[LUNS];
 	bool filtered[LUNS], write_cache[LUNS], standard, starving, faults;
-	unsigned kills;				  /* daemon deaths to come */
-	unsigned pr_share, tmf_share, drop_share; /* per mille */
-	bool big;				  /* commands of several units */
+	unsigned kills;					      /* daemon deaths to come */
+	unsigned pr_share, tmf_share, drop_share, mode_share; /* per mille */
+	bool big;					      /* commands of several units */
 	bool same_keys, reserve6;
 	unsigned favourite; /* the LUN where most happens */
 };

@@ -212,6 +212,12 @@ static void world_make(void)
 	world.faults = rnd_chance(200);
 	world.reserve6 = rnd_chance(200);
 	world.same_keys = rnd_chance(500);
+	world.mode_share = rnd_chance(300) ? (unsigned)rnd_between(5, 40) : 0;
+	world.isolation = rnd_chance(80);
+	if (world.isolation) {
+		world.depth = (unsigned)rnd_between(8, 24);
+		world.stalled_lun = (unsigned)rnd_below(LUNS);
+	}
 	world.kills = rnd_chance(400) ? 1 + (unsigned)rnd_below(3) : 0;
 	world.pr_share = rnd_chance(150) ? 500 : (unsigned)rnd_between(10, 200);
 	world.tmf_share = rnd_chance(500) ? 0 : (unsigned)rnd_between(5, 80);
@@ -231,6 +237,13 @@ static void kill_now(void *arg, uint64_t n)
 	event_in(rnd_delay(5 * MS), false, restart, NULL, 0);
 }
 
+static void stand_still(void *arg, uint64_t n)
+{
+	world.stalled_from = sim_now;
+	world.stalled_to = sim_now + 3 * SEC;
+	disk_stall(world.stalled_lun, world.stalled_to);
+}
+
 /* Now and then a reactor or a store stands still. */
 static void trouble(void *arg, uint64_t end)
 {
@@ -244,7 +257,8 @@ static void trouble(void *arg, uint64_t end)
 		sim_reactors_stall((unsigned)rnd_below(world.reactors), rnd_delay(5 * MS));
 		break;
 	case 1:
-		disk_stall((unsigned)rnd_below(LUNS), sim_now + rnd_delay(20 * MS));
+		if (!world.isolation)
+			disk_stall((unsigned)rnd_below(LUNS), sim_now + rnd_delay(20 * MS));
 		break;
 	default:
 		if (world.faults)
@@ -282,10 +296,7 @@ static void run_quiet(bool (*done)(void), const char *what)
 
 static bool quiesced(void)
 {
-	for (unsigned i = 0; i < LUNS; i++)
-		if (disk_busy(i))
-			return false;
-	return up && initiators_idle();
+	return up && initiators_idle() && !oracle_busy();
 }
 
 static void pools_trim(void)
@@ -343,9 +354,11 @@ static void world_run(uint64_t seed)
 	initiators_start();
 	oracle_start(npaths);
 	daemon_start();
-	for (unsigned i = 0; i < world.kills; i++)
+	for (unsigned i = 0; i < world.kills && !world.isolation; i++)
 		event_in(rnd_below(world.duration), false, kill_now, NULL, 0);
 	event_in(rnd_below(10 * MS), false, trouble, NULL, sim_now + world.duration);
+	if (world.isolation)
+		event_in(rnd_below(world.duration / 2), false, stand_still, NULL, 0);
 	run_until(sim_now + world.duration);
 	initiators_quiesce(true);
 	run_quiet(quiesced, "commands");
