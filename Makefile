@@ -164,10 +164,10 @@ check-build: all sims units bench-tools tools daemon-tests pr-tests pr-mutants
 
 asan:
 	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools daemon-tests pr-tests
-	@B=$(B) tests/check.sh asan fuzz daemon-asan
+	@B=$(B) tests/check.sh asan fuzz daemon-asan pr-asan
 tsan:
 	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools daemon-tests pr-tests
-	@B=$(B) tests/check.sh tsan race daemon-tsan
+	@B=$(B) tests/check.sh tsan race daemon-tsan pr-tsan
 
 # make fuzz T=60: each fuzzer for so many seconds
 T ?= 60

@@ -26,6 +26,8 @@ daemon-asan 400 tests/daemon/run.sh $B-asan
 daemon-tsan 600 tests/daemon/run.sh $B-tsan
 sim 300 env B=$B tests/sim/run.sh $B
 pr 400 tests/pr/run.sh $B
+pr-asan 400 tests/pr/run.sh $B-asan
+pr-tsan 600 tests/pr/run.sh $B-tsan
 conformance 900 env HF_BUILD=$B tests/conformance/iscsi-test-cu/run.sh
 cluster 1500 env HF_BUILD=$B tests/cluster/run.sh
 bench 240 env BENCH_SECONDS=1 B=$B tests/bench/run.sh check
