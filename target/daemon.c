@@ -75,9 +75,11 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 	}
 	e = store_open(d->cfg->state_dir, l->uuid, l->pr_retain == CONFIG_PR_RETAIN_STANDARD,
 		       &store, &img, err, sizeof(err));
-	if (e) {
+	/* Damaged: this LU refuses I/O until the administrator has chosen; the others serve. */
+	if (e)
 		log_error("event=lun_failed target=%s lun=%u name=%s msg=%s", node->cfg->name,
 			  l->lun, l->name, LOG_Q(err));
+	if (e && e != -EBADMSG) {
 		backend_close(be);
 		return NULL;
 	}
@@ -86,7 +88,7 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 	v.caps.readonly |= l->readonly;
 	v.block_size = l->block_size;
 	v.phys_exp = log2u(l->physical_block_size / l->block_size);
-	v.not_ready = be->busy;
+	v.not_ready = be->busy || e == -EBADMSG;
 	v.defaults = modes;
 	v.saved = img.has_modes ? img.saved : modes;
 	v.id = &id;
@@ -101,12 +103,13 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 		return NULL;
 	}
 	lu->index = d->nlus;
-	if (v.not_ready)
+	if (be->busy)
 		log_warn("event=lun_waiting lun=%s msg=%s", l->name, LOG_Q(err));
 	log_info("event=lun target=%s lun=%u name=%s type=%s size=%llu block=%u home=%u %s%s",
 		 node->cfg->name, l->lun, l->name, id.witness ? "witness" : "data",
 		 (unsigned long long)v.caps.size, v.block_size, reactor_index(lu->home), be->about,
-		 v.not_ready ? " state=waiting_for_lock" : "");
+		 v.not_ready ? be->busy ? " state=waiting_for_lock" : " state=damaged" : "");
+	lu->damaged = v.not_ready && !be->busy;
 	return lu;
 }
 

@@ -88,6 +88,7 @@ static void lock_won(struct lu *lu)
 	if (err) {
 		log_error("event=lun_failed lun=%s err=%d msg=\"it stays NOT READY: its "
 			  "reservations cannot be read\"", lu->id.name, -err);
+		__atomic_store_n(&lu->damaged, true, __ATOMIC_RELAXED);
 		free(c);
 		return;
 	}

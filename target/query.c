@@ -162,6 +162,7 @@ static void take_home(const struct lu *lu, struct query_lu *q)
 	q->phys_exp = v->phys_exp;
 	q->failed = v->failed;
 	q->not_ready = v->not_ready;
+	q->damaged = __atomic_load_n(&lu->damaged, __ATOMIC_RELAXED);
 	q->write_protected = lu_write_protected(v);
 	q->thin = lu_thin(v);
 	q->modes = v->modes;
@@ -237,6 +238,8 @@ struct query_lu *query_lus(const struct lu *only, unsigned *n)
 
 const char *query_lu_state(const struct query_lu *q)
 {
+	if (q->damaged)
+		return "damaged";
 	return q->not_ready ? "waiting_for_lock" : q->failed ? "failed" : "ready";
 }
 

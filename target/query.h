@@ -55,7 +55,7 @@ struct query_lu {
 	struct io_caps caps;
 	uint32_t block_size;
 	uint8_t phys_exp;
-	bool failed, not_ready, write_protected, thin;
+	bool failed, not_ready, damaged, write_protected, thin;
 	struct lu_modes modes;
 	uint8_t pr_type; /* enum pr_type */
 	uint32_t pr_generation;

@@ -208,6 +208,9 @@ int store_reload(struct store *s, struct store_image *img)
 		if (commit[i] > acked && commit[i] != COMMIT_UNREADABLE)
 			acked = commit[i];
 		seq[i] = slot_get(s, i);
+		/* The record is written when its slot is durable: both unreadable is damage. */
+		if (commit[i] == COMMIT_UNREADABLE && !seq[i])
+			return -EBADMSG;
 	}
 	newest = seq[1] > seq[0];
 	/*
@@ -291,7 +294,10 @@ fail:
 			 s->path);
 	else
 		snprintf(err, errlen, "%s: %s", s ? s->path : dir, strerror(-e));
-	store_close(s);
+	if (e == -EBADMSG)
+		*out = s;
+	else
+		store_close(s);
 	return e;
 }
 

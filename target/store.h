@@ -23,8 +23,8 @@ struct store_image {
  * Opens or creates a LU's store under dir. On success *img is what was last acknowledged (pr points
  * into memory of the store, valid until close). With `standard` a boot id other than the one
  * written with it counts as a loss of power (pr_power_on()); else everything is kept. -EBADMSG: an
- * acknowledged image is damaged; the LU must refuse I/O until the administrator has chosen. err
- * gets a sentence. Main thread.
+ * acknowledged image is damaged; the LU must refuse I/O until the administrator has chosen; *out
+ * is set all the same, for store_reload() and store_close(). err gets a sentence. Main thread.
  */
 int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct store **out,
 	       struct store_image *img, char *err, size_t errlen);

@@ -76,6 +76,24 @@ static void damage(int slot, off_t at)
 	close(fd);
 }
 
+static void keep_commit(int i, uint8_t page[PAGE_SIZE])
+{
+	int fd = open(file, O_RDONLY);
+
+	CU_ASSERT_FATAL(fd >= 0);
+	CU_ASSERT(pread(fd, page, PAGE_SIZE, i * PAGE_SIZE) == PAGE_SIZE);
+	close(fd);
+}
+
+static void restore_commit(int i, const uint8_t page[PAGE_SIZE])
+{
+	int fd = open(file, O_WRONLY);
+
+	CU_ASSERT_FATAL(fd >= 0);
+	CU_ASSERT(pwrite(fd, page, PAGE_SIZE, i * PAGE_SIZE) == PAGE_SIZE);
+	close(fd);
+}
+
 static const struct store_image with_wce = { .saved = { .wce = true }, .has_modes = true };
 
 static struct store_image image(bool wce)
@@ -118,17 +136,19 @@ static void test_last_put_is_read(void)
 /* The first image is sequence 1, in slot 1; the n-th put is sequence n + 1. */
 static void test_torn_newer_falls_back(void)
 {
+	uint8_t commit[PAGE_SIZE];
 	struct store_image img, a = image(true), b = image(false);
 	struct store *s = NULL;
 
 	unlink(file);
 	CU_ASSERT_FATAL(reopen(&s, &img, false) == 0);
 	CU_ASSERT(put(s, &a) == 0);	/* 2, slot 0 */
-	CU_ASSERT(put(s, &b) == 0);	/* 3, slot 1 */
-	/* As a crash in the middle of the write leaves it: slot torn, its commit record not there
-	 * yet. */
+	/* As a crash in the middle leaves it: the slot torn, its commit record still the one
+	 * before. */
+	keep_commit(1, commit);
+	CU_ASSERT(put(s, &b) == 0); /* 3, slot 1 */
 	damage(1, 30);
-	damage(-1, 3);
+	restore_commit(1, commit);
 	CU_ASSERT_FATAL(reopen(&s, &img, false) == 0);
 	CU_ASSERT(img.saved.wce);
 	store_close(s);
@@ -166,6 +186,23 @@ static void test_not_acknowledged_is_dropped(void)
 	}
 }
 
+/* A commit record is written when its slot is whole: with both gone nobody knows what was
+ * acknowledged. */
+static void test_both_damaged_is_refused(void)
+{
+	struct store_image img, a = image(true), b = image(false);
+	struct store *s = NULL;
+
+	unlink(file);
+	CU_ASSERT_FATAL(reopen(&s, &img, false) == 0);
+	CU_ASSERT(put(s, &a) == 0);
+	CU_ASSERT(put(s, &b) == 0);
+	damage(1, 30);
+	damage(-1, 3);
+	CU_ASSERT(reopen(&s, &img, false) == -EBADMSG);
+	store_close(s);
+}
+
 static void test_damaged_acknowledged_is_refused(void)
 {
 	struct store_image img, a = image(true), b = image(false);
@@ -177,7 +214,7 @@ static void test_damaged_acknowledged_is_refused(void)
 	CU_ASSERT(put(s, &b) == 0);
 	damage(1, 30);
 	CU_ASSERT(reopen(&s, &img, false) == -EBADMSG);
-	CU_ASSERT_PTR_NULL(s);
+	store_close(s);
 }
 
 /* A value with one registration, by the only way there is: PERSISTENT RESERVE OUT. */
@@ -238,7 +275,7 @@ int main(void)
 		UNIT(test_last_put_is_read),
 		UNIT(test_torn_newer_falls_back),
 		UNIT(test_not_acknowledged_is_dropped),
-		UNIT(test_damaged_acknowledged_is_refused),
+		UNIT(test_damaged_acknowledged_is_refused), UNIT(test_both_damaged_is_refused),
 		UNIT(test_new_boot),
 	};
 	struct reactor_options o = { .count = 1, .workers = 1 };
