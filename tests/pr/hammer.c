@@ -8,11 +8,11 @@
  *	hammer kill [ROUNDS]	the daemon is killed (kill -9) under A's writes and started again;
  *				then B preempts
  *
- * In the first two every write lies in the delay filter for 0 to 50 ms between submit and medium.
- * Of A's writes some wait for data that A withholds until B has its answer, some have brought half
- * of it, some are sent in the very moment of the PREEMPT, some after the answer. In half of the
- * rounds all eight write, in a quarter one or two, and in a quarter those that write lose their
- * connections just before the PREEMPT.
+ * In the first two every write (WRITE, WRITE SAME, UNMAP) lies in the delay filter for 0 to 50 ms
+ * between submit and medium. Of A's writes some wait for data that A withholds until B has its
+ * answer, some have brought half of it, some are sent in the very moment of the PREEMPT, some after
+ * the answer. In half of the rounds all eight write, in a quarter one or two, and in a quarter
+ * those that write lose their connections just before the PREEMPT.
  *
  * A round has A's writes in flight when at least one of them, that had all its data and was in the
  * daemon's hands (a NOP behind it was answered) before B sent the command, is not answered when the
@@ -75,6 +75,27 @@ static void wrong(const char *what, const struct awrite *w)
 
 /* ---- node A ---------------------------------------------------------------------------------- */
 
+/* A quarter of the commands changes the medium in another way: WRITE SAME (10), UNMAP. */
+static void a_other(struct io *io, unsigned kind)
+{
+	uint8_t *p = io->buf;
+
+	if (kind == 0) {
+		io->cdb[0] = 0x41;
+		io->edtl = BLOCK;
+	} else if (kind == 1) {
+		memset(p, 0, 24);
+		put_be16(p, 22);
+		put_be16(p + 2, 16);
+		memcpy(p + 12, io->cdb + 2, 4);
+		put_be32(p + 16, get_be16(io->cdb + 7));
+		memset(io->cdb, 0, sizeof(io->cdb));
+		io->cdb[0] = 0x42;
+		put_be16(io->cdb + 7, 24);
+		io->edtl = 24;
+	}
+}
+
 static struct awrite *a_write(struct aconn *c, bool starved)
 {
 	struct awrite *w = &c->wr[c->n];
@@ -94,6 +115,8 @@ static struct awrite *a_write(struct aconn *c, bool starved)
 	w->starved = starved;
 	fill_blocks(buf, slot * SLOT, slots * SLOT, stamp);
 	io_write(&w->io, 0, slot * SLOT, (uint16_t)(slots * SLOT), buf);
+	if (!starved)
+		a_other(&w->io, pr_random(8));
 	w->io.no_imm = w->io.no_unsol = w->io.manual = starved;
 	total++;
 	CU_ASSERT_FATAL(io_start(c->w, &w->io));
@@ -425,7 +448,7 @@ static void test_hammer(void)
 	times = calloc(rounds, sizeof(*times));
 	CU_ASSERT_FATAL(times && sorted);
 	pr_daemon(NULL, "      - {lun: 0, name: m0, backend: memory, size: 16M, filters: "
-			"\"delay:op=write,min_us=0,max_us=50000\"}\n");
+			"\"delay:op=write+zero+discard,max_us=50000\"}\n");
 	nodes_open();
 	CU_ASSERT(daemon_log_count("reactor=0") >= CONNS / 2);
 	CU_ASSERT(daemon_log_count("reactor=1") >= CONNS / 2);
