@@ -112,3 +112,8 @@ uint64_t buf_used(void)
 {
 	return __atomic_load_n(&used, __ATOMIC_RELAXED);
 }
+
+uint64_t buf_share(void)
+{
+	return budget / 4;
+}

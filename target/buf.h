@@ -23,6 +23,7 @@ struct buf {
 struct buf *buf_get(uint32_t n);
 void buf_put(struct buf *b);		/* NULL is fine; on the reactor that got it */
 void buf_budget(uint64_t bytes);	/* main thread, before start */
+uint64_t buf_share(void);		/* any thread: bytes that one nexus may hold, a quarter */
 uint64_t buf_used(void);		/* any thread: bytes held by the daemon, pools included */
 void buf_trim(void);			/* gives this reactor's free buffers back */
 

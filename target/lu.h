@@ -140,6 +140,7 @@ struct lun_gate {
 struct registry_entry;
 struct nexus_ref {
 	unsigned refs;			/* one reactor only */
+	uint64_t held;			/* bytes of data buffers of its tasks */
 	struct registry_entry *entry;	/* given back with the last reference */
 	struct nexus nexus;
 };

@@ -99,7 +99,7 @@ static void plan_data_out(struct conn *c, struct task *t)
 	}
 	if (!c->rx.len && !t->out.unsol_open)
 		return;
-	t->bout = buf_get(room);
+	t->bout = task_buf(t, room);
 	if (!t->bout) {
 		t->refuse = SAM_TASK_SET_FULL;
 		return;

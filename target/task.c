@@ -46,15 +46,39 @@ void task_get(struct task *t)
 	t->refs++;
 }
 
+/*
+ * A nexus may hold a share of the daemon's buffers, so that one that does not read its answers leaves
+ * room for the others. A page is always free: PR OUT and the like need no more.
+ */
+struct buf *task_buf(struct task *t, uint32_t n)
+{
+	struct nexus_ref *who = t->gate ? t->gate->nexus : NULL;
+	struct buf *b;
+
+	if (who && n > BUF_MIN && who->held + n > buf_share())
+		return NULL;
+	b = buf_get(n);
+	if (b && who)
+		who->held += b->size;
+	return b;
+}
+
+static void task_buf_put(struct task *t, struct buf *b)
+{
+	if (b && t->gate)
+		t->gate->nexus->held -= b->size;
+	buf_put(b);
+}
+
 void task_put(struct task *t)
 {
 	assert(t->refs > 0);
 	if (--t->refs)
 		return;
 	assert(!t->in_busy && !t->pending);
-	buf_put(t->bin);
-	buf_put(t->bout);
-	buf_put(t->bscratch);
+	task_buf_put(t, t->bin);
+	task_buf_put(t, t->bout);
+	task_buf_put(t, t->bscratch);
 	if (t->gate)
 		lun_gate_put(t->gate);
 	if (pool.n >= POOL_KEEP) {
@@ -186,13 +210,13 @@ void task_deliver(struct task *t)
 
 /* ---- carrying out --------------------------------------------------------------------------- */
 
-static bool need_buf(struct buf **b, uint8_t **p, uint32_t n)
+static bool need_buf(struct task *t, struct buf **b, uint8_t **p, uint32_t n)
 {
 	if (!n || *b) {
 		assert(!n || (*b)->size >= n);
 		return true;
 	}
-	*b = buf_get(n);
+	*b = task_buf(t, n);
 	if (!*b)
 		return false;
 	*p = (*b)->data;
@@ -203,9 +227,9 @@ static bool need_buffers(struct task *t, bool out)
 {
 	struct scsi_cmd *c = &t->cmd;
 
-	return need_buf(&t->bin, &c->in, c->need_in) &&
-	       need_buf(&t->bscratch, &c->scratch, c->need_scratch) &&
-	       (!out || need_buf(&t->bout, &c->out, c->need_out));
+	return need_buf(t, &t->bin, &c->in, c->need_in) &&
+	       need_buf(t, &t->bscratch, &c->scratch, c->need_scratch) &&
+	       (!out || need_buf(t, &t->bout, &c->out, c->need_out));
 }
 
 static void task_busy(struct task *t)

@@ -80,6 +80,8 @@ struct task {
 struct task *task_new(void);
 void task_get(struct task *t);
 void task_put(struct task *t);
+/* A buffer of n bytes for it, goes with it; NULL when its nexus or the daemon holds too many. */
+struct buf *task_buf(struct task *t, uint32_t n);
 void task_trim(void);			/* frees what this reactor keeps for reuse; when it ends */
 
 /* The command is complete as received and its turn has come: enters its task set. */

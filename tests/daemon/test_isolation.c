@@ -286,8 +286,10 @@ static void test_ping_flood(void)
 	daemon_stop();
 }
 
-/* Writes that wait for data hold all the buffers there are: others' small commands are served all
- * the same. */
+/*
+ * One session's writes that wait for data want all the buffers there are: it gets its share, and
+ * others are served all the same.
+ */
 static void test_buffers(void)
 {
 	static uint8_t data[2048 * BLOCK];
@@ -310,7 +312,10 @@ static void test_buffers(void)
 			CU_ASSERT(io[i].status == ST_FULL || io[i].status == ST_BUSY);
 			refused++;
 		}
-	CU_ASSERT(refused >= 60 - 16);
+	/* A quarter of what there is may be one nexus's: another's long write finds room. */
+	CU_ASSERT(refused >= 60 - 4);
+	io_write(&r, 0, 4096, 2048, data);
+	CU_ASSERT(io_good(b, &r));
 	for (unsigned i = 0; i < 100; i++) {
 		fill_blocks(in, i, 8, i);
 		io_write(&r, 0, 100 + i, 8, in);
