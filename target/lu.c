@@ -115,7 +115,7 @@ void lu_subscribe(struct msg *m)
 	 * backend under an older one).
 	 */
 	lu->subscribed[reactor_index(p->reactor)] = true;
-	p->first = lu_ref_get(lu->acks ? lu->next : lu->value);
+	p->first = lu_ref_get(lu->acks && !MUTATION(MUT_OLD_FIRST) ? lu->next : lu->value);
 	/*
 	 * Before the value, so that nothing can start past them. Nothing of this port runs yet: no
 	 * ack is needed.

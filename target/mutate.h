@@ -8,19 +8,37 @@
 #define TARGET_MUTATE_H
 
 enum {
-	MUT_NO_DRAIN =
-		1, /* a port acknowledges a publish without waiting for writes in the backend */
-	MUT_NO_PERSIST,	 /* a change is published and answered without being stored */
-	MUT_GATE_ONCE,	 /* the gate is checked when a command arrives, and not again before its I/O
-			  */
-	MUT_NO_ORPHANS,	 /* drains do not count writes of sessions that are gone */
-	MUT_HOLD_LOCAL,	 /* a hold is told to the asker's port only */
-	MUT_PARKED_PASS, /* a command that was parked does not pass the gate again */
-	MUT_EARLY_ANSWER, /* a change is answered after the home port's acknowledgement, before the
-			     others' */
-	MUT_ABORT_NO_DRAIN, /* ABORT TASK (SET), CLEAR TASK SET are answered with writes in the
-			       backend */
-	MUT_REOPEN_AT_ONCE, /* a session that comes back need not wait for its old self's writes */
+	MUT_NONE,
+	/* A port acknowledges a publish without waiting for writes in the backend. */
+	MUT_NO_DRAIN,
+	/* A change is published and answered without being stored. */
+	MUT_NO_PERSIST,
+	/* The gate is checked when a command arrives, and not again before its I/O. */
+	MUT_GATE_ONCE,
+	/* Drains do not count writes of sessions that are gone. */
+	MUT_NO_ORPHANS,
+	/* A hold is told to the asker's port only. */
+	MUT_HOLD_LOCAL,
+	/* A command that was parked does not pass the gate again. */
+	MUT_PARKED_PASS,
+	/* A change is answered after the home port's acknowledgement, before the others'. */
+	MUT_EARLY_ANSWER,
+	/* ABORT TASK (SET), CLEAR TASK SET are answered with writes in the backend. */
+	MUT_ABORT_NO_DRAIN,
+	/* A session that comes back need not wait for its old self's writes. */
+	MUT_REOPEN_AT_ONCE,
+	/* A port that comes while a change is published gets the value before it. */
+	MUT_OLD_FIRST,
+	/* PREEMPT AND ABORT and resets leave alone what is not in the backend yet. */
+	MUT_NO_ABORT,
+	/* A hold is granted while older I/O in its range is under way. */
+	MUT_HOLD_AT_ONCE,
+	/* Unit attentions of a change do not reach the gates there are. */
+	MUT_UA_LOST,
+	/* What the issuer of a reset sends before home comes to it vanishes. */
+	MUT_RESET_SILENT,
+	/* The store takes the newest slot, acknowledged or refused. */
+	MUT_NEWEST_SLOT,
 	MUT_COUNT
 };
 

@@ -172,7 +172,8 @@ static void gate_abort(struct lun_gate *g, const struct lu_request *rq)
 	 * What the issuer of a reset had sent before it is gone already (tmf.c). What there is now
 	 * came afterwards, and he waits for an answer to it.
 	 */
-	bool tell = self ? rq->kind != LU_CHANGE_CMD : g->port->value->v.modes.tas;
+	bool tell = self ? rq->kind != LU_CHANGE_CMD && !MUTATION(MUT_RESET_SILENT)
+			 : g->port->value->v.modes.tas;
 	struct task *t, *tmp;
 
 	if (!g->session)
@@ -204,10 +205,11 @@ void lu_port_publish(struct msg *m)
 			(fx->abort_all || in_list(fx->abort, fx->nabort, &t->gate->nexus->nexus));
 	cds_list_for_each_entry(g, &p->gates, link) {
 		gate_derive(&g->g, &p->value->v, &g->nexus->nexus);
-		for (uint32_t i = 0; i < fx->nua && g->session; i++)
+		for (uint32_t i = 0; i < fx->nua && g->session && !MUTATION(MUT_UA_LOST); i++)
 			if (nexus_eq(&fx->ua[i].to, &g->nexus->nexus))
 				g->g.ua |= lu_owed_take(&p->lu->owed, &g->nexus->nexus);
-		if (fx->abort_all || in_list(fx->abort, fx->nabort, &g->nexus->nexus))
+		if (!MUTATION(MUT_NO_ABORT) &&
+		    (fx->abort_all || in_list(fx->abort, fx->nabort, &g->nexus->nexus)))
 			gate_abort(g, p->note.rq);
 	}
 	/*
@@ -248,7 +250,10 @@ void lu_port_hold(struct msg *m)
 	n->drain.off = n->hold->off;
 	n->drain.len = n->hold->len;
 	n->drain.done = hold_drained;
-	drain_start(n->port, &n->drain);
+	if (MUTATION(MUT_HOLD_AT_ONCE))
+		hold_drained(&n->drain);
+	else
+		drain_start(n->port, &n->drain);
 }
 
 void lu_port_unhold(struct msg *m)

@@ -22,6 +22,7 @@
 
 #include "pr/state.h"
 #include "target/log.h"
+#include "target/mutate.h"
 #include "target/store.h"
 
 enum {
@@ -219,7 +220,7 @@ int store_reload(struct store *s, struct store_image *img)
 	 * refused must not come into force by a restart. When the record cannot be read the slot
 	 * counts: it may have been acknowledged.
 	 */
-	if (commit[newest] < seq[newest])
+	if (commit[newest] < seq[newest] && !MUTATION(MUT_NEWEST_SLOT))
 		newest = !newest;
 	if (seq[newest] < acked || !seq[newest])
 		return -EBADMSG;

@@ -227,6 +227,11 @@ void sim_lu_change(const struct lu_value *old, const struct lu_request *rq, stru
 	      (long long)ch->value, orc.lus[lun].v[ch->value].writers, ch->ncovers);
 }
 
+bool kept_for_later(enum ua ua)
+{
+	return ua >= UA_RESERVATIONS_PREEMPTED && ua <= UA_REGISTRATIONS_PREEMPTED;
+}
+
 static void ua_answered(struct change *ch)
 {
 	for (unsigned p = 0; p < npaths; p++)
@@ -235,11 +240,14 @@ static void ua_answered(struct change *ch)
 
 			if (!(ch->ua_to[p] >> ua & 1) || a->last != ch - orc.changes || a->reported)
 				continue;
-			if (ch->gate_of[p] && orc.lus[ch->lun].touched[p] == ch->gate_of[p]) {
+			/*
+			 * About reservations every registrant hears, sooner or later; about resets
+			 * and the like who was there.
+			 */
+			if (kept_for_later((enum ua)ua) ||
+			    (ch->gate_of[p] && orc.lus[ch->lun].touched[p] == ch->gate_of[p])) {
 				a->must = true;
 				a->since = sim_now;
-			} else {
-				orc.seen.lost_uas++;
 			}
 		}
 }

@@ -8,7 +8,7 @@ B=${1:-build}
 worlds=${2:-300}
 sim=$B/tests/sim/sim-mutants
 passed=0 failed=0
-mapfile -t names < <(sed -n 's/^\t\(MUT_[A-Z_]*\).*,.*/\1/p' "$(dirname "$0")/../../target/mutate.h")
+mapfile -t names < <(sed -n 's/^\t\(MUT_[A-Z_]*\),$/\1/p' "$(dirname "$0")/../../target/mutate.h" | tail -n +2)
 for i in "${!names[@]}"; do
 	out=$(timeout 120 "$sim" --mutation $((i + 1)) --seeds "$worlds" 2>&1)
 	if [ $? = 0 ]; then

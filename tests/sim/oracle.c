@@ -234,8 +234,11 @@ void oracle_answer(struct cmd *c)
 
 void oracle_session_lost(struct path *p)
 {
+	unsigned open[LUNS] = { 0 };
+
 	for (struct cmd *c = path_cmds(p); c; c = c->next)
 		if (!c->over) {
+			open[c->lun]++;
 			c->lost = true;
 			cmd_over(c);
 		}
@@ -243,11 +246,14 @@ void oracle_session_lost(struct path *p)
 		for (unsigned ua = 0; ua < UA_COUNT; ua++) {
 			struct attention *a = &orc.lus[i].ua[path_no(p)][ua];
 
-			a->must = false;
-			/* What a registrant was to hear about reservations may be kept for its next
-			 * session. */
-			if (ua < UA_RESERVATIONS_PREEMPTED || ua > UA_REGISTRATIONS_PREEMPTED)
+			if (!kept_for_later((enum ua)ua)) {
+				a->must = false;
 				a->due = 0;
+			} else if (open[i]) {
+				/* An answer that is lost may have told it. */
+				a->must = false;
+				a->reported = true;
+			}
 		}
 		orc.lus[i].touched[path_no(p)] = 0;
 	}
@@ -565,11 +571,11 @@ void oracle_stats(void)
 {
 	printf("writes %llu, reads %llu, conflicts %llu, aborted under way %llu, changes %llu, "
 	       "compare-and-writes %llu, "
-	       "unit attentions %llu (%llu to sessions without a gate), writes in flight at "
+	       "unit attentions %llu, writes in flight at "
 	       "answers %llu, landed after a death %llu\n",
 	       (unsigned long long)orc.seen.writes, (unsigned long long)orc.seen.reads,
 	       (unsigned long long)orc.seen.conflicts, (unsigned long long)orc.seen.aborted,
 	       (unsigned long long)orc.seen.changes, (unsigned long long)orc.seen.caws,
-	       (unsigned long long)orc.seen.uas, (unsigned long long)orc.seen.lost_uas,
-	       (unsigned long long)orc.seen.in_flight, (unsigned long long)orc.seen.orphans);
+	       (unsigned long long)orc.seen.uas, (unsigned long long)orc.seen.in_flight,
+	       (unsigned long long)orc.seen.orphans);
 }

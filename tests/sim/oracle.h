@@ -73,8 +73,7 @@ extern struct oracle {
 		unsigned n;
 	} covered[PATHS_MAX];
 	struct {
-		uint64_t writes, conflicts, aborted, changes, caws, uas, reads, in_flight, orphans,
-			lost_uas;
+		uint64_t writes, conflicts, aborted, changes, caws, uas, reads, in_flight, orphans;
 	} seen;
 } orc;
 
@@ -84,6 +83,8 @@ void value_push(unsigned lun, const struct lu_value *v);
 bool access_since(unsigned lun, int64_t since, unsigned p, bool write, bool want);
 /* The promise, (a): under the value answered last, or a later one. */
 void check_writer(const struct unit *u, const char *when);
+/* Unit attentions that outlive their nexus's session. */
+bool kept_for_later(enum ua ua);
 void change_answered(struct change *ch);
 /* The unit attention c reports, or those it should have. */
 void check_attention(struct cmd *c);

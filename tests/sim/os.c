@@ -24,7 +24,6 @@ struct file {
 static struct file files[FILES];
 /* While dying: so many more sectors reach the disk; UINT64_MAX: all. */
 static uint64_t sectors_left = UINT64_MAX;
-static bool fail_next;
 
 static struct file *file_find(const char *name)
 {
@@ -99,8 +98,7 @@ ssize_t sim_pwrite(int fd, const void *buf, size_t n, off_t off)
 {
 	struct file *f = file_of(fd);
 
-	if (fail_next && sectors_left == UINT64_MAX && rnd_chance(500)) {
-		fail_next = false;
+	if (world.faults && daemon_up() && sectors_left == UINT64_MAX && rnd_chance(60)) {
 		TRACE("the store's write fails");
 		oracle_store_fails(0);
 		/* A part of it may be there all the same. */
@@ -153,12 +151,6 @@ int sim_clock_gettime(clockid_t clock, struct timespec *ts)
 void os_start(void)
 {
 	sectors_left = UINT64_MAX;
-	fail_next = false;
-}
-
-void os_fail_next_store(void)
-{
-	fail_next = true;
 }
 
 /* ---- sockets ---- */

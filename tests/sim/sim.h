@@ -91,7 +91,6 @@ void os_stop(void);
 /* Of what is written from now on so much still reaches the disk; and everything again. */
 void os_dying(void);
 void os_dead(void);
-void os_fail_next_store(void);
 
 struct vsock;
 struct path;

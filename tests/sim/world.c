@@ -261,8 +261,6 @@ static void trouble(void *arg, uint64_t end)
 			disk_stall((unsigned)rnd_below(LUNS), sim_now + rnd_delay(20 * MS));
 		break;
 	default:
-		if (world.faults)
-			os_fail_next_store();
 		break;
 	}
 }
