@@ -445,7 +445,8 @@ static void conn_timer(struct timer *t)
 		conn_close(c, c->why);
 		return;
 	}
-	/* A discovery session takes no NOP-Out (RFC 7143 4.3): not pinged, it may be idle as long. */
+	/* A discovery session takes no NOP-Out (RFC 7143 4.3): not pinged, it may be idle as long.
+	 */
 	if ((c->pinged || c->session->discovery) && idle_ms >= limit_ms) {
 		conn_close(c, c->pinged ? "no answer to our NOP-In (limits.nop_timeout)"
 					: "an idle discovery session");

@@ -92,11 +92,12 @@ void lu_hold_release(struct lu_hold *h);	/* after granted() only */
  * wait: publishes, task management, holds, sessions that come back.
  */
 enum drain_kind {
-	DRAIN_MARKED,		/* medium-changing units of tasks marked by the publish in hand */
-	DRAIN_NEXUS,		/* medium-changing units of one nexus, orphans included */
-	DRAIN_OLD_SELF,		/* all units of one nexus, reads too: their buffers count */
-	DRAIN_TASK,		/* of one task */
-	DRAIN_RANGE,		/* every task, reads too, that overlaps a range, until the whole task has ended */
+	DRAIN_MARKED,	/* medium-changing units of tasks marked by the publish in hand */
+	DRAIN_NEXUS,	/* medium-changing units of one nexus, orphans included */
+	DRAIN_OLD_SELF, /* all units of one nexus, reads too: their buffers count */
+	DRAIN_TASK,	/* of one task */
+	DRAIN_RANGE, /* every task, reads too, that overlaps a range, until the whole task has ended
+		      */
 };
 struct drain {
 	enum drain_kind kind;
@@ -117,24 +118,25 @@ void drain_start(struct lu_port *p, struct drain *d);
 struct lun_gate {
 	struct gate g;
 	struct lu_port *port;
-	struct session *session;	/* NULL: the session is gone, I/O of it may still run (an orphan) */
+	struct session
+		*session; /* NULL: the session is gone, I/O of it may still run (an orphan) */
 	struct nexus_ref *nexus;
 	struct cds_list_head link;	/* port->gates */
 	unsigned refs;			/* the session, and every task with I/O in the backend */
 	unsigned ntasks;		/* tasks of this session on this LU */
 	/* Task attributes (SAM-5 8.6) */
 	unsigned running;		/* enabled tasks */
-	unsigned barriers;		/* of them ORDERED and HEAD OF QUEUE: SIMPLE ones wait for these */
+	unsigned barriers; /* of them ORDERED and HEAD OF QUEUE: SIMPLE ones wait for these */
 	bool kicking;
 	unsigned frozen;		/* nothing is enabled meanwhile */
-	struct cds_list_head dormant;	/* tasks waiting for an ORDERED one, or to be one; in order */
+	struct cds_list_head dormant; /* tasks waiting for an ORDERED one, or to be one; in order */
 	/*
 	 * The same nexus had an earlier session with I/O still in the backend: closed until that
 	 * ended.
 	 */
 	bool closed;
 	struct drain reopen;
-	bool reserve6;			/* a RESERVE(6/10) was sent home: the session's end gives it back */
+	bool reserve6; /* a RESERVE(6/10) was sent home: the session's end gives it back */
 };
 
 struct registry_entry;
@@ -222,8 +224,8 @@ struct lu {
  * Makes a LU with its first value; main thread, before the reactors serve anybody. NULL when memory
  * is out.
  */
-struct lu *lu_new(const struct lu_ident *id, const struct scsi_target *target, struct backend *be, struct store *store,
-		  const struct lu_value *first, struct reactor *home);
+struct lu *lu_new(const struct lu_ident *id, const struct scsi_target *target, struct backend *be,
+		  struct store *store, const struct lu_value *first, struct reactor *home);
 void lu_free(struct lu *lu);		/* main thread, after the reactors stopped */
 
 /* A reactor's port of a LU; starts its subscription when it has none. That reactor only. */
@@ -234,7 +236,8 @@ struct lu_port *lu_port_use(struct lu *lu);
  * nexus still has writes in the backend here: a retried write must not be overtaken by its older
  * self.
  */
-void lun_gate_open(struct lun_gate *g, struct lu_port *p, struct session *s, struct nexus_ref *nexus, uint64_t login_seq);
+void lun_gate_open(struct lun_gate *g, struct lu_port *p, struct session *s,
+		   struct nexus_ref *nexus, uint64_t login_seq);
 void lun_gate_put(struct lun_gate *g);
 /* The session is gone: the gate is freed once its last I/O has ended. */
 void lun_gate_orphan(struct lun_gate *g);

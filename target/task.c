@@ -47,8 +47,8 @@ void task_get(struct task *t)
 }
 
 /*
- * A nexus may hold a share of the daemon's buffers, so that one that does not read its answers leaves
- * room for the others. A page is always free: PR OUT and the like need no more.
+ * A nexus may hold a share of the daemon's buffers, so that one that does not read its answers
+ * leaves room for the others. A page is always free: PR OUT and the like need no more.
  */
 struct buf *task_buf(struct task *t, uint32_t n)
 {
