@@ -13,7 +13,8 @@ static void start_hung(const char *op)
 	daemon_touch("hang");
 	snprintf(luns, sizeof(luns),
 		 "      - {lun: 0, name: m0, backend: memory, size: 64M, filters: "
-		 "\"fault:op=%s,while=%s,hang\"}\n", op, daemon_path("hang"));
+		 "\"fault:op=%s,while=%s,hang\"}\n",
+		 op, daemon_path("hang"));
 	daemon_start("reactors: 1\n", luns, NULL);
 }
 
@@ -37,8 +38,8 @@ static void io_unmap(struct io *io, uint8_t *buf, const uint32_t *lbas, unsigned
 }
 
 /*
- * An UNMAP under way counts as all of its ranges, whichever it is at: COMPARE AND WRITE of blocks of
- * the first, or of the last, waits for its end, and then runs.
+ * An UNMAP under way counts as all of its ranges, whichever it is at: COMPARE AND WRITE of blocks
+ * of the first, or of the last, waits for its end, and then runs.
  */
 static void test_unmap(void)
 {
