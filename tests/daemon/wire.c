@@ -412,11 +412,14 @@ bool wire_closed(struct wire *w, unsigned ms)
 	uint64_t end = wire_now() + (uint64_t)ms * wire_slow();
 	struct pdu p;
 
-	while (wire_now() <= end) {
-		if (wire_recv(w, &p, (unsigned)(end - wire_now())) < 0)
+	for (;;) {
+		uint64_t now = wire_now();
+
+		if (now > end)
+			return false;
+		if (wire_recv(w, &p, (unsigned)(end - now)) < 0)
 			return true;
 	}
-	return false;
 }
 
 bool wire_alive(struct wire *w)
