@@ -46,8 +46,11 @@ void lu_port_subscribed(struct msg *m)
 	p->value = p->first;
 	p->first = NULL;
 	p->state = PORT_LIVE;
-	cds_list_for_each_entry(g, &p->gates, link)
+	cds_list_for_each_entry(g, &p->gates, link) {
 		gate_derive(&g->g, &p->value->v, &g->nexus->nexus);
+		/* Of a publish that went out before we were known: the gate was here first. */
+		g->g.ua |= lu_owed_take(&p->lu->owed, &g->nexus->nexus);
+	}
 	cds_list_for_each_entry_safe(t, tmp, &p->starting, wait) {
 		cds_list_del_init(&t->wait);
 		task_deliver(t);

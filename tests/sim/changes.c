@@ -78,7 +78,8 @@ static void ua_order(struct change *ch, unsigned p, enum ua ua)
 	ch->gate_of[p] = orc.lus[ch->lun].touched[p];
 	a->due++;
 	a->last = ch - orc.changes;
-	a->reported = false;
+	/* What a connection given up still brings may be told it, and nobody hears. */
+	a->reported = path_ghost(paths[p]);
 }
 
 static void ua_orders(struct change *ch, const struct lu_value *old, const struct lu_value *next,

@@ -71,6 +71,14 @@ void path_cmd_over(struct path *p, unsigned lun)
 	p->active_on[lun]--;
 }
 
+bool path_ghost(const struct path *p)
+{
+	for (const struct link *l = links; l; l = l->next)
+		if (l->p == p && l->dead && !vsock_closed(l->s))
+			return true;
+	return false;
+}
+
 static void think(void *arg, uint64_t session);
 static void reconnect(void *arg, uint64_t n);
 

@@ -262,6 +262,11 @@ void vsock_forget(struct vsock *s)
 	s->forgotten = true;
 }
 
+bool vsock_closed(const struct vsock *s)
+{
+	return s->closed;
+}
+
 void vsock_watch(int fd, struct reactor *r)
 {
 	struct vsock *s = sock_of(fd);

@@ -101,7 +101,8 @@ void vsock_send(struct vsock *s, const void *p, size_t n); /* initiator to daemo
 uint64_t vsock_sent(const struct vsock *s);		   /* bytes so far, that way */
 void vsock_shut(struct vsock *s, bool reset);		   /* by the initiator */
 void vsock_forget(struct vsock *s);			   /* the initiator is done with it */
-void vsocks_kill(void); /* the daemon died: every initiator sees a reset */
+void vsocks_kill(void);			  /* the daemon died: every initiator sees a reset */
+bool vsock_closed(const struct vsock *s); /* by the daemon */
 bool vsock_ready(int fd, uint32_t want, uint32_t *ready);
 void vsock_watch(int fd, struct reactor *r); /* NULL: nobody */
 
@@ -227,6 +228,8 @@ bool initiators_idle(void);
 void initiators_logout(void);
 bool initiators_gone(void);
 void commands_start(void);
+/* It has given a connection up, and the daemon does not know that yet: commands may still come. */
+bool path_ghost(const struct path *p);
 void path_cmd_over(struct path *p, unsigned lun); /* the oracle: one less is under way */
 int path_find(const struct nexus *n);		  /* -1: nobody's */
 const struct nexus *path_nexus(const struct path *p);
