@@ -317,6 +317,7 @@ struct cmd *command_new(struct path *p)
 		break;
 	}
 	c->attr = rnd_chance(40) ? 2 : rnd_chance(30) ? 3 : (uint8_t)rnd_below(2);
+	c->immediate = rnd_chance(20);
 	c->starve = world.starving && c->out_len && rnd_chance(100);
 	return c;
 }

@@ -22,6 +22,7 @@ struct disk {
 	uint8_t *cache, *stable; /* what is read; what power loss leaves */
 	bool *dirty;
 	bool filtered;
+	bool broken; /* a flush has failed: all others do, too (backends/backend.h) */
 	uint64_t stalled_until;
 };
 
@@ -78,13 +79,22 @@ static void block_put(struct disk *d, uint64_t b, const uint8_t *data)
 	d->dirty[b] = true;
 }
 
-static void flush_all(struct disk *d)
+/* What a failed one had to write back is clean from then on, as in the kernel, and not there. */
+static int flush_all(struct disk *d)
 {
+	if (world.flush_fails && !d->broken && rnd_chance(30)) {
+		TRACE("disk %u: a flush fails", (unsigned)(d - disks));
+		d->broken = true;
+		memset(d->dirty, 0, d->blocks * sizeof(bool));
+	}
+	if (d->broken)
+		return -EIO;
 	for (uint64_t b = 0; b < d->blocks; b++) {
 		if (d->dirty[b])
 			memcpy(d->stable + b * DISK_BLOCK, d->cache + b * DISK_BLOCK, DISK_BLOCK);
 		d->dirty[b] = false;
 	}
+	return 0;
 }
 
 /* ---- the bottom ---- */
@@ -123,9 +133,16 @@ static void kio_pieces(struct kio *k)
 	uint64_t first = k->u.off / DISK_BLOCK, n = k->to - k->from;
 
 	if (k->u.op == IO_FLUSH) {
-		flush_all(d);
+		k->result = flush_all(d);
 		reactor_post(k->r, sim_now, kio_complete, k);
 		return;
+	}
+	if (world.faults && !k->u.orphan && k->from == first && rnd_chance(8)) {
+		/* Something of it, or nothing. */
+		TRACE("unit %llu fails", (unsigned long long)k->u.id);
+		k->result = -EIO;
+		n = rnd_below(n + 1);
+		k->to = k->from + n;
 	}
 	if (n > 1 && rnd_chance(400))
 		n = 1 + rnd_below(n - 1);
@@ -176,6 +193,7 @@ static void bottom_submit(struct backend *be, struct io_req *io)
 {
 	struct disk *d = be->priv;
 	struct kio *k = kio_of(io);
+	int result = 0;
 
 	if (k && io->op != IO_SPACE && io->op != IO_EXTENT && io->op != IO_PREFETCH) {
 		kio_pieces(k);
@@ -191,7 +209,7 @@ static void bottom_submit(struct backend *be, struct io_req *io)
 			block_do(d, io->op, io->buf, io->off / DISK_BLOCK, b);
 		break;
 	case IO_FLUSH:
-		flush_all(d);
+		result = flush_all(d);
 		break;
 	case IO_EXTENT:
 		io->answer.extent.mapped = true;
@@ -200,7 +218,7 @@ static void bottom_submit(struct backend *be, struct io_req *io)
 	default:
 		break;
 	}
-	backend_complete_later(io, 0);
+	backend_complete_later(io, result);
 }
 
 bool disk_busy(unsigned lun)
@@ -258,6 +276,7 @@ static void kio_end(void *arg)
 	void (*done)(struct io_req * io) = k->done;
 
 	TRACE("unit %llu ends: %d", (unsigned long long)k->u.id, io->result);
+	k->u.result = io->result;
 	oracle_unit_end(&k->u);
 	kio_free(k);
 	io->done = done;
@@ -364,9 +383,7 @@ static void power_off(unsigned lun)
 	unsigned survive = (unsigned)rnd_below(3) * 500;
 
 	for (uint64_t b = 0; b < d->blocks; b++) {
-		if (!d->dirty[b])
-			continue;
-		if (rnd_chance(survive))
+		if (d->dirty[b] && rnd_chance(survive))
 			memcpy(d->stable + b * DISK_BLOCK, d->cache + b * DISK_BLOCK, DISK_BLOCK);
 		else
 			memcpy(d->cache + b * DISK_BLOCK, d->stable + b * DISK_BLOCK, DISK_BLOCK);
@@ -385,8 +402,11 @@ void disks_kill(bool power)
 		oracle_unit_end(&k->u);
 		kio_free(k);
 	}
-	for (unsigned i = 0; power && i < LUNS; i++)
-		power_off(i);
+	for (unsigned i = 0; i < LUNS; i++) {
+		if (power)
+			power_off(i);
+		disks[i].broken = false;
+	}
 	/* Of a filtered one what the filter had not written back is gone even without. */
 	for (unsigned i = 0; i < LUNS; i++)
 		for (uint64_t b = 0; (power || disks[i].filtered) && b < disks[i].blocks; b++)

@@ -247,7 +247,7 @@ static void send_cmd(struct path *p, struct cmd *c)
 	bool more;
 
 	c->itt = ++p->itt;
-	c->cmdsn = p->cmdsn++;
+	c->cmdsn = c->immediate ? p->cmdsn : p->cmdsn++;
 	c->session = p->session;
 	c->sent = sim_now;
 	c->next = p->cmds;
@@ -260,7 +260,7 @@ static void send_cmd(struct path *p, struct cmd *c)
 		imm = 512;
 	more = !p->initial_r2t && unsol > imm && rnd_chance(700);
 	memset(&h, 0, sizeof(h));
-	h.opcode = OP_SCSI_CMD;
+	h.opcode = (uint8_t)(OP_SCSI_CMD | (c->immediate ? PDU_IMMEDIATE : 0));
 	h.flags = (uint8_t)((more ? 0 : PDU_FINAL) | (c->out_len ? CMD_WRITE : 0) |
 			    (c->in_len ? CMD_READ : 0) | c->attr);
 	lun_put(h.lun, c->lun);

@@ -148,6 +148,13 @@ static bool turned_off(const struct cmd *c)
 static void check_good(struct cmd *c)
 {
 	unsigned p = path_no(c->path);
+	const struct olu *o = &orc.lus[c->lun];
+
+	/* A failed flush is never forgotten. */
+	if (o->flush_failed_boot == sim_boot && c->boot == sim_boot && c->sent > o->flush_failed &&
+	    (c->kind == K_SYNC || (writes(c) && c->fua)))
+		fail("%s itt %x lun %u: durable, after a flush failed", path_name(c->path), c->itt,
+		     c->lun);
 
 	if (c->kind == K_READ || writes(c)) {
 		if (!access_since(c->lun, (int64_t)c->answered_at_send, p, c->kind != K_READ, true))
@@ -168,6 +175,12 @@ static void check_change(struct cmd *c)
 {
 	struct change *ch = &orc.changes[c->change];
 
+	if (c->kind == K_MODE && c->status == SAM_CHECK && ch->status == 0 &&
+	    orc.lus[c->lun].flush_failed_boot == sim_boot) {
+		/* The write cache is off, but what was in it could not be flushed. */
+		change_answered(ch);
+		return;
+	}
 	if (ch->changed && c->status == SAM_CHECK && ch->status == 0) {
 		/* It could not be stored. */
 		if (!orc.lus[c->lun].failed_stores)
@@ -324,8 +337,8 @@ static void check_order(const struct cmd *c)
 	for (const struct cmd *d = path_cmds(c->path); d && d->session == c->session; d = d->next) {
 		bool later = (int32_t)(d->cmdsn - c->cmdsn) > 0;
 
-		if (d == c || d->lun != c->lun || c->attr == ATTR_HEAD_OF_QUEUE ||
-		    d->attr == ATTR_HEAD_OF_QUEUE)
+		if (d == c || d->lun != c->lun || d->immediate || c->immediate ||
+		    c->attr == ATTR_HEAD_OF_QUEUE || d->attr == ATTR_HEAD_OF_QUEUE)
 			continue;
 		if (c->attr != ATTR_ORDERED && d->attr != ATTR_ORDERED)
 			continue;
@@ -377,6 +390,10 @@ void oracle_unit_end(struct unit *u)
 	if (u->cmd)
 		u->cmd->running--;
 	orc.seen.orphans += u->orphan;
+	if (u->op == IO_FLUSH && u->result && orc.lus[u->lun].flush_failed_boot != sim_boot) {
+		orc.lus[u->lun].flush_failed = sim_now;
+		orc.lus[u->lun].flush_failed_boot = sim_boot;
+	}
 }
 
 /* COMPARE AND WRITE and ORWRITE: nothing came between their read and their write. */

@@ -60,6 +60,7 @@ struct olu {
 	struct attention ua[PATHS_MAX][UA_COUNT];
 	uint32_t touched[PATHS_MAX]; /* session that has a gate here */
 	unsigned failed_stores;
+	uint64_t flush_failed, flush_failed_boot; /* when */
 };
 
 extern struct oracle {

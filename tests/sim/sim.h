@@ -153,6 +153,7 @@ struct cmd {
 	uint64_t lba, nblocks;
 	bool fua;
 	uint8_t attr; /* enum scsi_attr */
+	bool immediate;
 	bool begun;   /* had a unit in the backend */
 	uint8_t *out; /* data-out */
 	uint32_t out_len, in_len;
@@ -186,6 +187,7 @@ struct unit {
 	uint64_t id;
 	int op;
 	uint64_t off, len;
+	int result;
 	bool orphan; /* its daemon is dead */
 };
 
@@ -261,7 +263,7 @@ struct world {
 	unsigned kills;					      /* daemon deaths to come */
 	unsigned pr_share, tmf_share, drop_share, mode_share; /* per mille */
 	bool big;					      /* commands of several units */
-	bool same_keys, reserve6;
+	bool same_keys, reserve6, flush_fails;
 	unsigned favourite; /* the LUN where most happens */
 };
 extern struct world world;

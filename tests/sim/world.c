@@ -36,11 +36,12 @@ static struct config *config_make(void)
 	struct config *c;
 
 	n = snprintf(text, sizeof(text),
-		     "state_dir: /sim\npr_retain: %s\nreactors: %u\nlimits: {commands: 24}\n"
+		     "state_dir: /sim\npr_retain: %s\nreactors: %u\nlimits: {commands: 24%s}\n"
 		     "portals:\n- {name: a, listen: \"127.0.0.1:3260\", group: 1}\n"
 		     "- {name: b, listen: \"127.0.0.1:3261\", group: 2}\n"
 		     "targets:\n- name: iqn.2026-11.com.example:sim\n  luns:\n",
-		     world.standard ? "standard" : "always", world.reactors);
+		     world.standard ? "standard" : "always", world.reactors,
+		     world.big ? ", buffers: 16M" : "");
 	for (unsigned i = 0; i < LUNS; i++)
 		n += snprintf(text + n, sizeof(text) - (size_t)n,
 			      "  - {lun: %u, name: d%u, backend: memory, size: %llu, write_cache: "
@@ -189,8 +190,8 @@ bool mem_pooled(void *who, char *name, size_t len)
 static void world_make(void)
 {
 	memset(&world, 0, sizeof(world));
-	world.reactors = (unsigned)rnd_between(1, 4);
-	npaths = world.paths = (unsigned)rnd_between(2, 8);
+	world.reactors = (unsigned)rnd_between(1, rnd_chance(100) ? 8 : 4);
+	npaths = world.paths = (unsigned)rnd_between(2, rnd_chance(100) ? PATHS_MAX : 8);
 	world.duration = rnd_between(20, 120) * MS;
 	world.turn_mean = rnd_between(1, 40) * US;
 	world.msg_mean = rnd_between(1, 300) * US;
@@ -210,6 +211,7 @@ static void world_make(void)
 	world.standard = rnd_chance(300);
 	world.starving = rnd_chance(500);
 	world.faults = rnd_chance(200);
+	world.flush_fails = rnd_chance(60);
 	world.reserve6 = rnd_chance(200);
 	world.same_keys = rnd_chance(500);
 	world.mode_share = rnd_chance(300) ? (unsigned)rnd_between(5, 40) : 0;
