@@ -312,7 +312,7 @@ static void test_hung_and_dead(void)
 	daemon_touch("hang");
 	snprintf(luns, sizeof(luns),
 		 "      - {lun: 0, name: m0, backend: memory, size: 16M, "
-		 "filters: \"fault:op=write,off=0,len=4096,while=%s,hang\"}\n",
+		 "filters: \"fault:op=write,off=0,len=4096,count=1,while=%s,hang\"}\n",
 		 daemon_path("hang"));
 	daemon_start(NULL, luns, NULL);
 	a = wire_open(&(struct login_opts){ .isid = 1 }, 1);

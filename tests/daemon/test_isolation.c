@@ -11,7 +11,7 @@ enum { MANY = 256 };
 static struct io hung[MANY];
 static uint8_t bufs[MANY][8 * BLOCK], in[64 * BLOCK];
 
-static void start(const char *top, const char *kind)
+static void start_ops(const char *top, const char *kind, const char *ops)
 {
 	char luns[1024], backend[256];
 
@@ -19,10 +19,15 @@ static void start(const char *top, const char *kind)
 	daemon_touch("hang");
 	snprintf(luns, sizeof(luns),
 		 "      - {lun: 0, name: m0, backend: memory, size: 16M}\n"
-		 "      - {lun: 1, name: f1, %s, filters: \"fault:while=%s,hang\"}\n"
+		 "      - {lun: 1, name: f1, %s, filters: \"fault:%swhile=%s,hang\"}\n"
 		 "      - {lun: 2, name: m2, backend: memory, size: 16M}\n",
-		 kind ? kind : backend, daemon_path("hang"));
+		 kind ? kind : backend, ops, daemon_path("hang"));
 	daemon_start(top, luns, NULL);
+}
+
+static void start(const char *top, const char *kind)
+{
+	start_ops(top, kind, "");
 }
 
 /* Commands for LUN 1 until the window is full or it says TASK SET FULL: how many are left hanging.
@@ -141,7 +146,8 @@ static void test_relogin(void)
 	static uint8_t late[8 * BLOCK];
 	unsigned n;
 
-	start("limits: {commands: 64}\n", "backend: memory, size: 16M");
+	/* reads would come back: it is the gate that holds them */
+	start_ops("limits: {commands: 64}\n", "backend: memory, size: 16M", "op=write,");
 	w = wire_open(NULL, 3);
 	other = wire_open(&(struct login_opts){ .initiator = WIRE_INITIATOR "2" }, 3);
 	n = fill(w, true);

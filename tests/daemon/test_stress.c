@@ -24,7 +24,9 @@ enum {
 	LONGEST = 64,
 	SHARED = CONNS * REGION, /* counters, one block each, for COMPARE AND WRITE */
 	COUNTERS = 4,
-	MAYBES = 5,
+	MAYBES = 5, /* of a block, before it has to be read */
+	DOUBTS = 16,
+	AGAIN_MS = 60,
 };
 
 struct block {
@@ -42,6 +44,8 @@ struct op {
 	unsigned lun, at, n; /* of the connection's region */
 	uint32_t stamp;
 	bool aborting;
+	bool twice;	/* a read to be done again, AGAIN_MS later: nothing may have changed */
+	uint64_t again; /* when; 0: not waiting */
 	uint64_t start;
 	struct io io;
 	uint8_t buf[LONGEST * BLOCK];
@@ -53,6 +57,10 @@ struct client {
 	uint64_t random;
 	struct block block[LUNS][REGION];
 	struct op op[DEPTH];
+	struct {
+		unsigned lun, at, n;
+	} doubt[DOUBTS]; /* ranges to be looked at, twice */
+	unsigned ndoubts;
 	uint32_t tmf_itt; /* an ABORT TASK under way */
 	struct op *tmf_op;
 };
@@ -111,6 +119,11 @@ static void settle(struct client *c, struct op *o, bool done, bool perhaps)
 			b->maybe[b->nmaybe++] = o->stamp;
 		}
 	}
+	if (o->kind == WRITE && perhaps && c->ndoubts < DOUBTS) {
+		c->doubt[c->ndoubts].lun = o->lun;
+		c->doubt[c->ndoubts].at = o->at;
+		c->doubt[c->ndoubts++].n = o->n;
+	}
 	if (o->kind == CAW) {
 		certain[o->at] += done;
 		unsure[o->at] += perhaps;
@@ -168,6 +181,11 @@ static void op_ended(struct client *c, struct op *o)
 	if (io->status == ST_GOOD) {
 		if (o->kind == READ)
 			check_read(c, o);
+		if (o->kind == READ && o->twice) {
+			o->twice = false;
+			o->again = io->ended + AGAIN_MS;
+			return; /* the range stays ours */
+		}
 		settle(c, o, true, false);
 		return;
 	}
@@ -196,7 +214,11 @@ static void client_kill(struct client *c)
 		struct op *o = &c->op[i];
 
 		if (o->used && o->io.done) {
-			op_ended(c, o);
+			o->twice = false;
+			if (o->again)
+				settle(c, o, false, false);
+			else
+				op_ended(c, o);
 		} else if (o->used) {
 			io_forget(&o->io);
 			settle(c, o, false, true);
@@ -234,6 +256,35 @@ static bool too_unsure(const struct client *c, const struct op *o)
 	return is;
 }
 
+/* Reads again what was read before. */
+static void op_again(struct client *c, struct op *o)
+{
+	if ((int32_t)(c->w->maxcmdsn - c->w->cmdsn) < 0)
+		return;
+	o->again = 0;
+	o->start = wire_now();
+	io_read(&o->io, (uint16_t)o->lun, lba_of(c, o->at), (uint16_t)o->n, o->buf);
+	CU_ASSERT(io_start(c->w, &o->io));
+}
+
+/* The next range in doubt, when nothing is under way on it. */
+static bool pick_doubt(struct client *c, struct op *o)
+{
+	unsigned i = c->ndoubts ? roll(c, c->ndoubts) : 0;
+
+	if (!c->ndoubts)
+		return false;
+	o->lun = c->doubt[i].lun;
+	o->at = c->doubt[i].at;
+	o->n = c->doubt[i].n;
+	for (unsigned k = 0; k < o->n; k++)
+		if (c->block[o->lun][o->at + k].busy)
+			return false;
+	c->doubt[i] = c->doubt[--c->ndoubts];
+	set_busy(c, o, true);
+	return true;
+}
+
 static void op_start(struct client *c, struct op *o)
 {
 	uint32_t what = roll(c, 100);
@@ -242,7 +293,13 @@ static void op_start(struct client *c, struct op *o)
 	if ((int32_t)(c->w->maxcmdsn - c->w->cmdsn) < 0)
 		return;
 	o->n = 0;
-	if (what < 88) {
+	o->twice = false;
+	o->again = 0;
+	if (pick_doubt(c, o)) {
+		o->kind = READ;
+		o->twice = true;
+		io_read(&o->io, (uint16_t)o->lun, lba_of(c, o->at), (uint16_t)o->n, o->buf);
+	} else if (what < 88) {
 		if (!pick(c, o))
 			return;
 		lba = lba_of(c, o->at);
@@ -283,6 +340,11 @@ static void client_play(struct client *c)
 	for (unsigned i = 0; i < DEPTH; i++) {
 		struct op *o = &c->op[i];
 
+		if (o->used && o->again) {
+			if (wire_now() >= o->again)
+				op_again(c, o);
+			continue;
+		}
 		if (o->used && !o->aborting && o->io.done)
 			op_ended(c, o);
 		if (!o->used && roll(c, 4))
@@ -355,7 +417,7 @@ static void run(const char *top, unsigned seconds)
 		 "filters: \"delay:min_us=1,max_us=300\"}\n"
 		 "      - {lun: 1, name: f1, path: %s, size: 16M}\n"
 		 "      - {lun: 2, name: m2, backend: memory, size: 16M, filters: "
-		 "\"fault:ms=30,every=50\"}\n",
+		 "\"fault:op=write,ms=40,every=6\"}\n",
 		 daemon_path("f1.img"));
 	daemon_start(top, luns, NULL);
 	for (unsigned i = 0; i < CONNS; i++) {
@@ -387,7 +449,10 @@ static void run(const char *top, unsigned seconds)
 
 				while ((!o->io.done || o->aborting) && o->used)
 					client_input(c);
-				if (o->used)
+				o->twice = false;
+				if (o->used && o->again)
+					settle(c, o, false, false);
+				else if (o->used)
 					op_ended(c, o);
 			}
 		for (unsigned l = 0; l < LUNS; l++)

@@ -419,6 +419,43 @@ static void test_lu_reset(void)
 	daemon_stop();
 }
 
+/* What the issuer sends behind a reset, before its answer, was not there to be reset: it is
+ * answered. From several sessions, as only some live on the LU's own reactor. */
+static void test_behind_reset(void)
+{
+	static struct io io[8][12];
+	static uint8_t data[8][12][N * BLOCK];
+	struct wire *w[8];
+
+	start("reactors: 3\n");
+	for (unsigned k = 0; k < 8; k++)
+		w[k] = wire_open(&(struct login_opts){ .isid = (uint8_t)k }, 2);
+	for (unsigned k = 0; k < 8; k++) {
+		struct pdu p;
+		uint32_t itt = wire_tmf_send(w[k], TMF_LU_RESET, k & 1, ISCSI_TAG_NONE, 0);
+
+		for (unsigned i = 0; i < 12; i++) {
+			fill_blocks(data[k][i], N * i, N, k);
+			if (i & 1)
+				io_write(&io[k][i], k & 1, N * i, N, data[k][i]);
+			else
+				io_read(&io[k][i], k & 1, N * i, N, data[k][i]);
+			io[k][i].no_imm = i & 2;
+			io[k][i].attr = i == 7 ? ATTR_ORDERED : ATTR_SIMPLE;
+			io_start(w[k], &io[k][i]);
+		}
+		CU_ASSERT(wire_expect(w[k], OP_TMF_RSP, &p, WIRE_MS));
+		CU_ASSERT_EQUAL(be32_get(p.h.itt), itt);
+		for (unsigned i = 0; i < 12; i++) {
+			CU_ASSERT(io_wait(&io[k][i], WIRE_MS));
+			CU_ASSERT(io[k][i].status == ST_GOOD || io[k][i].status == ST_CHECK ||
+				  io[k][i].status == ST_ABORTED);
+		}
+		CU_ASSERT(wire_alive(w[k]));
+	}
+	daemon_stop();
+}
+
 /* TARGET WARM RESET: all LUNs of the target; the sessions stay (11.5.1). */
 static void test_warm_reset(void)
 {
@@ -630,5 +667,5 @@ static void test_storm(void)
 UNIT_MAIN("daemon tmf", UNIT(test_answers), UNIT(test_lun_field), UNIT(test_abort_starved),
 	  UNIT(test_dead_tags_are_reused), UNIT(test_abort_unsolicited), UNIT(test_abort_hung),
 	  UNIT(test_abort_task_set), UNIT(test_clear_task_set), UNIT(test_lu_reset),
-	  UNIT(test_warm_reset), UNIT(test_cold_reset), UNIT(test_abort_not_received),
-	  UNIT(test_numbered_tmf), UNIT(test_race), UNIT(test_storm))
+	  UNIT(test_behind_reset), UNIT(test_warm_reset), UNIT(test_cold_reset),
+	  UNIT(test_abort_not_received), UNIT(test_numbered_tmf), UNIT(test_race), UNIT(test_storm))
