@@ -37,6 +37,7 @@ guest a 'node_set $IQN node.session.auth.username_in=array \
 	! iscsiadm -m node -T $IQN --login'
 guest a 'node_set $IQN node.session.auth.password_in=secret-of-the-array \
 		"node.conn[0].iscsi.HeaderDigest=CRC32C" "node.conn[0].iscsi.DataDigest=CRC32C"
+	dmesg -C
 	iscsiadm -m node -T $IQN --login'
 digests=$(guest_says a 'cat /sys/class/iscsi_connection/connection*/{header,data}_digest')
 expect "header and data digests" "$(xargs <<<"$digests")" "1 1"
@@ -65,13 +66,14 @@ for fs in ext4 xfs; do
 done
 
 say "logout, login: the data is there"
-guest a 'umount /ext4 /xfs; iscsiadm -m node -T $IQN --logout; ! lun_find $IQN 1'
+guest a 'umount /ext4 /xfs; no_io_errors; iscsiadm -m node -T $IQN --logout; ! lun_find $IQN 1; dmesg -C'
 guest a 'iscsiadm -m node -T $IQN --login
 	e2fsck -fn $(lun_dev $IQN 1); xfs_repair -n $(lun_dev $IQN 2)
 	mount $(lun_dev $IQN 1) /ext4; mount $(lun_dev $IQN 2) /xfs
 	sha256sum --quiet -c /tmp/sums
-	umount /ext4 /xfs; iscsiadm -m node -T $IQN --logout
-	no_io_errors'
+	umount /ext4 /xfs
+	no_io_errors
+	iscsiadm -m node -T $IQN --logout'
 
 target_stop
 say "done"

@@ -54,7 +54,8 @@ lun_dev() {
 	lun_find "$1" "$2"
 }
 
-# no_io_errors: the kernel has reported none since it booted.
+# no_io_errors: the kernel has reported none since it booted, or since `dmesg -C`. To be asked before a logout: what still
+# looks at a disk that is taken away (a partition scan) gets "device offline", and that is no fault.
 no_io_errors() {
 	! dmesg | grep -E 'I/O error|EXT4-fs (error|warning)|XFS .*(error|orrupt|hut)'
 }
