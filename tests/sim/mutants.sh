@@ -5,7 +5,7 @@
 #	tests/sim/mutants.sh [BUILD] [WORLDS]
 set -u
 B=${1:-build}
-worlds=${2:-300}
+worlds=${2:-2000}
 sim=$B/tests/sim/sim-mutants
 passed=0 failed=0
 mapfile -t names < <(sed -n 's/^\t\(MUT_[A-Z_]*\),$/\1/p' "$(dirname "$0")/../../target/mutate.h" | tail -n +2)
