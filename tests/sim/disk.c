@@ -391,6 +391,18 @@ static void power_off(unsigned lun)
 	}
 }
 
+/*
+ * A new daemon knows nothing of a flush that failed before it, and a real kernel would not write
+ * back again what was lost then; ours does.
+ */
+static void disk_mend(struct disk *d)
+{
+	d->broken = false;
+	for (uint64_t b = 0; b < d->blocks; b++)
+		d->dirty[b] |= memcmp(d->cache + b * DISK_BLOCK, d->stable + b * DISK_BLOCK,
+				      DISK_BLOCK) != 0;
+}
+
 void disks_kill(bool power)
 {
 	struct kio *k, *next;
@@ -405,7 +417,8 @@ void disks_kill(bool power)
 	for (unsigned i = 0; i < LUNS; i++) {
 		if (power)
 			power_off(i);
-		disks[i].broken = false;
+		if (disks[i].broken)
+			disk_mend(&disks[i]);
 	}
 	/* Of a filtered one what the filter had not written back is gone even without. */
 	for (unsigned i = 0; i < LUNS; i++)

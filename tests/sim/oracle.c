@@ -175,7 +175,7 @@ static void check_change(struct cmd *c)
 {
 	struct change *ch = &orc.changes[c->change];
 
-	if (c->kind == K_MODE && c->status == SAM_CHECK && ch->status == 0 &&
+	if (c->kind == K_MODE && c->sense == 0x030c00 && ch->status == 0 &&
 	    orc.lus[c->lun].flush_failed_boot == sim_boot) {
 		/* The write cache is off, but what was in it could not be flushed. */
 		change_answered(ch);

@@ -98,7 +98,7 @@ ssize_t sim_pwrite(int fd, const void *buf, size_t n, off_t off)
 {
 	struct file *f = file_of(fd);
 
-	if (world.faults && daemon_up() && sectors_left == UINT64_MAX && rnd_chance(60)) {
+	if (world.faults && daemon_up() && sectors_left == UINT64_MAX && rnd_chance(100)) {
 		TRACE("the store's write fails");
 		oracle_store_fails(0);
 		/* A part of it may be there all the same. */

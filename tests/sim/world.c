@@ -220,7 +220,7 @@ static void world_make(void)
 		world.depth = (unsigned)rnd_between(8, 24);
 		world.stalled_lun = (unsigned)rnd_below(LUNS);
 	}
-	world.kills = rnd_chance(400) ? 1 + (unsigned)rnd_below(3) : 0;
+	world.kills = rnd_chance(world.faults ? 800 : 400) ? 1 + (unsigned)rnd_below(3) : 0;
 	world.pr_share = rnd_chance(150) ? 500 : (unsigned)rnd_between(10, 200);
 	world.tmf_share = rnd_chance(500) ? 0 : (unsigned)rnd_between(5, 80);
 	world.drop_share = rnd_chance(500) ? 0 : (unsigned)rnd_between(2, 40);
