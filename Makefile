@@ -159,11 +159,13 @@ check: deps
 	@B=$(B) tests/check.sh $(PART)
 
 check-build: all sims units bench-tools tools daemon-tests pr-tests pr-mutants
-	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools daemon-tests pr-tests
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools daemon-tests pr-tests \
+		$(B)-asan/tests/sim/sim
 	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools daemon-tests pr-tests
 
 asan:
-	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools daemon-tests pr-tests
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined B=$(B)-asan all units fuzzers tools daemon-tests pr-tests \
+		$(B)-asan/tests/sim/sim
 	@B=$(B) tests/check.sh asan fuzz daemon-asan pr-asan
 tsan:
 	@$(MAKE) --no-print-directory SAN=thread B=$(B)-tsan all units tools daemon-tests pr-tests

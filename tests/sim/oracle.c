@@ -188,10 +188,6 @@ static void check_change(struct cmd *c)
 		orc.lus[c->lun].failed_stores--;
 		orc.lus[c->lun].v[ch->value].never = true;
 		ch->answered = true;
-		for (unsigned p = 0; p < npaths; p++)
-			for (unsigned ua = 0; ua < UA_COUNT; ua++)
-				if (ch->ua_to[p] >> ua & 1 && orc.lus[c->lun].ua[p][ua].due)
-					orc.lus[c->lun].ua[p][ua].due--;
 		return;
 	}
 	if (c->status == SAM_ABORTED)
