@@ -16,7 +16,7 @@ static void random_bytes(void *buf, size_t len)
 		abort();	/* a CHAP challenge that is not random is no challenge */
 }
 
-void net_login_env(struct conn *c, struct login_env *env)
+void conn_login_env(struct conn *c, struct login_env *env)
 {
 	*env = (struct login_env){
 		.targets = daemon_state.login_targets,
@@ -69,6 +69,7 @@ static void refuse(struct conn *c, uint8_t class, uint8_t detail, const char *wh
 
 /* The final response waits here while a connection moves to another reactor. */
 struct admission {
+	struct nexus nexus;
 	struct bhs_login_rsp rsp;
 	uint32_t len;
 	char text[LOGIN_PDU_TEXT_MAX];
@@ -100,7 +101,7 @@ static void admit(struct conn *c, struct admission *a)
 		refuse(c, 3, 2, "too many sessions (limits.sessions)");
 		return;
 	}
-	s = session_new(c, l, node, c->claim);
+	s = session_new(c, l, &a->nexus, node, c->claim);
 	if (!s) {
 		refuse(c, 3, 2, "out of memory");
 		return;
@@ -171,6 +172,7 @@ static void login_done(struct conn *c, const struct bhs_login_rsp *rsp, const ch
 		refuse(c, 3, 2, "out of memory");
 		return;
 	}
+	a->nexus = n;
 	a->rsp = *rsp;
 	a->len = len;
 	if (len)
@@ -208,7 +210,7 @@ void conn_login(struct conn *c)
 	const char *text = NULL;
 	uint32_t len = 0;
 
-	net_login_env(c, &env);
+	conn_login_env(c, &env);
 	memset(&rsp, 0, sizeof(rsp));
 	switch (login_request(c->login, &env, (const struct bhs_login_req *)c->rx.hdr,
 			      c->rx.buf ? c->rx.buf->data : NULL, c->rx.buf ? c->rx.len : 0, &rsp,

@@ -20,8 +20,7 @@ enum {
 	SCRATCH = 256 << 10, /* one read; a reactor's, so it stays in the cache */
 	READS_PER_TURN = 4,  /* then others have their turn */
 	IOV_MAX_SEND = 192,
-	TX_HIGH = 4096, /* PDUs queued for one that does not read: then we do not read from it
-			   either */
+	TX_HIGH = 4096,		/* PDUs queued: more, and we do not read from it (tx_blocked) */
 	TXD_KEEP = 4096,
 };
 
@@ -166,7 +165,6 @@ static unsigned add_iov(struct iovec *v, unsigned n, const void *p, size_t len, 
 
 static void tx_done(struct conn *c, size_t sent)
 {
-	c->tx_bytes += sent;
 	sent += c->tx_off;
 	while (c->tx_head && c->tx_head->stamped && sent >= txd_size(c->tx_head)) {
 		struct txd *d = c->tx_head;
@@ -182,6 +180,12 @@ static void tx_done(struct conn *c, size_t sent)
 }
 
 static void conn_end(struct conn *c);
+
+/* The socket takes no more for now; a peer that does not read is not read from either. */
+static void tx_blocked(struct conn *c)
+{
+	rfd_want(&c->rfd, (c->tx_count > TX_HIGH ? 0 : FD_READ) | FD_WRITE);
+}
 
 static void conn_flush(struct defer *df)
 {
@@ -211,7 +215,7 @@ static void conn_flush(struct defer *df)
 			if (errno == EINTR)
 				continue;
 			if (errno == EAGAIN) {
-				rfd_want(&c->rfd, (c->tx_count > TX_HIGH ? 0 : FD_READ) | FD_WRITE);
+				tx_blocked(c);
 				return;
 			}
 			conn_close(c, "the connection broke while sending");
@@ -219,7 +223,7 @@ static void conn_flush(struct defer *df)
 		}
 		tx_done(c, (size_t)sent);
 		if ((size_t)sent < total) {
-			rfd_want(&c->rfd, (c->tx_count > TX_HIGH ? 0 : FD_READ) | FD_WRITE);
+			tx_blocked(c);
 			return;
 		}
 	}
@@ -387,7 +391,6 @@ static void conn_readable(struct conn *c)
 			conn_close(c, got ? "the connection broke" : "closed by the initiator");
 			return;
 		}
-		c->rx_bytes += (uint64_t)got;
 		c->last_rx = reactor_now();
 		c->pinged = false;	/* whatever came: it lives */
 		if (direct) {

@@ -61,7 +61,6 @@ struct conn {
 	bool hdigest, ddigest;		/* in force */
 	uint32_t max_data_in;		/* data segment we accept */
 	uint32_t statsn;
-	uint32_t expstatsn;
 	uint32_t ttt;			/* of our pings */
 
 	struct {
@@ -80,11 +79,9 @@ struct conn {
 	} rx;
 
 	struct txd *tx_head, **tx_tail;
-	struct txd *tx_free;
 	size_t tx_off;			/* bytes of tx_head already sent */
 	unsigned tx_count;
 	struct defer flush;
-	uint64_t rx_bytes, tx_bytes;
 };
 
 /*
@@ -108,7 +105,8 @@ void request_end(struct conn *c, bool data_ok);
 /* The 8-byte LUN (SAM-5 4.7): peripheral device or flat space addressing; else LUN_MAX + 1. */
 uint16_t request_lun(const uint8_t l[8]);
 void conn_login(struct conn *c);			/* a login request is complete (admit.c) */
-void conn_reject(struct conn *c, enum iscsi_reject reason);
+/* Rejects the request whose header this is: the one being received, or one that waited. */
+void conn_reject(struct conn *c, const uint8_t *hdr, enum iscsi_reject reason);
 void conn_full_feature(struct conn *c);		/* login is over */
 void conn_attach(struct conn *c);		/* to this reactor */
 void conn_detach(struct conn *c);
@@ -118,7 +116,7 @@ void conn_stamp(struct conn *c); /* what is queued leaves as things are now: num
  * What login and text see of the world, for this connection; valid while the connection does not
  * change.
  */
-void net_login_env(struct conn *c, struct login_env *env);
+void conn_login_env(struct conn *c, struct login_env *env);
 /* Calls fn for each connection of this reactor; fn may close it. */
 void conn_each(void (*fn)(struct conn *c, void *arg), void *arg);
 /* Gives back what this reactor keeps for reuse; when it ends. */

@@ -161,9 +161,9 @@ static void tell(struct lu *lu, enum lu_change_kind kind, const struct nexus *n)
 {
 	struct lu_change *c = calloc(1, sizeof(*c));
 
+	/* Forgetting it would be a lie: about data, or a reservation nobody could release. */
 	if (!c)
-		abort(); /* forgetting it would be a lie: about data, or a reservation nobody could
-			    release */
+		abort();
 	c->rq.kind = kind;
 	if (n) {
 		c->rq.has_nexus = true;
@@ -344,11 +344,6 @@ void lu_change_submit(struct lu *lu, struct lu_change *c)
 
 /* ---- holds ---------------------------------------------------------------------------------- */
 
-static bool ranges_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
-{
-	return a < b + blen && b < a + alen;
-}
-
 void lu_hold_tell(struct lu_hold *h, struct lu_port *p, bool quiet)
 {
 	struct hold_note *n = &h->notes[reactor_index(p->reactor)];
@@ -469,8 +464,7 @@ void lu_hold_ask(struct lu_hold *h)
 	else
 		memset(h->notes, 0, reactor_count() * sizeof(*h->notes));
 	if (!h->notes)
-		abort(); /* a few hundred bytes: the daemon is lost without them, a restart is not
-			  */
+		abort();	/* the daemon is lost without them, a restart is not */
 	h->state = HOLD_ASKED;
 	h->msg.fn = hold_arrived;
 	reactor_send(h->port->lu->home, &h->msg);

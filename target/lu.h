@@ -201,7 +201,6 @@ struct lu {
 	struct reactor *home;
 	struct store *store;
 	unsigned index;			/* in the daemon's table */
-	uint64_t opened_size;
 
 	bool damaged;			/* atomic: its store cannot be read, it refuses I/O */
 	struct lu_port *ports;		/* reactor_count() of them */

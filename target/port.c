@@ -82,7 +82,7 @@ static bool overlaps(const struct task *t, uint64_t off, uint64_t len)
 	uint64_t toff, tlen;
 
 	task_range(t, &toff, &tlen);
-	return toff < off + len && off < toff + tlen;
+	return ranges_overlap(toff, tlen, off, len);
 }
 
 static bool drain_covers(const struct drain *d, const struct task *t)

@@ -19,6 +19,11 @@ struct hold_note {
 	struct drain drain;
 };
 
+static inline bool ranges_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
+{
+	return a < b + blen && b < a + alen;
+}
+
 void lu_port_init(struct lu_port *p, struct lu *lu, struct reactor *r);
 
 /* at home */

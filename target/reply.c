@@ -21,7 +21,7 @@ static uint32_t residual(const struct scsi_cmd *c, uint8_t *flags)
 	return 0;
 }
 
-static void reply_status(struct task *t, uint32_t datasn)
+static void reply_status(struct task *t)
 {
 	struct conn *c = t->session->conn;
 	struct txd *d = conn_tx(c, SN_TAKE);
@@ -34,7 +34,6 @@ static void reply_status(struct task *t, uint32_t datasn)
 	h->status = t->cmd.status;
 	h->itt = be32_of(t->itt);
 	h->residual = be32_of(res);
-	h->expdatasn = be32_of(datasn);
 	if (t->cmd.status == SAM_CHECK_CONDITION) {
 		/*
 		 * Sense goes behind a two-byte length (11.4.7.2); the buffer is page sized, so it
@@ -60,14 +59,12 @@ void reply_task(struct task *t)
 	struct session *s = t->session;
 	struct conn *c = s->conn;
 	uint32_t len = t->cmd.in_len, seg = s->params.max_recv_dsl, off = 0, sn = 0, burst = 0;
-	bool with_status = t->cmd.status == SAM_GOOD;
 
 	if (len > t->cmd.edtl)
 		len = t->cmd.edtl;
-	if (!t->cmd.dir_in)
-		len = 0;
-	if (!len) {
-		reply_status(t, 0);
+	/* Data goes with GOOD only (scsi_status()): its last PDU carries the status then. */
+	if (!len || !t->cmd.dir_in || t->cmd.status != SAM_GOOD) {
+		reply_status(t);
 		return;
 	}
 	s->bytes_out += len;
@@ -94,7 +91,7 @@ void reply_task(struct task *t)
 			h->flags |= PDU_FINAL;
 			burst = 0;
 		}
-		if (off == len && with_status) {
+		if (off == len) {
 			uint8_t flags = 0;
 
 			h->residual = be32_of(residual(&t->cmd, &flags));
@@ -104,8 +101,6 @@ void reply_task(struct task *t)
 		}
 		conn_send(c, d);
 	}
-	if (!with_status)
-		reply_status(t, sn);
 }
 
 void reply_r2t(struct task *t, struct r2t *r)
@@ -189,7 +184,7 @@ void reply_async(struct conn *c, uint8_t event, uint16_t p1, uint16_t p2, uint16
 	conn_send(c, d);
 }
 
-void conn_reject(struct conn *c, enum iscsi_reject reason)
+void conn_reject(struct conn *c, const uint8_t *hdr, enum iscsi_reject reason)
 {
 	struct txd *d = conn_tx(c, SN_TAKE);
 	struct bhs_reject *h = (struct bhs_reject *)d->bhs;
@@ -201,7 +196,7 @@ void conn_reject(struct conn *c, enum iscsi_reject reason)
 	h->ffffffff = be32_of(0xffffffffu);
 	if (b) {
 		/* The complete header of what is rejected (11.17). */
-		memcpy(b->data, c->rx.hdr, BHS_LEN);
+		memcpy(b->data, hdr, BHS_LEN);
 		d->buf = b;
 		d->data = b->data;
 		d->len = BHS_LEN;

@@ -85,7 +85,6 @@ static void plan_data_out(struct conn *c, struct task *t)
 	uint32_t first = p->first_burst < t->cmd.edtl ? p->first_burst : t->cmd.edtl;
 	uint32_t room = t->cmd.edtl < SCSI_XFER_MAX ? t->cmd.edtl : SCSI_XFER_MAX;
 
-	t->out.expect = t->cmd.edtl;
 	t->out.unsol_open = t->cmd.dir_out && !(h->flags & PDU_FINAL);
 	t->out.unsol_end = first;
 	if ((c->rx.len && (!p->immediate_data || !t->cmd.dir_out)) || c->rx.len > first ||
@@ -121,13 +120,13 @@ static void cmd_begin(struct conn *c)
 		return;
 	}
 	if (s->discovery || session_find_task(s, be32_get(h->itt))) {
-		conn_reject(c, s->discovery ? REJECT_PROTOCOL : REJECT_TASK_IN_PROGRESS);
+		conn_reject(c, c->rx.hdr, s->discovery ? REJECT_PROTOCOL : REJECT_TASK_IN_PROGRESS);
 		c->rx.skip = true;
 		return;
 	}
 	/* They are outside of the window; as many again as it has may be. */
 	if (h->opcode & PDU_IMMEDIATE && s->ntasks - s->inuse >= s->window) {
-		conn_reject(c, REJECT_TOO_MANY_IMMEDIATE);
+		conn_reject(c, c->rx.hdr, REJECT_TOO_MANY_IMMEDIATE);
 		c->rx.skip = true;
 		return;
 	}
@@ -155,7 +154,7 @@ static void cmd_begin(struct conn *c)
 	if (t->gate)
 		t->gate->refs++;
 	if (!take_ahs(c, t)) {
-		conn_reject(c, REJECT_INVALID_FIELD);
+		conn_reject(c, c->rx.hdr, REJECT_INVALID_FIELD);
 		c->rx.skip = true;
 		return;
 	}
@@ -202,8 +201,7 @@ static bool nop_out(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_
 
 	if (c->session->discovery) { /* SendTargets and logout, nothing else (4.3) */
 		buf_put(buf);
-		memcpy(c->rx.hdr, hdr, BHS_LEN);
-		conn_reject(c, REJECT_PROTOCOL);
+		conn_reject(c, hdr, REJECT_PROTOCOL);
 		return false;
 	}
 	/* The answer to our ping, or a keep-alive: nothing to say. */
@@ -219,8 +217,7 @@ static bool tmf_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_
 {
 	buf_put(buf);
 	if (c->session->discovery) {
-		memcpy(c->rx.hdr, hdr, BHS_LEN);
-		conn_reject(c, REJECT_PROTOCOL);
+		conn_reject(c, hdr, REJECT_PROTOCOL);
 		return false;
 	}
 	tmf_request(c, (const struct bhs_tmf_req *)hdr);
@@ -248,15 +245,14 @@ static bool text_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32
 		}
 		text_init(&s->text, s->text_out, TEXT_OUT_CAP);
 	}
-	net_login_env(c, &env);
+	conn_login_env(c, &env);
 	memset(&rsp, 0, sizeof(rsp));
 	if (text_request(&s->text, &env, s->discovery, s->nexus->nexus.initiator,
 			 s->node ? s->node->cfg->name : NULL, &s->params,
 			 (const struct bhs_text_req *)hdr, buf ? buf->data : NULL, buf ? len : 0,
 			 s->params.max_recv_dsl, &rsp, &text, &text_len, &reason) == TEXT_REJECT) {
 		buf_put(buf);
-		memcpy(c->rx.hdr, hdr, BHS_LEN);
-		conn_reject(c, (enum iscsi_reject)reason);
+		conn_reject(c, hdr, (enum iscsi_reject)reason);
 		return false;
 	}
 	buf_put(buf);
@@ -288,8 +284,7 @@ static bool logout_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint
 	else if (reason == LOGOUT_CONNECTION && be16_get(h->cid) != c->session->cid)
 		rsp = LOGOUT_RSP_NO_CID;
 	else if (reason > LOGOUT_RECOVERY) {
-		memcpy(c->rx.hdr, hdr, BHS_LEN);
-		conn_reject(c, REJECT_INVALID_FIELD);
+		conn_reject(c, hdr, REJECT_INVALID_FIELD);
 		return false;
 	}
 	reply_logout(c, be32_get(h->itt), rsp);
@@ -335,10 +330,9 @@ static void end_numbered(struct conn *c, request_fn *fn)
 {
 	const struct bhs_nop_out *h = (const struct bhs_nop_out *)c->rx.hdr;
 	bool immediate = h->opcode & PDU_IMMEDIATE;
+	const uint8_t *hdr = c->rx.hdr;
 	struct buf *buf = c->rx.buf;
-	uint8_t hdr[BHS_LEN];
 
-	memcpy(hdr, c->rx.hdr, sizeof(hdr));
 	c->rx.buf = NULL;
 	switch (session_take_cmdsn(c->session, be32_get(h->cmdsn), immediate)) {
 	case CMDSN_IGNORE:
@@ -366,7 +360,6 @@ void request_begin(struct conn *c)
 			begin_buffered(c);
 		return;
 	}
-	c->expstatsn = be32_get(((const struct bhs_scsi_cmd *)c->rx.hdr)->expstatsn);
 	if (c->close_after_tx) {	/* after logout nothing is taken any more */
 		c->rx.skip = true;
 		return;
@@ -391,7 +384,7 @@ void request_end(struct conn *c, bool data_ok)
 	if (c->rx.skip)
 		return;
 	if (!data_ok) {
-		conn_reject(c, REJECT_DATA_DIGEST);
+		conn_reject(c, c->rx.hdr, REJECT_DATA_DIGEST);
 		/*
 		 * RFC 7143 7.8: the PDU is discarded, a command with its immediate data as well:
 		 * its CmdSN is still expected, and it may be sent again. Only for Data-Out the
@@ -407,7 +400,7 @@ void request_end(struct conn *c, bool data_ok)
 	else if (fn)
 		end_numbered(c, fn);
 	else
-		conn_reject(c, op == OP_SNACK	    ? REJECT_SNACK
+		conn_reject(c, c->rx.hdr, op == OP_SNACK	    ? REJECT_SNACK
 			       : op == OP_LOGIN_REQ ? REJECT_PROTOCOL
 						    : REJECT_NOT_SUPPORTED);
 }

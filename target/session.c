@@ -14,20 +14,15 @@ static unsigned hash_of(uint32_t itt)
 	return (itt ^ itt >> 16) % TASK_HASH;
 }
 
-struct session *session_new(struct conn *c, const struct login *l, struct node *node,
-			    struct registry_entry *e)
+struct session *session_new(struct conn *c, const struct login *l, const struct nexus *n,
+			    struct node *node, struct registry_entry *e)
 {
 	struct session *s = calloc(1, sizeof(*s));
-	struct nexus n;
 	struct timespec now;
 
 	if (!s)
 		return NULL;
-	memset(&n, 0, sizeof(n));
-	memcpy(n.initiator, l->initiator, sizeof(n.initiator));
-	memcpy(n.isid, l->isid, sizeof(n.isid));
-	n.tpgt = c->portal->group;
-	s->nexus = nexus_ref_new(&n);
+	s->nexus = nexus_ref_new(n);
 	if (!s->nexus) {
 		free(s);
 		return NULL;

@@ -72,8 +72,8 @@ struct session {
  * cannot be (limits). Reinstatement (RFC 7143 6.3.5): the caller has ended the older session of the
  * same nexus before.
  */
-struct session *session_new(struct conn *c, const struct login *l, struct node *node,
-			    struct registry_entry *e);
+struct session *session_new(struct conn *c, const struct login *l, const struct nexus *n,
+			    struct node *node, struct registry_entry *e);
 /* Ends it: tasks aborted, gates orphaned, memory freed; the connection is the caller's. */
 void session_free(struct session *s, const char *why);
 

@@ -365,7 +365,7 @@ void task_data(struct task *t)
 /* Everything a task holds except its memory; the session's reference is the caller's to drop. */
 static void task_detach(struct task *t)
 {
-	if (t->wait.next != &t->wait)
+	if (!cds_list_empty(&t->wait))
 		cds_list_del_init(&t->wait);
 	xfer_forget(t);
 	if (t->gate)

@@ -43,7 +43,6 @@ struct task {
 
 	/* Data-out (RFC 7143 4.2.5.2): what is to come, in order. */
 	struct {
-		uint32_t expect;	/* bytes the initiator may send in all: its EDTL */
 		uint32_t got;		/* bytes received, in order */
 		uint32_t asked;		/* bytes asked for by R2T or allowed unsolicited */
 		uint32_t unsol_end;	/* unsolicited bytes may reach to here */

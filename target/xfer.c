@@ -77,7 +77,7 @@ void xfer_ask(struct task *t)
 
 		/* All tags in use by other commands: theirs end, and xfer_data_end() asks again. */
 		if (!r) {
-			if (t->wait.next == &t->wait)
+			if (cds_list_empty(&t->wait))
 				cds_list_add_tail(&t->wait, &s->want_r2t);
 			return;
 		}
