@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The writing side is the home reactor's but for what is marked: it collects lines, and a worker
+ * writes them, a batch at a time; what comes meanwhile is the next batch. Reading looks at the
+ * files only.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "target/journal_file.h"
+#include "target/log.h"
+#include "target/reactor.h"
+
+enum {
+	PENDING_MAX = 256 << 10, /* bytes of lines that wait to be written */
+	AHEAD = 1 << 20,	 /* bytes reserved in front of the end: some 2,500 records */
+	CLOSE_MS = 2000,	 /* for the last batch, when closing */
+};
+
+/* Lines that were not written yet. */
+struct batch {
+	char *buf;
+	size_t len, cap;
+	uint64_t first;	  /* sequence of the first line */
+	unsigned records; /* lines, but for those that tell of lost ones */
+	uint64_t told;	  /* lost records that its lines tell of */
+};
+
+struct journal {
+	uint64_t next;	   /* sequence of the next record */
+	uint64_t lost;	   /* records lost that no line tells of yet */
+	uint64_t lost_all; /* atomic: since the start */
+	bool warned;
+	struct batch pending;
+	bool busy; /* atomic: the rest is the worker's */
+	struct batch batch;
+	struct work work;
+	int err;
+	int fd;		    /* of the newer file, -1: not open */
+	unsigned newer;	    /* 0, 1 */
+	struct journal_segment seg; /* the newer file */
+	uint64_t reserved;  /* bytes of it */
+	bool reserve_warned;
+	char path[];	    /* of the files, without the digit at the end */
+};
+
+static int sync_dir_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[4096];
+	int fd, err;
+
+	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = fsync(fd) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+/* What is behind the last good line was being written when the daemon died. */
+static void tail_cut(const struct journal *j, unsigned i, int fd, const struct journal_segment *s)
+{
+	if (s->end == s->size)
+		return;
+	log_warn("event=journal path=%s msg=\"the end was torn: %" PRIu64 " bytes cut off\"",
+		 LOG_Q(j->path), s->size - s->end);
+	if (ftruncate(fd, (off_t)s->end))
+		log_warn("event=journal path=%s%u msg=\"cannot be cut: %s\"", j->path, i,
+			 strerror(errno));
+}
+
+struct journal *journal_open(const char *dir, const char *name)
+{
+	size_t room = strlen(dir) + strlen(name) + 3;
+	struct journal *j = calloc(1, sizeof(*j) + room);
+
+	if (!j)
+		return NULL;
+	j->fd = -1;
+	snprintf(j->path, room, "%s/%s.", dir, name);
+	for (unsigned i = 0; i < 2; i++) {
+		int fd = journal_file_open(j->path, i, O_RDWR);
+		struct journal_segment s = { 0 };
+		int err = fd < 0 ? fd : journal_segment_look(fd, &s);
+
+		if (err && err != -ENOENT)
+			log_warn("event=journal path=%s%u msg=\"cannot be read: %s\"", j->path, i,
+				 strerror(-err));
+		if (!err)
+			tail_cut(j, i, fd, &s);
+		if (fd >= 0)
+			close(fd);
+		if (!err && (!j->seg.there || s.last > j->seg.last)) {
+			j->seg = s;
+			j->newer = i;
+		}
+	}
+	j->next = j->seg.last + 1;
+	return j;
+}
+
+/* ---- a batch is written: worker -------------------------------------------------------------- */
+
+/* The older file makes room. Readers that have it open still have it. */
+static int segment_begin(struct journal *j)
+{
+	unsigned i = j->seg.there ? !j->newer : 0;
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s%u", j->path, i);
+	if (unlink(path) && errno != ENOENT)
+		return -errno;
+	fd = journal_file_open(j->path, i, O_RDWR | O_CREAT | O_EXCL);
+	if (fd < 0)
+		return fd;
+	if (j->fd >= 0)
+		close(j->fd);
+	j->fd = fd;
+	j->newer = i;
+	j->seg = (struct journal_segment){ .there = true, .first = j->batch.first };
+	j->reserved = 0;
+	return sync_dir_of(path);
+}
+
+static int segment_ready(struct journal *j)
+{
+	if (!j->seg.first || j->batch.first - j->seg.first >= JOURNAL_KEEP)
+		return segment_begin(j);
+	if (j->fd >= 0)
+		return 0;
+	j->fd = journal_file_open(j->path, j->newer, O_RDWR);
+	if (j->fd == -ENOENT)
+		return segment_begin(j);
+	return j->fd < 0 ? j->fd : 0;
+}
+
+/* A file system that gets full later does not stop us soon. */
+static void reserve(struct journal *j)
+{
+	uint64_t need = (j->seg.end + j->batch.len + 2 * AHEAD - 1) / AHEAD * AHEAD;
+	int err = need > j->reserved &&
+		  fallocate(j->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)need) ? errno : 0;
+
+	if (!err || err == EOPNOTSUPP)
+		j->reserved = need;
+	else if (!j->reserve_warned)
+		log_warn("event=journal path=%s%u msg=\"no room can be reserved: %s\"", j->path,
+			 j->newer, strerror(err));
+	j->reserve_warned |= err && err != EOPNOTSUPP;
+}
+
+static int write_at(int fd, const char *p, size_t n, uint64_t off)
+{
+	while (n) {
+		ssize_t w = pwrite(fd, p, n, (off_t)off);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0)
+			return w ? -errno : -EIO;
+		p += w;
+		off += (uint64_t)w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+static int batch_write(struct journal *j)
+{
+	int err = segment_ready(j);
+
+	if (err)
+		return err;
+	reserve(j);
+	err = write_at(j->fd, j->batch.buf, j->batch.len, j->seg.end);
+	if (!err && fdatasync(j->fd))
+		err = -errno;
+	if (!err) {
+		j->seg.end += j->batch.len;
+		return 0;
+	}
+	/* A part of it must not be taken for what comes in its place. */
+	j->reserved = 0;
+	if (ftruncate(j->fd, (off_t)j->seg.end))
+		log_debug("event=journal path=%s%u msg=\"cannot be cut: %s\"", j->path, j->newer,
+			  strerror(errno));
+	return err;
+}
+
+/* ---- records come: home ---------------------------------------------------------------------- */
+
+static void batch_free(struct batch *b)
+{
+	free(b->buf);
+	*b = (struct batch){ 0 };
+}
+
+/* Its records will not be written; what it was to tell must be told by another. */
+static void batch_lose(struct journal *j, struct batch *b)
+{
+	j->lost += b->records + b->told;
+	__atomic_add_fetch(&j->lost_all, b->records, __ATOMIC_RELAXED);
+	batch_free(b);
+}
+
+static void lose_one(struct journal *j)
+{
+	j->lost++;
+	__atomic_add_fetch(&j->lost_all, 1, __ATOMIC_RELAXED);
+}
+
+static void trouble(struct journal *j, const char *why)
+{
+	if (!j->warned)
+		log_warn("event=journal path=%s lost=%" PRIu64 " msg=\"cannot be written, records "
+			 "are lost until it can: %s\"", LOG_Q(j->path), j->lost, why);
+	j->warned = true;
+}
+
+/* How a batch ended. */
+static void batch_end(struct journal *j)
+{
+	if (!j->err) {
+		if (j->warned && j->batch.told)
+			log_info("event=journal path=%s msg=\"is written again\" lost=%" PRIu64,
+				 LOG_Q(j->path), j->batch.told);
+		j->warned &= !j->batch.told;
+		batch_free(&j->batch);
+		return;
+	}
+	/* Most likely what waits could not be written either; and so what is lost is one piece. */
+	batch_lose(j, &j->batch);
+	batch_lose(j, &j->pending);
+	trouble(j, strerror(-j->err));
+}
+
+static void write_run(struct work *w)
+{
+	struct journal *j = caa_container_of(w, struct journal, work);
+
+	j->err = batch_write(j);
+}
+
+static void write_done(struct work *w);
+
+static void write_begin(struct journal *j)
+{
+	j->batch = j->pending;
+	j->pending = (struct batch){ 0 };
+	j->work.run = write_run;
+	j->work.done = write_done;
+	__atomic_store_n(&j->busy, true, __ATOMIC_RELAXED);
+	work_submit(&j->work);
+}
+
+static void write_done(struct work *w)
+{
+	struct journal *j = caa_container_of(w, struct journal, work);
+
+	batch_end(j);
+	if (j->pending.len)
+		write_begin(j);
+	else
+		__atomic_store_n(&j->busy, false, __ATOMIC_RELEASE);
+}
+
+/* A line at the end of what is pending; false when there is no room. */
+static bool line_put(struct journal *j, uint64_t seq, const char *body, size_t len)
+{
+	struct batch *b = &j->pending;
+	struct timespec t;
+	size_t n, need = b->len + len + (JOURNAL_LINE_MAX - JOURNAL_BODY_MAX);
+	char *line;
+
+	if (need > PENDING_MAX)
+		return false;
+	if (need > b->cap) {
+		size_t cap = b->cap ? b->cap * 2 : 2 * JOURNAL_LINE_MAX;
+		char *buf = realloc(b->buf, cap);
+
+		if (!buf)
+			return false;
+		b->buf = buf;
+		b->cap = cap;
+	}
+	clock_gettime(CLOCK_REALTIME, &t);
+	line = b->buf + b->len;
+	n = JOURNAL_CRC_LEN;
+	n += (size_t)sprintf(line + n, "{\"seq\":%" PRIu64 ",\"time\":%" PRIu64 "%s", seq,
+			     (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec,
+			     len > 2 ? "," : "");
+	memcpy(line + n, body + 1, len - 1);	/* without its opening brace */
+	n += len - 1;
+	sprintf(line, "%08" PRIx32, journal_crc(line + JOURNAL_CRC_LEN, n - JOURNAL_CRC_LEN));
+	line[JOURNAL_CRC_LEN - 1] = ' ';
+	line[n++] = '\n';
+	if (!b->len)
+		b->first = seq;
+	b->len += n;
+	return true;
+}
+
+void journal_append(struct journal *j, const char *body)
+{
+	size_t len = strlen(body);
+	uint64_t seq;
+	char lost[48];
+
+	assert(len >= 2 && len <= JOURNAL_BODY_MAX && body[0] == '{' && body[len - 1] == '}');
+	if (!j)
+		return;
+	seq = j->next++;
+	/* In the place of the last one that was lost. */
+	snprintf(lost, sizeof(lost), "{\"lost\":%" PRIu64 "}", j->lost);
+	if (j->lost && line_put(j, seq - 1, lost, strlen(lost))) {
+		j->pending.told += j->lost;
+		j->lost = 0;
+	}
+	if (!j->lost && line_put(j, seq, body, len)) {
+		j->pending.records++;
+	} else {
+		lose_one(j);
+		trouble(j, "the file system stands still");
+	}
+	if (j->pending.len && !__atomic_load_n(&j->busy, __ATOMIC_RELAXED))
+		write_begin(j);
+}
+
+void journal_close(struct journal *j)
+{
+	if (!j)
+		return;
+	for (unsigned ms = 0; __atomic_load_n(&j->busy, __ATOMIC_ACQUIRE); ms++) {
+		if (ms == CLOSE_MS) {
+			/* Left as it is: a worker has it. */
+			log_warn("event=journal path=%s msg=\"the last records are not written: "
+				 "the file system stands still\"", LOG_Q(j->path));
+			return;
+		}
+		usleep(1000);
+	}
+	if (j->lost)
+		log_warn("event=journal path=%s msg=\"%" PRIu64 " records were lost\"",
+			 LOG_Q(j->path), j->lost);
+	batch_free(&j->pending);
+	if (j->fd >= 0)
+		close(j->fd);
+	free(j);
+}
+
+uint64_t journal_lost(const struct journal *j)
+{
+	return j ? __atomic_load_n(&j->lost_all, __ATOMIC_RELAXED) : 0;
+}
+
+bool journal_busy(const struct journal *j)
+{
+	return j && __atomic_load_n(&j->busy, __ATOMIC_ACQUIRE);
+}
+
+int journal_read(const struct journal *j, uint64_t from,
+		 bool (*fn)(void *arg, const struct journal_record *r), void *arg, unsigned *bad)
+{
+	if (bad)
+		*bad = 0;
+	return j ? journal_read_files(j->path, from, fn, arg, bad) : 0;
+}
