@@ -186,7 +186,7 @@ cover:
 bench: all bench-tools
 	@B=$(B) tests/bench/run.sh
 
-cluster: all tools
+cluster: all tools pr-tests pr-mutants
 	@HF_BUILD=$(B) tests/cluster/run.sh
 
 # ---- installation ------------------------------------------------------------------------------------

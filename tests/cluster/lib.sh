@@ -249,17 +249,19 @@ target_auth() {
 	HF_AUTH=("$@")
 }
 
-# target_config WHERE LISTEN: the configuration, with data and state under WHERE.
+# target_config WHERE LISTEN...: the configuration, with data and state under WHERE, and a portal,
+# each in a group of its own, on each address.
 target_config() {
-	local d lun name size keys
+	local d lun name size keys i
 	echo "state_dir: $1/state"
 	echo "data_dir: $1/disks"
 	echo "control: $1/control.sock"
 	echo "driver: $HF_DRIVER"
 	echo "reactors: 2"
 	echo "portals:"
-	echo "  - {name: fabric1, listen: \"$2\", group: 1}"
-	[ "$2" != "$HF_PORTAL" ] || echo "  - {name: fabric2, listen: \"10.77.2.1:3260\", group: 2}"
+	for ((i = 1; i < $#; i++)); do
+		echo "  - {name: fabric$i, listen: \"${*:i+1:1}\", group: $i}"
+	done
 	echo "targets:"
 	echo "  - name: $HF_IQN"
 	if [ ${#HF_AUTH[@]} != 0 ]; then
@@ -288,7 +290,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$HF_TOP/tests/tsan/suppressions exitcode=66}
 
 hf_start_holdfast() {
-	target_config "$HF_RUN" "$HF_PORTAL" >"$HF_RUN/target.yaml"
+	target_config "$HF_RUN" "$HF_PORTAL" 10.77.2.1:3260 >"$HF_RUN/target.yaml"
 	chmod 600 "$HF_RUN/target.yaml"
 	setsid ip netns exec "$HF_NS" "$HF_DAEMON" --config "$HF_RUN/target.yaml" >"$1" 2>&1 &
 	HF_TARGET_PID=$!
@@ -395,6 +397,7 @@ guest_boot() {
 		HF_SHARE="$HF_RUN/share" HF_ADDRS="10.77.1.$host/24,10.77.2.$host/24" \
 		>>"$HF_RUN/$g.console" 2>&1 </dev/null &
 	hf_proc_note "guest-$g" $!
+	disown		# a power cut is nothing to be told about
 	echo 0 >"$HF_RUN/$g.jobs"
 	hf_wait 60 hf_guest_up_or_gone "$g" $! || fail "guest $g did not boot in 60 s"
 	[ -e "$HF_RUN/share/$g/up" ] && return

@@ -5,7 +5,7 @@
 # is. HF_LOGS=DIR keeps the outputs. lib.sh knows more variables.
 set -u
 limit=300			# seconds of one scenario
-all=(qemu-img basic restart powercut sg_persist)
+all=(qemu-img basic restart powercut sg_persist pr-powercut)
 
 HF_BUILD=$(realpath -m "${HF_BUILD:-$(dirname "$0")/../../build}")
 export HF_BUILD
@@ -62,7 +62,7 @@ for name in "${all[@]}"; do
 	esac
 	case $said in
 	SKIP*) echo "SKIP cluster/$name: ${said#SKIP }" ;;
-	*) printf 'cluster/%-10s %3d s  %s\n' "$name" $((SECONDS - start)) "$said" ;;
+	*) printf 'cluster/%-13s %3d s  %s\n' "$name" $((SECONDS - start)) "$said" ;;
 	esac
 	case $said in FAILED*) sed 's/^/    /' "$out" ;; esac
 	[ -z "$logs" ] || { mkdir -p "$logs" && cp "$out" "$logs/"; }

@@ -263,6 +263,25 @@ const struct prreg *prfull_find(const struct prfull *f, const char *name, uint8_
 
 /* ---- the daemon ------------------------------------------------------------------------------ */
 
+static int far_group;		/* process group of the machine it runs in */
+static char far_address[2][32]; /* of its portals, while that machine runs */
+
+bool pr_far(void)
+{
+	return getenv("PR_FAR") != NULL;
+}
+
+/* One order on 3, one answer on 0: "PROCESS_GROUP ADDRESS1 ADDRESS2". */
+static void far_order(const char *order)
+{
+	char line[128];
+
+	CU_ASSERT_FATAL(dprintf(3, "%s\n", order) > 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(fgets(line, sizeof(line), stdin));
+	CU_ASSERT_FATAL(sscanf(line, "%d %31s %31s", &far_group, far_address[0],
+			       far_address[1]) == 3);
+}
+
 void pr_daemon(const char *top, const char *luns)
 {
 	struct daemon *d = &wire_daemon;
@@ -270,6 +289,10 @@ void pr_daemon(const char *top, const char *luns)
 	char cmd[WIRE_PATH + 16];
 	FILE *f;
 
+	if (pr_far()) {
+		far_order("new");
+		return;
+	}
 	if (d->pid)
 		daemon_stop();
 	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", state);
@@ -296,7 +319,10 @@ struct wire *pr_open(const char *name, uint8_t isid, unsigned group)
 	struct wire *w;
 
 	snprintf(ini, sizeof(ini), "iqn.1991-05.com.example:%s", name);
-	w = wire_connect_to(group == 2 ? "127.0.0.2" : "127.0.0.1", wire_daemon.port);
+	if (pr_far())
+		w = wire_connect_to(far_address[group - 1], 3260);
+	else
+		w = wire_connect_to(group == 2 ? "127.0.0.2" : "127.0.0.1", wire_daemon.port);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(w);
 	CU_ASSERT_EQUAL_FATAL(wire_login(w, &o), 0);
 	CU_ASSERT_FATAL(tur_good(w, 0));
@@ -311,6 +337,10 @@ void pr_daemon_kill(void)
 	};
 	struct daemon *d = &wire_daemon;
 
+	if (pr_far()) {
+		CU_ASSERT_FATAL(!kill(-far_group, SIGKILL));
+		return;
+	}
 	CU_ASSERT(daemon_alive());
 	if (d->pid) {
 		kill(d->pid, SIGKILL);
@@ -321,4 +351,12 @@ void pr_daemon_kill(void)
 			printf("    the daemon's log has \"%s\": %s\n", bad[i], d->log);
 			CU_FAIL("a sanitizer or an assertion spoke");
 		}
+}
+
+void pr_daemon_restart(void)
+{
+	if (pr_far())
+		far_order("again");
+	else
+		daemon_restart();
 }

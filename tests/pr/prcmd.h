@@ -111,6 +111,14 @@ void pr_daemon(const char *top, const char *luns);
 struct wire *pr_open(const char *name, uint8_t isid, unsigned group);
 /* kill -9; asserts that it ran, and that no sanitizer spoke. */
 void pr_daemon_kill(void);
+/* The same daemon again, after that. */
+void pr_daemon_restart(void);
+/*
+ * PR_FAR in the environment: the daemon runs in a machine of somebody else's, and killing it is
+ * killing that (a power cut). Orders go to file descriptor 3: "new" (a first start, without state)
+ * or "again"; each is answered on 0 with the machine's process group and its two addresses.
+ */
+bool pr_far(void);
 
 /* xorshift; from PR_SEED, or the clock; printed once. */
 uint32_t pr_random(uint32_t below);
