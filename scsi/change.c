@@ -13,9 +13,11 @@ typedef void change_fn(const struct lu_value *old, const struct lu_request *rq,
 		       struct lu_value *next, struct lu_fx *fx);
 
 /* An event for every nexus on the LU but `origin` (NULL: for every nexus). */
-static void event_set(struct lu_value *next, enum ua ua, uint64_t seq, const struct nexus *origin)
+static void event_set(struct lu_value *next, struct lu_fx *fx, enum ua ua, uint64_t seq,
+		      const struct nexus *origin)
 {
 	assert(seq);
+	fx->event = true;
 	next->events[ua] = (struct lu_event){ .seq = seq, .has_origin = origin != NULL };
 	if (origin)
 		next->events[ua].origin = *origin;
@@ -30,7 +32,7 @@ static void change_mode_select(const struct lu_value *old, const struct lu_reque
 	 * anyone yet.
 	 */
 	if (memcmp(&old->modes, &next->modes, sizeof(old->modes)))
-		event_set(next, UA_MODE_CHANGED, rq->seq, &rq->nexus);
+		event_set(next, fx, UA_MODE_CHANGED, rq->seq, &rq->nexus);
 }
 
 static void change_pr_out(const struct lu_value *old, const struct lu_request *rq,
@@ -95,7 +97,7 @@ static void reset_with(struct lu_value *next, struct lu_fx *fx, enum ua ua, uint
 	next->reserved6 = false;
 	memset(&next->reserved6_by, 0, sizeof(next->reserved6_by));
 	next->modes = next->saved;
-	event_set(next, ua, seq, NULL);
+	event_set(next, fx, ua, seq, NULL);
 	fx->abort_all = true;
 	fx->changed = true;
 }
@@ -129,14 +131,15 @@ static void change_failed(const struct lu_value *old, const struct lu_request *r
 			  struct lu_value *next, struct lu_fx *fx)
 {
 	next->failed = true;
-	fx->changed = !old->failed;
+	fx->changed = fx->persist = !old->failed;
+	fx->refusable = false;		/* it is so, stored or not */
 }
 
 static void change_repaired(const struct lu_value *old, const struct lu_request *rq,
 			    struct lu_value *next, struct lu_fx *fx)
 {
 	next->failed = false;
-	fx->changed = old->failed;
+	fx->changed = fx->persist = old->failed;
 }
 
 static bool caps_eq(const struct io_caps *a, const struct io_caps *b)
@@ -154,6 +157,7 @@ static void change_caps(const struct lu_value *old, const struct lu_request *rq,
 	next->not_ready = rq->not_ready;
 	if (rq->pr) {
 		next->pr = rq->pr;
+		next->failed = rq->failed;
 		next->modes = next->saved = rq->has_saved ? rq->saved : old->defaults;
 	}
 	mode_limit(next);
@@ -162,7 +166,7 @@ static void change_caps(const struct lu_value *old, const struct lu_request *rq,
 	 * or not).
 	 */
 	if (old->caps.size != next->caps.size || lu_thin(old) != lu_thin(next))
-		event_set(next, UA_CAPACITY_CHANGED, rq->seq, NULL);
+		event_set(next, fx, UA_CAPACITY_CHANGED, rq->seq, NULL);
 	fx->changed = !caps_eq(&old->caps, &next->caps) || old->not_ready != next->not_ready ||
 		      rq->pr;
 }
@@ -171,7 +175,7 @@ static void change_caps(const struct lu_value *old, const struct lu_request *rq,
 static void change_luns(const struct lu_value *old, const struct lu_request *rq,
 			struct lu_value *next, struct lu_fx *fx)
 {
-	event_set(next, UA_LUNS_CHANGED, rq->seq, NULL);
+	event_set(next, fx, UA_LUNS_CHANGED, rq->seq, NULL);
 	fx->changed = true;
 }
 
@@ -204,7 +208,8 @@ void lu_change(const struct lu_value *old, const struct lu_request *rq, struct l
 	*next = *old;
 	fx->status = SAM_GOOD;
 	fx->sense = sense_of(SENSE_NONE);
-	fx->changed = fx->persist = fx->abort_all = fx->flush = false;
+	fx->changed = fx->persist = fx->abort_all = fx->flush = fx->event = false;
+	fx->refusable = true;
 	fx->nabort = fx->nua = 0;
 	change_kinds[rq->kind](old, rq, next, fx);
 }

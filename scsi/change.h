@@ -37,6 +37,7 @@ struct lu_request {
 	bool not_ready;
 	/* LU_CHANGE_CAPS: the durable part as it is now (not copied); NULL: as it was. */
 	const struct pr_state *pr;
+	bool failed;			/* with pr: a flush failed, and nobody repaired it */
 	bool has_saved;			/* with pr: saved holds, else the defaults do */
 	struct lu_modes saved;
 };
@@ -53,6 +54,8 @@ struct lu_fx {
 	struct sense sense;
 	bool changed;			/* next differs from old: publish */
 	bool persist;			/* the durable part differs: store before publishing */
+	bool refusable;			/* what cannot be stored does not happen; else it does */
+	bool event;			/* one of next->events is new: everyone is told */
 	bool flush;			/* WCE went off: the cache is flushed before the answer */
 	bool abort_all; /* every command of every nexus on this LU is aborted and drained */
 	uint32_t nabort;
@@ -64,6 +67,12 @@ struct lu_fx {
 		*pr_buf; /* where a new PR value is made; next->pr points here if it changed */
 	uint32_t pr_cap;		/* bytes there, at least pr_state_max() */
 };
+
+/* Whether a change does something to commands or nexuses, besides the next value. */
+static inline bool lu_fx_reach(const struct lu_fx *fx)
+{
+	return fx->abort_all || fx->nabort || fx->nua || fx->event || fx->flush;
+}
 
 /*
  * Evaluates rq against old. *next starts as a copy of old; on return it is the next value

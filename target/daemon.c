@@ -89,6 +89,7 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 	v.block_size = l->block_size;
 	v.phys_exp = log2u(l->physical_block_size / l->block_size);
 	v.not_ready = be->busy || e == -EBADMSG;
+	v.failed = img.failed;
 	v.defaults = modes;
 	v.saved = img.has_modes ? img.saved : modes;
 	v.id = &id;
@@ -108,7 +109,9 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 	log_info("event=lun target=%s lun=%u name=%s type=%s size=%llu block=%u home=%u %s%s",
 		 node->cfg->name, l->lun, l->name, id.witness ? "witness" : "data",
 		 (unsigned long long)v.caps.size, v.block_size, reactor_index(lu->home), be->about,
-		 v.not_ready ? be->busy ? " state=waiting_for_lock" : " state=damaged" : "");
+		 v.not_ready ? be->busy ? " state=waiting_for_lock" : " state=damaged"
+		 : v.failed  ? " state=failed"
+			     : "");
 	lu->damaged = v.not_ready && !be->busy;
 	return lu;
 }

@@ -12,6 +12,8 @@
 #include "target/port.h"
 #include "target/store.h"
 
+enum { CHANGES_TOGETHER = 64 };	/* each copies the value: bounds a turn of the reactor */
+
 static uint64_t event_seq = 1;
 
 uint64_t event_seq_next(void)
@@ -131,18 +133,37 @@ void lu_subscribe(struct msg *m)
 
 static void change_next(struct lu *lu);
 
-/* The change at the head is over: answer it and go on with the next. */
-static void change_answer(struct lu *lu, uint8_t status, struct sense sense)
+/* The changes evaluated together are over: answer them, in order, and go on with what waits. */
+static void changes_answer(struct lu *lu)
 {
-	struct lu_change *c = cds_list_first_entry(&lu->changes, struct lu_change, link);
+	while (lu->batch) {
+		struct lu_change *c =
+			cds_list_first_entry(&lu->changes, struct lu_change, link);
 
-	cds_list_del(&c->link);
+		lu->batch--;
+		cds_list_del(&c->link);
+		c->msg.fn = lu_change_answered;
+		reactor_send(c->from ? c->from : lu->home, &c->msg);
+	}
 	lu->changing = false;
-	c->status = status;
-	c->sense = sense;
-	c->msg.fn = lu_change_answered;
-	reactor_send(c->from ? c->from : lu->home, &c->msg);
 	change_next(lu);
+}
+
+/* None of them happened. */
+static void changes_refuse(struct lu *lu, uint8_t status, struct sense sense)
+{
+	struct lu_change *c;
+	unsigned n = 0;
+
+	lu_ref_put(lu->next);
+	lu->next = NULL;
+	cds_list_for_each_entry(c, &lu->changes, link) {
+		if (n++ == lu->batch)
+			break;
+		c->status = status;
+		c->sense = sense;
+	}
+	changes_answer(lu);
 }
 
 void lu_change_answered(struct msg *m)
@@ -187,12 +208,12 @@ static void cache_off_flushed(struct io_req *io)
 {
 	struct lu *lu = caa_container_of(io, struct lu, flush);
 
-	if (!io->result) {
-		change_answer(lu, lu->fx.status, lu->fx.sense);
-		return;
+	if (io->result) {
+		lu_tell_failed(lu);
+		lu->last->status = SAM_CHECK_CONDITION;
+		lu->last->sense = sense_from_errno(IO_FLUSH, io->result);
 	}
-	lu_tell_failed(lu);
-	change_answer(lu, SAM_CHECK_CONDITION, sense_from_errno(IO_FLUSH, io->result));
+	changes_answer(lu);
 }
 
 /* A table that fills up is seen before initiators are refused. */
@@ -213,7 +234,7 @@ static void publish_done(struct lu *lu)
 	lu->value = lu->next;
 	lu->next = NULL;
 	if (!lu->fx.flush) {
-		change_answer(lu, lu->fx.status, lu->fx.sense);
+		changes_answer(lu);
 		return;
 	}
 	/*
@@ -249,7 +270,7 @@ static void publish(struct lu *lu)
 			lu->acks++;
 		p->note.value = lu_ref_get(lu->next);
 		p->note.fx = &lu->fx;
-		p->note.rq = &cds_list_first_entry(&lu->changes, struct lu_change, link)->rq;
+		p->note.rq = &lu->last->rq;
 		p->note.msg.fn = lu_port_publish;
 		reactor_send(p->reactor, &p->note.msg);
 	}
@@ -262,48 +283,80 @@ static void persisted(void *arg, int err)
 	struct lu *lu = arg;
 
 	if (err) {
+		log_error("event=store_failed lun=%s err=%d msg=\"a change could not be made durable%s\"",
+			  lu->id.name, -err, lu->fx.refusable ? " and was refused" : "");
 		/* Not durable, so it never was: the old value stays, the initiator learns. */
-		log_error("event=store_failed lun=%s err=%d msg=\"a change could not be made "
-			  "durable and was refused\"",
-			  lu->id.name, -err);
-		lu_ref_put(lu->next);
-		lu->next = NULL;
-		change_answer(lu, SAM_CHECK_CONDITION, sense_of(SENSE_INTERNAL_FAILURE));
-		return;
+		if (lu->fx.refusable) {
+			changes_refuse(lu, SAM_CHECK_CONDITION, sense_of(SENSE_INTERNAL_FAILURE));
+			return;
+		}
 	}
 	publish(lu);
 }
 
-static void change_eval(struct lu *lu, struct lu_change *c)
+/*
+ * Evaluates a change on what those before it made of the value, and adds its effects to theirs.
+ * False: no memory.
+ */
+static bool change_eval(struct lu *lu, struct lu_change *c)
 {
-	struct lu_value next = lu->value->v;
-	struct lu_fx *fx = &lu->fx;
+	const struct lu_value *old = lu->next ? &lu->next->v : &lu->value->v;
+	struct lu_value next = *old;
+	bool persist = lu->fx.persist;
+	struct lu_ref *made;
 
-	if (__atomic_load_n(&c->cancelled, __ATOMIC_SEQ_CST)) {
-		change_answer(lu, SAM_TASK_ABORTED, sense_of(SENSE_NONE));
-		return;
-	}
-	fx->status = SAM_GOOD;
-	fx->sense = sense_of(SENSE_NONE);
-	fx->changed = fx->persist = fx->abort_all = fx->flush = false;
-	fx->nabort = fx->nua = 0;
 	c->rq.seq = event_seq_next();
-	lu_change(&lu->value->v, &c->rq, &next, fx);
-	if (!fx->changed && !fx->abort_all && !fx->nabort && !fx->nua) {
-		change_answer(lu, fx->status, fx->sense);
-		return;
-	}
-	next.epoch = lu->value->v.epoch + 1;
-	lu->next = lu_owed_reserve(&lu->owed, fx->nua) ? lu_ref_new(&next) : NULL;
-	if (!lu->next) {
-		change_answer(lu, SAM_BUSY, sense_of(SENSE_NONE));
-		return;
-	}
-	if (fx->persist && lu->store && !MUTATION(MUT_NO_PERSIST)) {
-		/* The configured values were not saved: the configuration may change. */
-		struct store_image img = { .saved = next.saved, .pr = lu->next->v.pr };
+	lu->last = c;
+	lu_change(old, &c->rq, &next, &lu->fx);
+	c->status = lu->fx.status;
+	c->sense = lu->fx.sense;
+	if (!MUTATION(MUT_BURST_LAST))
+		lu->fx.persist |= persist;
+	if (!lu->fx.changed && !lu_fx_reach(&lu->fx))
+		return true;
+	next.epoch = old->epoch + 1;
+	made = lu_owed_reserve(&lu->owed, lu->fx.nua) ? lu_ref_new(&next) : NULL;
+	if (!made)
+		return false;
+	lu_ref_put(lu->next);
+	lu->next = made;
+	return true;
+}
 
-		img.has_modes = memcmp(&next.saved, &next.defaults, sizeof(next.saved)) != 0;
+/*
+ * A burst (a cluster that starts registers hundreds of paths at once) is made durable and published
+ * as one value: commands that follow one another, up to the first that does more than change the
+ * value. What changes nothing is answered at once, unless what stands before it is not done.
+ */
+static void changes_begin(struct lu *lu)
+{
+	struct lu_change *c;
+
+	lu->fx.persist = false;
+	cds_list_for_each_entry(c, &lu->changes, link) {
+		if (lu->next && (c->rq.kind != LU_CHANGE_CMD || lu->batch == CHANGES_TOGETHER))
+			break;
+		lu->batch++;
+		if (__atomic_load_n(&c->cancelled, __ATOMIC_SEQ_CST)) {
+			c->status = SAM_TASK_ABORTED;
+			c->sense = sense_of(SENSE_NONE);
+		} else if (!change_eval(lu, c)) {
+			changes_refuse(lu, SAM_BUSY, sense_of(SENSE_NONE));
+			return;
+		}
+		if (!lu->next || lu_fx_reach(&lu->fx) || c->rq.kind != LU_CHANGE_CMD)
+			break;
+	}
+	if (!lu->next) {
+		changes_answer(lu);
+		return;
+	}
+	if (lu->fx.persist && lu->store && !MUTATION(MUT_NO_PERSIST)) {
+		const struct lu_value *v = &lu->next->v;
+		/* The configured values were not saved: the configuration may change. */
+		struct store_image img = { .saved = v->saved, .failed = v->failed, .pr = v->pr };
+
+		img.has_modes = memcmp(&v->saved, &v->defaults, sizeof(v->saved)) != 0;
 		store_put(lu->store, &img, persisted, lu);
 		return;
 	}
@@ -311,7 +364,7 @@ static void change_eval(struct lu *lu, struct lu_change *c)
 }
 
 /*
- * A loop, not a recursion by way of change_answer(): thousands that change nothing may wait in a
+ * A loop, not a recursion by way of changes_answer(): thousands that change nothing may wait in a
  * row.
  */
 static void change_next(struct lu *lu)
@@ -321,7 +374,7 @@ static void change_next(struct lu *lu)
 	lu->evaluating = true;
 	while (!lu->changing && !cds_list_empty(&lu->changes)) {
 		lu->changing = true;
-		change_eval(lu, cds_list_first_entry(&lu->changes, struct lu_change, link));
+		changes_begin(lu);
 	}
 	lu->evaluating = false;
 }

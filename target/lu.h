@@ -209,7 +209,9 @@ struct lu {
 	/* From here on: home's alone. */
 	struct lu_ref *value;
 	bool subscribed[REACTORS_MAX];
-	struct cds_list_head changes;	/* struct lu_change, first is the one in work */
+	struct cds_list_head changes;	/* struct lu_change */
+	unsigned batch;			/* the first so many are in work, as one new value */
+	struct lu_change *last;		/* of them evaluated: fx is what it does */
 	bool changing;
 	bool evaluating;		/* inside change_next() */
 	struct lu_ref *next;		/* being persisted or published */

@@ -98,6 +98,7 @@ static void lock_won(struct lu *lu)
 	c->rq.pr = img.pr;
 	c->rq.has_saved = img.has_modes;
 	c->rq.saved = img.saved;
+	c->rq.failed = img.failed;
 	c->done = caps_told;
 	lu_change_submit(lu, c);
 }

@@ -39,6 +39,8 @@ enum {
 	MUT_RESET_SILENT,
 	/* The store takes the newest slot, acknowledged or refused. */
 	MUT_NEWEST_SLOT,
+	/* Changes made together are stored only if the last of them must be. */
+	MUT_BURST_LAST,
 	MUT_COUNT
 };
 

@@ -72,7 +72,7 @@ static size_t slot_put(struct store *s, const struct store_image *img, uint64_t 
 	memcpy(s->buf, slot_magic, 8);
 	put_be64(s->buf + 8, seq);
 	put_be32(s->buf + 16, (uint32_t)n);
-	s->buf[24] = img->has_modes;
+	s->buf[24] = (uint8_t)(img->has_modes | img->failed << 1);
 	s->buf[25] = (uint8_t)(img->saved.wce | img->saved.d_sense << 1 | img->saved.swp << 2 |
 			       img->saved.tas << 3);
 	memcpy(s->buf + BOOT_ID_OFF, s->boot, BOOT_ID_LEN);
@@ -227,7 +227,8 @@ int store_reload(struct store *s, struct store_image *img)
 	s->seq = slot_get(s, newest);
 	if (!pr_image_get(s->buf + SLOT_HEADER, get_be32(s->buf + 16), s->pr, pr_state_max()))
 		return -EBADMSG;
-	img->has_modes = s->buf[24];
+	img->has_modes = s->buf[24] & 1;
+	img->failed = s->buf[24] & 2;
 	img->saved = (struct lu_modes){ .wce = s->buf[25] & 1,
 					.d_sense = s->buf[25] & 2,
 					.swp = s->buf[25] & 4,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The durable part of a LU (saved mode values, persistent reservations): a small versioned
+ * The durable part of a LU (saved mode values, persistent reservations, a failed flush): a small versioned
  * asynchronous store. On one host it is a preallocated file with two slots written alternately in
  * place; behind this interface a shared store can come later.
  */
@@ -16,6 +16,7 @@ struct store;
 struct store_image {
 	struct lu_modes saved;
 	bool has_modes;			/* false: never saved, the configured defaults hold */
+	bool failed;			/* a flush failed, and nobody repaired it */
 	const struct pr_state *pr;
 };
 

@@ -198,6 +198,7 @@ void sim_lu_change(const struct lu_value *old, const struct lu_request *rq, stru
 	ch = change_new();
 	ch->lun = lun;
 	ch->kind = rq->kind;
+	ch->rq = rq;
 	ch->boot = sim_boot;
 	ch->path = p >= 0 ? paths[p] : NULL;
 	if (rq->kind == LU_CHANGE_CMD) {

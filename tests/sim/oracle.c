@@ -181,12 +181,10 @@ static void check_change(struct cmd *c)
 		change_answered(ch);
 		return;
 	}
-	if (ch->changed && c->status == SAM_CHECK && ch->status == 0) {
-		/* It could not be stored. */
-		if (!orc.lus[c->lun].failed_stores)
-			fail("%s itt %x: failed, and nothing did", path_name(c->path), c->itt);
-		orc.lus[c->lun].failed_stores--;
-		orc.lus[c->lun].v[ch->value].never = true;
+	if (ch->store_failed && c->status == SAM_CHECK && c->sense == 0x044400) {
+		/* It could not be stored, or stood behind one that could not. */
+		if (ch->changed)
+			orc.lus[c->lun].v[ch->value].never = true;
 		ch->answered = true;
 		return;
 	}
@@ -482,10 +480,27 @@ void oracle_rebooted(void)
 	}
 }
 
-void oracle_store_fails(unsigned lun)
+static void store_fails(const struct lu_request *rq)
 {
-	for (unsigned i = 0; i < LUNS; i++)
-		orc.lus[i].failed_stores++;
+	for (int64_t i = orc.nchanges - 1; i >= 0; i--)
+		if (orc.changes[i].rq == rq) {
+			orc.changes[i].store_failed = true;
+			return;
+		}
+}
+
+/* A write of some LU's store fails: whatever is on its way to one may be refused. */
+void oracle_store_fails(void)
+{
+	for (unsigned i = 0; i < daemon_state.nlus; i++) {
+		const struct lu *lu = daemon_state.lus[i];
+		const struct lu_change *c;
+		unsigned n = 0;
+
+		cds_list_for_each_entry(c, &lu->changes, link)
+			if (n++ < lu->batch)
+				store_fails(&c->rq);
+	}
 }
 
 /* ---- start and end ---- */

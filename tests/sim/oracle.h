@@ -30,12 +30,14 @@ struct value {
 struct change {
 	unsigned lun;
 	enum lu_change_kind kind;
+	const struct lu_request *rq; /* compared, never followed */
 	int64_t value; /* in force after it */
 	uint64_t boot;
 	struct path *path;
 	struct cmd *cmd; /* NULL: task management and the like */
 	uint8_t status;
 	bool changed, aborts, answered;
+	bool store_failed;   /* while its value was on the way there */
 	bool own;	     /* PREEMPT AND ABORT of one's own key */
 	struct cmd **covers; /* what it aborts */
 	unsigned ncovers;
@@ -59,7 +61,6 @@ struct olu {
 	int64_t answered_cmd; /* by a command: a reset may be answered by a LU that is not ready */
 	struct attention ua[PATHS_MAX][UA_COUNT];
 	uint32_t touched[PATHS_MAX]; /* session that has a gate here */
-	unsigned failed_stores;
 	uint64_t flush_failed, flush_failed_boot; /* when */
 };
 

@@ -100,7 +100,7 @@ ssize_t sim_pwrite(int fd, const void *buf, size_t n, off_t off)
 
 	if (world.faults && daemon_up() && sectors_left == UINT64_MAX && rnd_chance(100)) {
 		TRACE("the store's write fails");
-		oracle_store_fails(0);
+		oracle_store_fails();
 		/* A part of it may be there all the same. */
 		n = rnd_below(n / SECTOR) * SECTOR;
 		if (off < 8192) /* a commit record; its first sector is all of it */

@@ -214,7 +214,7 @@ bool oracle_busy(void); /* something is in the backend */
 void oracle_settled(void);
 void oracle_gates(void);
 void oracle_end(void); /* nothing is under way: every command has ended */
-void oracle_store_fails(unsigned lun);
+void oracle_store_fails(void);
 void oracle_stats(void);
 uint64_t oracle_answered(unsigned lun);
 
