@@ -376,11 +376,34 @@ static void task_detach(struct task *t)
 		session_del_task(t->session, t);
 }
 
+static void failed_told(struct lu_change *c)
+{
+	struct task *t = caa_container_of(c, struct task, change);
+
+	if (!t->dead)
+		task_complete(t);
+	task_put(t);
+}
+
+/* Once it is answered everyone's writes fail, after a restart too: home knows first. */
+static void task_tell_failed(struct task *t)
+{
+	t->told_failed = true;
+	memset(&t->change.rq, 0, sizeof(t->change.rq));
+	t->change.rq.kind = LU_CHANGE_FAILED;
+	t->change.done = failed_told;
+	task_get(t);
+	lu_change_submit(t->gate->port->lu, &t->change);
+}
+
 void task_complete(struct task *t)
 {
 	assert(!t->pending);
-	if (t->cmd.flush_failed && t->gate)
-		lu_tell_failed(t->gate->port->lu);
+	if (t->cmd.flush_failed && t->gate && !t->told_failed) {
+		task_tell_failed(t);
+		if (!t->dead)
+			return;
+	}
 	if (t->session && (!t->dead || t->tell)) {
 		if (t->dead) {
 			scsi_status(&t->cmd, SAM_TASK_ABORTED);

@@ -69,6 +69,7 @@ struct task {
 
 	struct lu_hold hold;
 	struct lu_change change;
+	bool told_failed;		/* home, that its flush failed */
 };
 
 /*

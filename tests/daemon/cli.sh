@@ -358,6 +358,10 @@ if have python3; then
 	hf pr show dtc
 	ok "pr show: RESERVE(6)" shows "reserved by RESERVE\(6\): $IQN:n2, ISID 800000000001"
 
+	: > "$D/noflush"
+	ok "a flush fails, and nobody recovers" told "status 02" sync 2 7
+	rm "$D/noflush"
+
 	hf --force pr clear "$IQN:cluster1/0"
 	ok "pr clear" shows '\(csv\): no reservation, 0 registrants, generation 4$'
 	ok "n2 is told, once" told "status 02" write 2 0 512
@@ -436,6 +440,12 @@ ok "it stops in order" finish TERM
 ok "the socket goes with it" [ ! -e "$S" ]
 ok "nothing a sanitizer complains about" clean_log
 ok "it starts again" start "$D/a.yaml"
+if have python3; then
+	hf lun list dtc
+	ok "the LUN has still failed" shows ' failed '
+	hf lun recover dtc
+	ok "until it is told" shows 'is ready$'
+fi
 finish KILL
 ok "killed, it leaves its socket" [ -S "$S" ]
 hf status
@@ -443,7 +453,7 @@ ok "nobody listens there" says 1 "nobody listens there"
 ok "a new daemon replaces what was left" start "$D/a.yaml"
 ok "and says so" grep -q 'removed the socket of a daemon that was killed' "$D/log"
 hf status
-ok "and answers" shows ready
+ok "and answers" shows '^LUNs +5$'
 ok "stops" finish TERM
 : > "$S"
 ok "something else of that name" [ "$(start "$D/a.yaml"; echo $?)" = 1 ]

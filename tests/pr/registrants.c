@@ -3,7 +3,11 @@
  * Many registrants: equal keys on many nexuses, one initiator port through several portal groups,
  * 1,024 registrations and then INSUFFICIENT REGISTRATION RESOURCES (SPC-4 5.13.7, 6.16).
  */
+#include <fcntl.h>
+#include <glob.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/pr/prcmd.h"
 #include "scsi/limits.h"
@@ -229,4 +233,67 @@ static void test_full(void)
 	daemon_stop();
 }
 
-UNIT_MAIN("registrants", UNIT(test_equal_keys), UNIT(test_ports), UNIT(test_full))
+/* How often the only LU's store was written: the newer sequence number of its two slots. */
+static uint64_t stores(void)
+{
+	char path[256];
+	uint64_t newest = 0;
+	struct stat st;
+	glob_t g;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/lu-*.state", daemon_path("state"));
+	CU_ASSERT_FATAL(!glob(path, 0, NULL, &g) && g.gl_pathc == 1);
+	fd = open(g.gl_pathv[0], O_RDONLY);
+	globfree(&g);
+	CU_ASSERT_FATAL(fd >= 0 && !fstat(fd, &st));
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t b[16];
+		off_t slot = (st.st_size - 8192) / 2;
+
+		CU_ASSERT_FATAL(pread(fd, b, sizeof(b), 8192 + (off_t)i * slot) == sizeof(b));
+		if (!memcmp(b, "HFSLOT2\n", 8) && get_be64(b + 8) > newest)
+			newest = get_be64(b + 8);
+	}
+	close(fd);
+	return newest;
+}
+
+/* A cluster that starts: each path registers, all at once. Each is counted, few are stored alone. */
+static void test_burst(void)
+{
+	enum { EACH = 16, ALL = SESSIONS * EACH };
+	static struct prout p[ALL];
+	uint64_t before;
+	uint32_t gen, g;
+
+	pr_daemon(NULL, NULL);
+	all_open();
+	CU_ASSERT(!prout(w[0], PR_REGISTER, 0, 0, KEY, 0));
+	keys(w[0], &gen);
+	before = stores();
+	for (unsigned i = 0; i < ALL; i++) {
+		prout_set(&p[i], 0, PR_REGISTER_AND_IGNORE, 0, 0, KEY + i, 0);
+		CU_ASSERT_FATAL(io_start(w[i % SESSIONS], &p[i].io));
+	}
+	for (unsigned i = 0; i < ALL; i++)
+		CU_ASSERT(io_wait(&p[i].io, WIRE_MS) && !p[i].io.status);
+	CU_ASSERT_EQUAL(keys(w[0], &g), SESSIONS);
+	CU_ASSERT_EQUAL(g, gen + ALL);
+	printf("    %u registrations at once, stored %u times\n", ALL,
+	       (unsigned)(stores() - before));
+	CU_ASSERT(stores() - before <= ALL / 2);
+	/* What was answered is there after kill -9. */
+	pr_daemon_kill();
+	for (unsigned i = 0; i < SESSIONS; i++)
+		wire_close(w[i]);
+	daemon_restart();
+	all_open();
+	CU_ASSERT_EQUAL(keys(w[0], NULL), SESSIONS);
+	for (unsigned i = 0; i < SESSIONS; i++)
+		CU_ASSERT(!prout(w[i], PR_REGISTER, 0, KEY + ALL - SESSIONS + i, 0, 0));
+	CU_ASSERT_EQUAL(keys(w[0], NULL), 0);
+	daemon_stop();
+}
+
+UNIT_MAIN("registrants", UNIT(test_burst), UNIT(test_equal_keys), UNIT(test_ports), UNIT(test_full))

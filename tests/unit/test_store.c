@@ -126,9 +126,12 @@ static void test_last_put_is_read(void)
 	CU_ASSERT_FATAL(reopen(&s, &img, false) == 0);
 	for (unsigned i = 0; i < 5; i++) {
 		a = image(i % 2);
+		a.has_modes = i != 4;
+		a.failed = i / 2 % 2;
 		CU_ASSERT(put(s, &a) == 0);
 		CU_ASSERT_FATAL(reopen(&s, &img, false) == 0);
-		CU_ASSERT(img.has_modes && img.saved.wce == i % 2);
+		CU_ASSERT(img.has_modes == a.has_modes && img.saved.wce == i % 2);
+		CU_ASSERT(img.failed == a.failed);
 	}
 	store_close(s);
 }
