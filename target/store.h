@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The durable part of a LU (saved mode values, persistent reservations, a failed flush): a small versioned
- * asynchronous store. On one host it is a preallocated file with two slots written alternately in
- * place; behind this interface a shared store can come later.
+ * The durable part of a LU (saved mode values, persistent reservations, a failed flush): a small
+ * versioned asynchronous store. On one host it is a preallocated file with two slots written
+ * alternately in place; behind this interface a shared store can come later.
  */
 #ifndef TARGET_STORE_H
 #define TARGET_STORE_H

@@ -296,4 +296,5 @@ static void test_burst(void)
 	daemon_stop();
 }
 
-UNIT_MAIN("registrants", UNIT(test_burst), UNIT(test_equal_keys), UNIT(test_ports), UNIT(test_full))
+UNIT_MAIN("registrants", UNIT(test_burst), UNIT(test_equal_keys), UNIT(test_ports),
+	  UNIT(test_full))
