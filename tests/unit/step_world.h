@@ -35,6 +35,8 @@ struct step_world {
 	int fail_err;
 	/* Called before each event but the first: may change the world under the command. */
 	void (*between)(struct step_world *w, enum scsi_event ev);
+	/* The LU's home: answers a change in w->c.status and sense. NULL: GOOD, nothing changes. */
+	void (*change)(struct step_world *w);
 	/* The last command. */
 	struct scsi_cmd c;
 	unsigned nio, steps;
@@ -294,6 +296,8 @@ static inline const char *world_run(struct step_world *w, const uint8_t *cdb, si
 		case SCSI_CHANGE:
 			world_say(w, "change %u; ", c->need_out);
 			c->status = SAM_GOOD;
+			if (w->change)
+				w->change(w);
 			ev = SCSI_EV_CHANGED;
 			break;
 		case SCSI_IO:
