@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may do what in the presence of reservations: the tables of the standards, typed from them, and
- * every row of the command table run against every type and role, through the step function, the
- * gate and the LU's home. A command of the command table that has no row here fails.
+ * Who may do what in the presence of reservations: the tables of the standards, typed from them,
+ * and every row of the command table run against every type and role, through the step function,
+ * the gate and the LU's home. A command of the command table that has no row here fails.
  */
 #include "tests/unit/spec_world.h"
 #include "tests/unit/unit.h"
@@ -45,7 +45,8 @@ static const struct row rows[] = {
 	{ "PERSISTENT RESERVE IN, READ FULL STATUS", { 0x5e, 3, [8] = 64 }, 64, "AAAAA", 'C' },
 	{ "REPORT LUNS", { 0xa0, [9] = 64 }, 64, "AAAAA", 'A' },
 	{ "REPORT SUPPORTED OPERATION CODES", { 0xa3, 0x0c, [8] = 4 }, 1024, "ACAAC", '-' },
-	{ "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", { 0xa3, 0x0d, [9] = 16 }, 16, "ACAAC", '-' },
+	{ "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", { 0xa3, 0x0d, [9] = 16 }, 16, "ACAAC",
+	  '-' },
 	{ "REPORT TARGET PORT GROUPS", { 0xa3, 0x0a, [9] = 64 }, 64, "AAAAA", '-' },
 	{ "REQUEST SENSE", { 0x03, [4] = 18 }, 18, "AAAAA", 'A' },
 	{ "TEST UNIT READY", { 0x00 }, 0, "AAAAA", 'C' },
@@ -90,7 +91,11 @@ static const struct row rows[] = {
  * registered I_T nexus, and from one that is not. none: from a nexus that is not registered with a
  * LU that has registrations but no reservation (SPC-4 5.13.1, 6.16.3).
  */
-static const struct { const char *name; uint8_t sa; char registered, unregistered, none; } outs[] = {
+static const struct {
+	const char *name;
+	uint8_t sa;
+	char registered, unregistered, none;
+} outs[] = {
 	{ "CLEAR", CLEAR, 'A', 'C', 'C' },
 	{ "PREEMPT", PREEMPT, 'A', 'C', 'C' },
 	{ "PREEMPT AND ABORT", PREEMPT_AND_ABORT, 'A', 'C', 'C' },
@@ -361,8 +366,8 @@ static bool writes(struct spec_world *s, unsigned who)
 }
 
 /*
- * SPC-4 5.13.3: with a reservation, RESERVE and RELEASE end in GOOD and do nothing for a holder, and
- * for a registered nexus if the type is a registrants one. In all other cases SPC-2 5.5.1: they
+ * SPC-4 5.13.3: with a reservation, RESERVE and RELEASE end in GOOD and do nothing for a holder,
+ * and for a registered nexus if the type is a registrants one. In all other cases SPC-2 5.5.1: they
  * conflict as long as anybody is registered.
  */
 static void test_compatible_reservation_handling(void)
