@@ -259,7 +259,7 @@ static uint64_t stores(void)
 	return newest;
 }
 
-/* A cluster that starts: each path registers, all at once. Each is counted, few are stored alone. */
+/* A cluster that starts: each path registers, all at once. All are counted, few stored alone. */
 static void test_burst(void)
 {
 	enum { EACH = 16, ALL = SESSIONS * EACH };
