@@ -6,6 +6,7 @@
  */
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <sys/resource.h>
 
 #include "tests/bench/load.h"
@@ -48,6 +49,7 @@ static const char usage_text[] =
 	"login\n"
 	"  --discard          drop long Data-In in the kernel, uncopied\n"
 	"  --poll             never sleep\n"
+	"  --fenced           RESERVATION CONFLICT, TASK ABORTED and unit attentions are no errors\n"
 	"  --patience SECONDS how long to wait for the last answers (10)\n"
 	"  --seed N  --initiator IQN  --label TEXT  --json\n";
 
@@ -129,7 +131,8 @@ enum {
 	L_JSON,
 	L_PATIENCE,
 	L_RATE,
-	L_IDLE
+	L_IDLE,
+	L_FENCED
 };
 
 static const struct option long_options[] = {
@@ -152,6 +155,7 @@ static const struct option long_options[] = {
 	{ "patience", required_argument, NULL, L_PATIENCE },
 	{ "rate", required_argument, NULL, L_RATE },
 	{ "idle", no_argument, NULL, L_IDLE },
+	{ "fenced", no_argument, NULL, L_FENCED },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -177,6 +181,7 @@ static void option_long(int o)
 	case L_RATE: g.rate = atof(optarg); break;
 	case L_IDLE: run.idle = true; break;
 	case L_PATIENCE: run.patience = atof(optarg); break;
+	case L_FENCED: g.fenced = true; break;
 	case L_JSON: run.json = true; break;
 	default: usage("unknown option");
 	}
@@ -409,7 +414,7 @@ static bool mark(struct marks *m)
 static bool measure_begin(struct session *all, struct marks *m)
 {
 	memset(&st.hist, 0, sizeof(st.hist));
-	st.reads = st.writes = st.bytes = st.busy = 0;
+	st.reads = st.writes = st.bytes = st.busy = st.shut_out = st.aborted = 0;
 	for (unsigned i = 0; i < g.sessions; i++)
 		all[i].ios = 0;
 	return mark(m);
@@ -442,24 +447,31 @@ static void report(void)
 	static const char *const fmt[2] = {
 		"label=%s ios=%" PRIu64
 		" seconds=%.3f iops=%.0f mbs=%.1f mean=%.1f p50=%.1f p99=%.1f p999=%.1f max=%.1f "
-		"cpu=%.3f gen=%.3f runs=%.3f fair=%.2f busy=%" PRIu64 " r2ts=%" PRIu64
-		" checked=%" PRIu64 "\n",
+		"cpu=%.3f gen=%.3f runs=%.3f fair=%.2f busy=%" PRIu64 " shut_out=%" PRIu64 " aborted=%" PRIu64
+		" r2ts=%" PRIu64 " checked=%" PRIu64 "\n",
 		"{\"label\": \"%s\", \"ios\": %" PRIu64
 		", \"seconds\": %.3f, \"iops\": %.0f, \"mbs\": %.1f, \"mean\": %.1f, "
 		"\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f, \"cpu\": %.3f, "
 		"\"gen\": %.3f, \"runs\": %.3f, "
-		"\"fair\": %.2f, \"busy\": %" PRIu64 ", \"r2ts\": %" PRIu64
-		", \"checked\": %" PRIu64 "}\n",
+		"\"fair\": %.2f, \"busy\": %" PRIu64 ", \"shut_out\": %" PRIu64
+		", \"aborted\": %" PRIu64 ", \"r2ts\": %" PRIu64 ", \"checked\": %" PRIu64 "}\n",
 	};
 
 	printf(fmt[run.json], run.label, result.ios, result.seconds,
 	       (double)result.ios / result.seconds, (double)st.bytes / result.seconds / 1e6,
 	       h->n ? (double)h->sum / (double)h->n / 1e3 : 0, hist_us(h, 0.5), hist_us(h, 0.99),
 	       hist_us(h, 0.999), (double)h->max / 1e3, result.target_us, result.gen_us,
-	       result.runs, result.fair, st.busy, st.r2ts, st.checked);
+	       result.runs, result.fair, st.busy, st.shut_out, st.aborted, st.r2ts, st.checked);
 }
 
-/* Runs the load to its end: 0, 1 something was wrong, 3 the target does not answer. */
+static volatile sig_atomic_t ended;
+
+static void end_asked(int sig)
+{
+	ended = 1;
+}
+
+/* Runs the load to its end, or until SIGINT or SIGTERM: 0, 1 something was wrong, 3 the target does not answer. */
 static int load_run(struct session *all)
 {
 	struct epoll_event ev[256];
@@ -469,6 +481,8 @@ static int load_run(struct session *all)
 	bool measuring = false;
 	struct marks m;
 
+	signal(SIGINT, end_asked);
+	signal(SIGTERM, end_asked);
 	if (run.warmup == 0) {			/* a counted run counts all of it */
 		measuring = true;
 		if (!measure_begin(all, &m))
@@ -492,6 +506,10 @@ static int load_run(struct session *all)
 			measuring = true;
 			if (!measure_begin(all, &m))
 				return 1;
+		}
+		if (ended && end > now) {
+			end = now;
+			give_up = end + (uint64_t)(run.patience * 1e9);
 		}
 		if (!st.stopping && (now >= end || !g.count) && (now >= end || !all_busy(all))) {
 			if (!measuring || !measure_end(all, &m))

@@ -65,4 +65,14 @@ static inline double hist_us(const struct hist *h, double q)
 	return 0;
 }
 
+/* How many are over ns (to the bucket). */
+static inline uint64_t hist_over(const struct hist *h, uint64_t ns)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = hist_index(ns) + 1; i < HIST_BUCKETS; i++)
+		n += h->bucket[i];
+	return n;
+}
+
 #endif

@@ -74,7 +74,7 @@ struct session {
 /* What to do; one generator per process. */
 static struct {
 	struct offer offer;
-	bool floor, seq, verify, cdb10, discard, poll;
+	bool floor, seq, verify, cdb10, discard, poll, fenced;
 	double rate; /* commands per second, whatever the target does; 0: as fast as it answers */
 	unsigned sessions, qd, read_pct, nluns;
 	uint32_t len_min, len_max;
@@ -84,7 +84,7 @@ static struct {
 } g;
 
 static struct {
-	uint64_t reads, writes, bytes, busy, checked, r2ts, nops;
+	uint64_t reads, writes, bytes, busy, shut_out, aborted, checked, r2ts, nops;
 	struct hist hist;
 	bool stopping, readback;
 	bool starved; /* somebody has a free tag and found nothing to do with it */
@@ -402,10 +402,27 @@ static void session_fill(struct session *s, uint64_t now)
 
 /* ---- receiving ---- */
 
+/*
+ * Fair answers, counted and tried again: BUSY, TASK SET FULL; with --fenced what a nexus that is
+ * preempted gets, too: RESERVATION CONFLICT, TASK ABORTED, unit attentions.
+ */
+static bool fair(const struct session *s, uint8_t status)
+{
+	uint64_t *count = status == 0x08 || status == 0x28 ? &st.busy : NULL;
+
+	if (g.fenced && status == 0x40)
+		count = &st.aborted;
+	else if (g.fenced && (status == 0x18 || (status == 0x02 && s->sense_len >= 16 &&
+						 (s->sense[4] & 15) == 6)))
+		count = &st.shut_out;
+	if (count)
+		++*count;
+	return count;
+}
+
 static int tag_end(struct session *s, struct tag *t, uint8_t status, uint64_t now)
 {
-	bool retry =
-		status == 0x08 || status == 0x28; /* BUSY, TASK SET FULL: fair answers, counted */
+	bool retry = status && fair(s, status);
 	uint64_t piece = t->off / STAMP, n = t->len / STAMP;
 
 	if (status && !retry)
@@ -428,7 +445,6 @@ static int tag_end(struct session *s, struct tag *t, uint8_t status, uint64_t no
 			return wrong(s, "the data is wrong");
 	}
 	if (retry) {
-		st.busy++;
 		if (g.count != ~0ull)
 			g.count++;
 	} else {
@@ -692,6 +708,8 @@ static int session_open(struct session *s, unsigned number)
 	need = g.qd * (g.len_max / seg + g.len_max / (s->l.max_burst < 512 ? 512 : s->l.max_burst) +
 		       3) +
 	       64;
+	if (g.fenced)			/* an aborted write's Data-Out may still wait there */
+		need *= 2;
 	while (outs < need)
 		outs *= 2;
 	s->out_mask = outs - 1;

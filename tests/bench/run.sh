@@ -7,6 +7,7 @@
 #	run.sh check		smoke test for `make check` (about a minute): generator, floor and targets under verify, a short table;
 #				last line "N passed, N failed, N skipped"
 #	run.sh syscalls		system calls per I/O of each target, by strace
+#	run.sh pr		what reservations cost: the gate per I/O, PR commands under load; also $B/pr.json
 #
 #	B=DIR (build)  BENCH_SECONDS=N (2; 1 means check)  BENCH_REPEAT=N (3)  BENCH_SIZE=1G  BENCH_DRIVERS="io_uring epoll"
 #	BENCH_TARGETS="floor floor-store holdfast tgtd" (check: without floor-store)  BENCH_FLOOR="-H" options for the floors
@@ -28,7 +29,8 @@ bench) seconds=${BENCH_SECONDS:-2} repeat=${BENCH_REPEAT:-3} size=${BENCH_SIZE:-
 check) seconds=${BENCH_SECONDS:-0.5} repeat=1 size=${BENCH_SIZE:-128M}
 	[ "$seconds" = 1 ] && seconds=0.5 ;;
 syscalls) seconds=10 repeat=1 size=${BENCH_SIZE:-128M} ;;
-*) echo "usage: run.sh [bench|check|syscalls]" >&2; exit 2 ;;
+pr) seconds=${BENCH_SECONDS:-1} repeat=${BENCH_REPEAT:-5} size=${BENCH_SIZE:-512M} ;;
+*) echo "usage: run.sh [bench|check|syscalls|pr]" >&2; exit 2 ;;
 esac
 
 # name | options | floor too?
@@ -46,8 +48,11 @@ read-qd1x64|-r100 -q1 -n64|yes
 read-256k-qd8-digest|-r100 -q8 -n1 -b256K -s --ddigest|no
 write-256k-qd8-digest|-r0 -q8 -n1 -b256K -s --ddigest|no"
 
-targets="floor holdfast tgtd"
-[ $mode = check ] || targets="floor floor-store holdfast tgtd"
+case $mode in
+check) targets="floor holdfast tgtd" ;;
+bench | syscalls) targets="floor floor-store holdfast tgtd" ;;
+*) targets= ;;		# they start their own
+esac
 passed=0 failed=0 skipped=0
 pass() { passed=$((passed + 1)); }
 fail() { failed=$((failed + 1)); echo "bench: FAILED: $*"; }
@@ -120,10 +125,9 @@ idle_in() {		# idle_in ROW FLOOR_TOO TARGET
 	esac
 }
 
-holdfast_up() {		# holdfast_up DRIVER PORT [NAME=]FILE
-	local name=holdfast-$1 dir holdfastd=${3#*=}
-	case $3 in *=*) name=${3%%=*}-$1 ;; esac
-	dir=$work/$name
+# daemon_up NAME DRIVER PORT FILE TARGETS: a holdfastd, TARGETS being that part of its configuration
+daemon_up() {
+	local name=$1 driver=$2 listen=$3 holdfastd=$4 dir=$work/$1
 	if [ ! -x "$holdfastd" ]; then
 		skip "$name: no $holdfastd"
 		return 1
@@ -133,14 +137,11 @@ holdfast_up() {		# holdfast_up DRIVER PORT [NAME=]FILE
 		state_dir: $dir
 		control: $dir/control.sock
 		reactors: 1
-		driver: $1
+		driver: $driver
 		portals:
-		  - {name: bench, listen: "127.0.0.1:$2", group: 1}
+		  - {name: bench, listen: "127.0.0.1:$listen", group: 1}
 		targets:
-		  - name: $iqn
-		    luns:
-		      - {lun: 0, name: $name, backend: memory, size: $size}
-		      - {lun: 1, name: $name-4k, backend: memory, size: 64M, block_size: 4096}
+		$5
 		${BENCH_CONFIG:-}
 	END
 	$pin_target "$holdfastd" --config "$dir/conf.yaml" >"$dir/log" 2>&1 &
@@ -151,9 +152,19 @@ holdfast_up() {		# holdfast_up DRIVER PORT [NAME=]FILE
 		tail -5 "$dir/log"
 		return 1
 	fi
-	names="$names $name"
 	pid[$name]=$p
-	args[$name]="-p $2 -t $iqn -l 0"
+	args[$name]="-p $listen -t $iqn -l 0"
+}
+
+holdfast_up() {		# holdfast_up DRIVER PORT [NAME=]FILE
+	local name=holdfast-$1
+	case $3 in *=*) name=${3%%=*}-$1 ;; esac
+	daemon_up "$name" "$1" "$2" "${3#*=}" "
+  - name: $iqn
+    luns:
+      - {lun: 0, name: $name, backend: memory, size: $size}
+      - {lun: 1, name: $name-4k, backend: memory, size: 64M, block_size: 4096}" || return 1
+	names="$names $name"
 	luns2[$name]=0,1
 }
 
@@ -295,6 +306,7 @@ check() {
 		[ -n "${luns2[$t]:-}" ] && verify "two LUNs" $t -r50 -q8 -n2 -b4K-64K -l ${luns2[$t]}
 	done
 	table "" ""
+	pr_check
 }
 
 # What the table cannot say: latency at 80 % of each target's own best rate, timed from when a command was due; idle cost.
@@ -342,7 +354,9 @@ syscalls() {
 	done <<<"$rows"
 }
 
-for t in hf-bench floor; do
+. "$top/tests/bench/pr.sh"
+
+for t in hf-bench floor hf-pr; do
 	[ -x "$tools/$t" ] || { echo "bench: no $tools/$t (make bench-tools)"; exit 2; }
 done
 targets_up
@@ -353,6 +367,7 @@ bench)
 	;;
 check) check ;;
 syscalls) syscalls ;;
+pr) pr ;;
 esac
 [ $mode = check ] && echo "bench: $passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

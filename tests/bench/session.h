@@ -20,7 +20,7 @@
 
 #include "tests/bench/wire.h"
 
-enum { WAIT_S = 5, TEXT_MAX = 8192 };
+enum { WAIT_S = 5, TEXT_MAX = 8192, SEND_MAX = 65536 };
 
 struct offer {
 	const char *host, *initiator, *target;
@@ -114,10 +114,10 @@ static inline int recv_all(int fd, void *buf, size_t len)
 /* Sends one PDU with its data segment, padding and digests. */
 static inline int pdu_send(struct link *l, uint8_t *bhs, const void *data, uint32_t len)
 {
-	uint8_t buf[BHS_LEN + 4 + TEXT_MAX + 8];
+	uint8_t buf[BHS_LEN + 4 + SEND_MAX + 8];
 	uint32_t n = BHS_LEN, crc, pad = -len & 3;
 
-	if (len > TEXT_MAX)
+	if (len > SEND_MAX)
 		return -1;
 	be24_put(bhs + O_DSL, len);
 	memcpy(buf, bhs, BHS_LEN);
@@ -302,25 +302,38 @@ static inline int link_login(struct link *l, const struct offer *o, unsigned num
 }
 
 /*
- * One command without data or with data in. *len: room at buf, then bytes read. Returns the SCSI
- * status (with the sense data's key << 16 | ASC << 8 | ASCQ in *sense), or -1.
+ * One command: with data out (all of it immediate: the target must allow that, and that many
+ * bytes), else with data in when there is room for some, else without data. in_len: room at in, and
+ * then bytes read.
  */
-static inline int link_command(struct link *l, const uint8_t *lun, const uint8_t *cdb,
-			       unsigned cdb_len, uint8_t *buf, uint32_t *len, uint32_t *sense)
-{
-	uint8_t bhs[BHS_LEN] = { OP_SCSI_CMD, (uint8_t)(F_FINAL | F_SIMPLE | (*len ? F_READ : 0)) },
-		data[TEXT_MAX];
-	uint32_t room = *len;
+struct command {
+	const uint8_t *lun, *cdb;
+	unsigned cdb_len;
+	const void *out;
+	uint32_t out_len;
+	uint8_t *in;
+	uint32_t in_len;
+	uint32_t sense;			/* answer: key << 16 | ASC << 8 | ASCQ */
+};
 
-	*len = 0;
-	*sense = 0;
-	memcpy(bhs + O_LUN, lun, 8);
+/* Sends a command and waits for its end. Returns the SCSI status, or -1. */
+static inline int link_command(struct link *l, struct command *c)
+{
+	uint8_t bhs[BHS_LEN] = { OP_SCSI_CMD, F_FINAL | F_SIMPLE }, data[TEXT_MAX];
+	uint32_t room = c->in_len;
+
+	c->in_len = c->sense = 0;
+	if (c->out_len)
+		bhs[O_FLAGS] |= F_WRITE;
+	else if (room)
+		bhs[O_FLAGS] |= F_READ;
+	memcpy(bhs + O_LUN, c->lun, 8);
 	be32_put(bhs + O_ITT, 0x7fff0000 | (l->cmdsn & 0xffff));
-	be32_put(bhs + O_EXPLEN, room);
+	be32_put(bhs + O_EXPLEN, c->out_len ? c->out_len : room);
 	be32_put(bhs + O_CMDSN, l->cmdsn++);
 	be32_put(bhs + O_EXPSTATSN, l->statsn);
-	memcpy(bhs + O_CDB, cdb, cdb_len);
-	if (pdu_send(l, bhs, NULL, 0))
+	memcpy(bhs + O_CDB, c->cdb, c->cdb_len);
+	if (pdu_send(l, bhs, c->out, c->out_len))
 		return -1;
 	for (;;) {
 		uint32_t n = sizeof(data);
@@ -330,16 +343,16 @@ static inline int link_command(struct link *l, const uint8_t *lun, const uint8_t
 		if (bhs[0] == OP_NOP_IN && be32_at(bhs + O_ITT) == TAG_NONE)
 			continue;
 		if (bhs[0] == OP_DATA_IN) {
-			if (*len + n > room)
+			if (c->in_len + n > room)
 				return -1;
-			memcpy(buf + *len, data, n);
-			*len += n;
+			memcpy(c->in + c->in_len, data, n);
+			c->in_len += n;
 			if (!(bhs[O_FLAGS] & F_STATUS))
 				continue;
 		} else if (bhs[0] == OP_SCSI_RSP) {
 			if (n >= 16)
-				*sense = (uint32_t)(data[4] & 15) << 16 | (uint32_t)data[14] << 8 |
-					 data[15];
+				c->sense = (uint32_t)(data[4] & 15) << 16 |
+					   (uint32_t)data[14] << 8 | data[15];
 		} else {
 			fprintf(stderr, "hf-bench: opcode %02x in answer to a command\n", bhs[0]);
 			return -1;
@@ -350,40 +363,48 @@ static inline int link_command(struct link *l, const uint8_t *lun, const uint8_t
 	}
 }
 
+/* Clears unit attentions. */
+static inline int link_ready(struct link *l, const uint8_t *lun)
+{
+	static const uint8_t tur[6];
+	struct command c = { .lun = lun, .cdb = tur, .cdb_len = sizeof(tur) };
+	int st = -1;
+
+	for (unsigned i = 0; i < 16 && st; i++) {
+		st = link_command(l, &c);
+		if (st < 0)
+			return -1;
+	}
+	if (st)
+		fprintf(stderr, "hf-bench: TEST UNIT READY: status %02x sense %06x\n", st, c.sense);
+	return st ? -1 : 0;
+}
+
 /* Clears unit attentions and asks for the size. */
 static inline int link_capacity(struct link *l, const uint8_t *lun, uint64_t *blocks,
 				uint32_t *block_size)
 {
-	static const uint8_t tur[6], rc16[16] = { 0x9e, 0x10, [13] = 32 }, rc10[10] = { 0x25 };
+	static const uint8_t rc16[16] = { 0x9e, 0x10, [13] = 32 }, rc10[10] = { 0x25 };
 	uint8_t buf[32];
-	uint32_t sense = 0, len;
-	int st = -1;
+	struct command c = { lun, rc16, sizeof(rc16), .in = buf, .in_len = sizeof(buf) };
+	int st;
 
-	for (unsigned i = 0; i < 16 && st; i++) {
-		len = 0;
-		st = link_command(l, lun, tur, sizeof(tur), NULL, &len, &sense);
-		if (st < 0)
-			return -1;
-	}
-	if (st) {
-		fprintf(stderr, "hf-bench: TEST UNIT READY: status %02x sense %06x\n", st, sense);
+	if (link_ready(l, lun))
 		return -1;
-	}
-	len = sizeof(buf);
-	st = link_command(l, lun, rc16, sizeof(rc16), buf, &len, &sense);
-	if (st == 0 && len >= 12) {
+	st = link_command(l, &c);
+	if (st == 0 && c.in_len >= 12) {
 		*blocks = be64_at(buf) + 1;
 		*block_size = be32_at(buf + 8);
 		return 0;
 	}
-	len = 8;
-	st = st < 0 ? st : link_command(l, lun, rc10, sizeof(rc10), buf, &len, &sense);
-	if (st == 0 && len >= 8) {
+	c = (struct command){ lun, rc10, sizeof(rc10), .in = buf, .in_len = 8 };
+	st = st < 0 ? st : link_command(l, &c);
+	if (st == 0 && c.in_len >= 8) {
 		*blocks = (uint64_t)be32_at(buf) + 1;
 		*block_size = be32_at(buf + 4);
 		return 0;
 	}
-	fprintf(stderr, "hf-bench: READ CAPACITY: status %02x sense %06x\n", st, sense);
+	fprintf(stderr, "hf-bench: READ CAPACITY: status %02x sense %06x\n", st, c.sense);
 	return -1;
 }
 

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# hf-bench's lines in, medians side by side out; also as JSON (-v json=FILE) and as a plot (-v svg=FILE).
+# hf-bench's lines in, medians side by side out; also as JSON (-v json=FILE) and as a plot (-v svg=FILE). Ratios are to the
+# target named base (-v base=NAME), the floor.
+
+BEGIN {
+	if (base == "")
+		base = "floor"
+}
 
 {
 	delete v
@@ -35,7 +41,7 @@ function median(r, t, k,    n, i, j, x, a) {
 }
 
 function ratio(r, t, k,    f) {
-	f = count[r, "floor"] ? median(r, "floor", k) : 0
+	f = count[r, base] ? median(r, base, k) : 0
 	return f > 0 ? median(r, t, k) / f : 0
 }
 
@@ -43,9 +49,10 @@ function shown(x) {
 	return x > 0 ? sprintf("%.2f", x) : "-"
 }
 
-function print_table(    i, j, r, t) {
+function print_table(    i, j, r, t, short) {
+	short = base == "floor" ? "flr" : "1st"
 	printf "%-22s %-19s %10s %8s %9s %9s %9s %9s %8s %8s %8s %7s\n", "row", "target", "IOPS", "MB/s", "p50 us", "p99 us",
-		"p99.9 us", "CPU us/IO", "CPU/flr", "IOPS/flr", "wakes/IO", "gen us"
+		"p99.9 us", "CPU us/IO", "CPU/" short, "IOPS/" short, "wakes/IO", "gen us"
 	for (i = 1; i <= rows; i++) {
 		r = row_name[i]
 		for (j = 1; j <= targets; j++) {
@@ -72,7 +79,7 @@ function print_json(    i, j, k, r, t, keys, nk, sep) {
 			printf "%s  {\"row\": \"%s\", \"target\": \"%s\", \"runs_made\": %d", sep, r, t, count[r, t] > json
 			for (k = 1; k <= nk; k++)
 				printf ", \"%s\": %.3f", keys[k], median(r, t, keys[k]) > json
-			printf ", \"cpu_to_floor\": %.3f, \"iops_to_floor\": %.3f}", ratio(r, t, "cpu"), ratio(r, t, "iops") > json
+			printf ", \"cpu_to_%s\": %.3f, \"iops_to_%s\": %.3f}", base, ratio(r, t, "cpu"), base, ratio(r, t, "iops") > json
 			sep = ",\n"
 		}
 	print "\n]" > json
