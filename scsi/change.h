@@ -40,6 +40,7 @@ struct lu_request {
 	bool failed;			/* with pr: a flush failed, and nobody repaired it */
 	bool has_saved;			/* with pr: saved holds, else the defaults do */
 	struct lu_modes saved;
+	uint32_t uid;			/* LU_CHANGE_PR_*: the administrator's */
 };
 
 /* A unit attention for one nexus. */

@@ -162,6 +162,7 @@ static json_t *change_begin(struct control_request *rq, enum lu_change_kind kind
 	c->refs = 2;
 	c->c.lu = rq->lu;
 	c->c.rq.kind = kind;
+	c->c.rq.uid = rq->who->uid;
 	c->c.done = change_done;
 	rq->change = c;
 	lu_change_submit(rq->lu, &c->c);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "target/daemon.h"
+#include "target/history.h"
 #include "target/log.h"
 #include "scsi/mode.h"
 #include "target/buf.h"
@@ -113,6 +114,8 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 		 : v.failed  ? " state=failed"
 			     : "");
 	lu->damaged = v.not_ready && !be->busy;
+	if (!be->busy)
+		history_start(lu, d->cfg->state_dir, e ? NULL : &img);
 	return lu;
 }
 
@@ -206,6 +209,7 @@ void daemon_teardown(struct daemon *d)
 		struct backend *be = d->lus[i]->be;
 		struct store *store = d->lus[i]->store;
 
+		history_stop(d->lus[i]);
 		lu_free(d->lus[i]);
 		backend_close(be);
 		store_close(store);

@@ -48,6 +48,7 @@ struct journal {
 	struct journal_segment seg; /* the newer file */
 	uint64_t reserved;  /* bytes of it */
 	bool reserve_warned;
+	char *last;	    /* as journal_last() gives it */
 	char path[];	    /* of the files, without the digit at the end */
 };
 
@@ -102,8 +103,12 @@ struct journal *journal_open(const char *dir, const char *name)
 		if (fd >= 0)
 			close(fd);
 		if (!err && (!j->seg.there || s.last > j->seg.last)) {
+			free(j->last);
+			j->last = s.text;
 			j->seg = s;
 			j->newer = i;
+		} else {
+			free(s.text);
 		}
 	}
 	j->next = j->seg.last + 1;
@@ -357,12 +362,18 @@ void journal_close(struct journal *j)
 	batch_free(&j->pending);
 	if (j->fd >= 0)
 		close(j->fd);
+	free(j->last);
 	free(j);
 }
 
 uint64_t journal_lost(const struct journal *j)
 {
 	return j ? __atomic_load_n(&j->lost_all, __ATOMIC_RELAXED) : 0;
+}
+
+const char *journal_last(const struct journal *j)
+{
+	return j ? j->last : NULL;
 }
 
 bool journal_busy(const struct journal *j)

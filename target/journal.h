@@ -41,6 +41,12 @@ struct journal;
 struct journal *journal_open(const char *dir, const char *name);
 
 /*
+ * The last record that was there when it was opened, NULL: none. As long as the journal. Any
+ * thread.
+ */
+const char *journal_last(const struct journal *j);
+
+/*
  * Writes what is pending, waiting for it some seconds at most, and closes. While the reactors still
  * run, but nothing is appended any more; not on a reactor.
  */

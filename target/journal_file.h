@@ -13,6 +13,7 @@ struct journal_segment {
 	uint64_t first, last; /* sequences, 0: no record */
 	uint64_t end;	      /* bytes: behind the last good line */
 	uint64_t size;	      /* bytes */
+	char *text;	      /* the last record, NULL: none; the caller's */
 };
 
 uint32_t journal_crc(const char *p, size_t n);

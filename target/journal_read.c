@@ -116,21 +116,24 @@ static int range_look(int fd, uint64_t from, uint64_t to, struct journal_segment
 {
 	struct journal_record r;
 	struct lines l;
-	char *base;
+	char *base, *last = NULL;
 	int err = range_load(fd, from, to - from, &l);
 
 	if (err)
 		return err;
 	base = l.p;
 	s->first = s->last = s->end = 0;
+	s->text = NULL;
 	for (enum line k; (k = lines_next(&l, &r)) != LINE_NONE; ) {
 		if (k == LINE_BAD || r.seq <= s->last)
 			continue;
 		s->last = r.seq;
 		s->end = from + (uint64_t)(l.p - base);
+		last = (char *)(uintptr_t)r.json;
 		if (!s->first)
 			s->first = r.seq;
 	}
+	s->text = last ? strdup(last) : NULL;
 	free(base);
 	return 0;
 }
@@ -148,15 +151,20 @@ int journal_segment_look(int fd, struct journal_segment *s)
 	if (s->size <= 2 * PEEK)
 		return range_look(fd, 0, s->size, s);
 	err = range_look(fd, 0, PEEK, &head);
-	if (!err)
-		err = range_look(fd, s->size - PEEK, s->size, &tail);
 	if (err)
 		return err;
-	if (!head.first || !tail.last)
+	free(head.text);
+	err = range_look(fd, s->size - PEEK, s->size, &tail);
+	if (err)
+		return err;
+	if (!head.first || !tail.last) {
+		free(tail.text);
 		return range_look(fd, 0, s->size, s);
+	}
 	s->first = head.first;
 	s->last = tail.last;
 	s->end = tail.end;
+	s->text = tail.text;
 	return 0;
 }
 

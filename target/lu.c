@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "pr/state.h"
+#include "target/history.h"
 #include "target/log.h"
 #include "target/lu.h"
 #include "target/mutate.h"
@@ -155,6 +156,7 @@ static void changes_refuse(struct lu *lu, uint8_t status, struct sense sense)
 	struct lu_change *c;
 	unsigned n = 0;
 
+	history_drop(lu);
 	lu_ref_put(lu->next);
 	lu->next = NULL;
 	cds_list_for_each_entry(c, &lu->changes, link) {
@@ -230,6 +232,7 @@ static void registrants_watch(const struct lu *lu)
 static void publish_done(struct lu *lu)
 {
 	registrants_watch(lu);
+	history_commit(lu);
 	lu_ref_put(lu->value);
 	lu->value = lu->next;
 	lu->next = NULL;
@@ -318,6 +321,7 @@ static bool change_eval(struct lu *lu, struct lu_change *c)
 	made = lu_owed_reserve(&lu->owed, lu->fx.nua) ? lu_ref_new(&next) : NULL;
 	if (!made)
 		return false;
+	history_note(lu, c, old, &next);
 	lu_ref_put(lu->next);
 	lu->next = made;
 	return true;

@@ -26,6 +26,7 @@
 #include "scsi/lu.h"
 #include "target/reactor.h"
 
+struct history;
 struct lu;
 struct lu_port;
 struct session;
@@ -207,6 +208,7 @@ struct lu {
 	struct lu_owed owed;
 
 	/* From here on: home's alone. */
+	struct history *history;	/* atomic; NULL: none is kept */
 	struct lu_ref *value;
 	bool subscribed[REACTORS_MAX];
 	struct cds_list_head changes;	/* struct lu_change */

@@ -14,6 +14,7 @@
 #include "target/config.h"
 #include "target/control.h"
 #include "target/daemon.h"
+#include "target/history.h"
 #include "target/log.h"
 #include "target/net.h"
 #include "target/stop.h"
@@ -93,6 +94,7 @@ static void lock_won(struct lu *lu)
 		return;
 	}
 	log_info("event=lun_ready lun=%s msg=\"the store's lock is ours now\"", lu->id.name);
+	history_start(lu, daemon_state.cfg->state_dir, &img);
 	c->rq.kind = LU_CHANGE_CAPS;
 	c->rq.caps = *backend_caps(lu->be);
 	c->rq.pr = img.pr;

@@ -93,6 +93,19 @@ json_t *query_sessions_json(void);
 json_t *query_lus_json(const struct lu *only);
 json_t *query_prs_json(const struct lu *only);
 
+/* Which LU something is about: the same three members everywhere. A new object. */
+json_t *query_lu_json(const struct lu *lu);
+/* initiator, isid, group. A new object. */
+json_t *query_nexus_json(const struct nexus *n);
+
+/* One member of an object each. */
+void query_put_int(json_t *o, const char *name, uint64_t n);
+void query_put_bool(json_t *o, const char *name, bool b);
+void query_put_string(json_t *o, const char *name, const char *s);	/* NULL: null */
+void query_put_hex(json_t *o, const char *name, const uint8_t *p, unsigned n);	/* 16 at most */
+void query_put_uuid(json_t *o, const char *name, const uint8_t u[16]);
+void query_put_time(json_t *o, const char *name, uint64_t ns);	/* UTC, with milliseconds */
+
 /* The target a LU belongs to. */
 const struct node *query_node(const struct lu *lu);
 /* A string; bytes that are no UTF-8 become '?'. NULL gives null. */

@@ -5,8 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pr/state.h"
 #include "target/buf.h"
+#include "target/history.h"
 #include "target/log.h"
 #include "target/query.h"
 
@@ -16,35 +16,17 @@ static const char *const op_names[IO_OPS] = {
 	[IO_SPACE] = "space",	  [IO_PREFETCH] = "prefetch",
 };
 
-static const char *const pr_type_names[] = {
-	[PR_NONE] = "none",
-	[PR_WRITE_EXCLUSIVE] = "write exclusive",
-	[PR_EXCLUSIVE_ACCESS] = "exclusive access",
-	[PR_WRITE_EXCLUSIVE_RO] = "write exclusive, registrants only",
-	[PR_EXCLUSIVE_ACCESS_RO] = "exclusive access, registrants only",
-	[PR_WRITE_EXCLUSIVE_AR] = "write exclusive, all registrants",
-	[PR_EXCLUSIVE_ACCESS_AR] = "exclusive access, all registrants",
-};
-
-static const char *pr_type_name(uint8_t type)
-{
-	return type < sizeof(pr_type_names) / sizeof(pr_type_names[0]) && pr_type_names[type]
-		       ? pr_type_names[type]
-		       : "unknown";
-}
-
-/* One member of an object each. */
-static void put_int(json_t *o, const char *name, uint64_t n)
+void query_put_int(json_t *o, const char *name, uint64_t n)
 {
 	json_object_set_new(o, name, json_integer((json_int_t)n));
 }
 
-static void put_bool(json_t *o, const char *name, bool b)
+void query_put_bool(json_t *o, const char *name, bool b)
 {
 	json_object_set_new(o, name, json_boolean(b));
 }
 
-static void put_string(json_t *o, const char *name, const char *s)
+void query_put_string(json_t *o, const char *name, const char *s)
 {
 	json_object_set_new(o, name, query_string(s));
 }
@@ -68,16 +50,16 @@ json_t *query_string(const char *s)
 	return j;
 }
 
-static void put_hex(json_t *o, const char *name, const uint8_t *p, unsigned n)
+void query_put_hex(json_t *o, const char *name, const uint8_t *p, unsigned n)
 {
 	char s[2 * 16 + 1] = "";
 
 	for (unsigned i = 0; i < n && i < 16; i++)
 		snprintf(s + 2 * i, 3, "%02x", p[i]);
-	put_string(o, name, s);
+	query_put_string(o, name, s);
 }
 
-static void put_uuid(json_t *o, const char *name, const uint8_t u[16])
+void query_put_uuid(json_t *o, const char *name, const uint8_t u[16])
 {
 	char s[37];
 
@@ -85,10 +67,10 @@ static void put_uuid(json_t *o, const char *name, const uint8_t u[16])
 		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
 		 u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
 		 u[15]);
-	put_string(o, name, s);
+	query_put_string(o, name, s);
 }
 
-static void put_time(json_t *o, const char *name, uint64_t ns)
+void query_put_time(json_t *o, const char *name, uint64_t ns)
 {
 	time_t t = (time_t)(ns / 1000000000);
 	struct tm tm;
@@ -98,7 +80,7 @@ static void put_time(json_t *o, const char *name, uint64_t ns)
 	snprintf(s, sizeof(s), "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900,
 		 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
 		 (unsigned)(ns / 1000000 % 1000));
-	put_string(o, name, s);
+	query_put_string(o, name, s);
 }
 
 /* ---- status ---------------------------------------------------------------------------------- */
@@ -109,15 +91,15 @@ static json_t *reactor_json(unsigned i, const struct query_reactor *q)
 	json_t *o = json_object();
 
 	reactor_stats(reactor_at(i), &st);
-	put_int(o, "reactor", i);
-	put_int(o, "turns", st.turns);
-	put_int(o, "sleeps", st.sleeps);
-	put_int(o, "messages", st.messages);
-	put_int(o, "ios", st.rios);
-	put_int(o, "cpu_us", st.cpu_ns / 1000);
-	put_int(o, "connections", q->conns);
-	put_int(o, "sessions", q->sessions);
-	put_int(o, "tasks", q->tasks);
+	query_put_int(o, "reactor", i);
+	query_put_int(o, "turns", st.turns);
+	query_put_int(o, "sleeps", st.sleeps);
+	query_put_int(o, "messages", st.messages);
+	query_put_int(o, "ios", st.rios);
+	query_put_int(o, "cpu_us", st.cpu_ns / 1000);
+	query_put_int(o, "connections", q->conns);
+	query_put_int(o, "sessions", q->sessions);
+	query_put_int(o, "tasks", q->tasks);
 	return o;
 }
 
@@ -125,9 +107,9 @@ static json_t *portal_json(const struct config_portal *p)
 {
 	json_t *o = json_object();
 
-	put_string(o, "name", p->name);
-	put_string(o, "listen", p->listen);
-	put_int(o, "group", p->group);
+	query_put_string(o, "name", p->name);
+	query_put_string(o, "listen", p->listen);
+	query_put_int(o, "group", p->group);
 	return o;
 }
 
@@ -141,10 +123,10 @@ static json_t *lu_counts_json(const struct query_lu *v, unsigned n)
 		waiting += v[i].not_ready;
 		failed += v[i].failed && !v[i].not_ready;
 	}
-	put_int(o, "total", n);
-	put_int(o, "ready", ready);
-	put_int(o, "waiting_for_lock", waiting);
-	put_int(o, "failed", failed);
+	query_put_int(o, "total", n);
+	query_put_int(o, "ready", ready);
+	query_put_int(o, "waiting_for_lock", waiting);
+	query_put_int(o, "failed", failed);
 	return o;
 }
 
@@ -152,8 +134,8 @@ static json_t *buffers_json(void)
 {
 	json_t *o = json_object();
 
-	put_int(o, "used", buf_used());
-	put_int(o, "budget", daemon_state.cfg->limits.buffers);
+	query_put_int(o, "used", buf_used());
+	query_put_int(o, "budget", daemon_state.cfg->limits.buffers);
 	return o;
 }
 
@@ -164,19 +146,19 @@ static json_t *daemon_json(uint64_t uptime_ms)
 	bool stopping = __atomic_load_n(&daemon_state.stopping, __ATOMIC_RELAXED);
 	json_t *o = json_object(), *portals = json_array();
 
-	put_string(o, "version", HOLDFAST_VERSION);
-	put_int(o, "pid", (uint64_t)getpid());
-	put_string(o, "state", stopping ? "stopping" : "ready");
+	query_put_string(o, "version", HOLDFAST_VERSION);
+	query_put_int(o, "pid", (uint64_t)getpid());
+	query_put_string(o, "state", stopping ? "stopping" : "ready");
 	json_object_set_new(o, "uptime_s", json_real((double)uptime_ms / 1000));
-	put_string(o, "config", cfg->file);
-	put_string(o, "driver", reactor_driver_name());
-	put_int(o, "sessions", __atomic_load_n(&daemon_state.nsessions, __ATOMIC_RELAXED));
-	put_int(o, "sessions_max", cfg->limits.sessions);
-	put_int(o, "half_open", __atomic_load_n(&daemon_state.half_open, __ATOMIC_RELAXED));
-	put_int(o, "half_open_max", cfg->limits.logins);
+	query_put_string(o, "config", cfg->file);
+	query_put_string(o, "driver", reactor_driver_name());
+	query_put_int(o, "sessions", __atomic_load_n(&daemon_state.nsessions, __ATOMIC_RELAXED));
+	query_put_int(o, "sessions_max", cfg->limits.sessions);
+	query_put_int(o, "half_open", __atomic_load_n(&daemon_state.half_open, __ATOMIC_RELAXED));
+	query_put_int(o, "half_open_max", cfg->limits.logins);
 	json_object_set_new(o, "buffers", buffers_json());
-	put_int(o, "log_dropped", log_dropped());
-	put_int(o, "targets", daemon_state.nnodes);
+	query_put_int(o, "log_dropped", log_dropped());
+	query_put_int(o, "targets", daemon_state.nnodes);
 	for (unsigned i = 0; i < cfg->nportals; i++)
 		json_array_append_new(portals, portal_json(&cfg->portals[i]));
 	json_object_set_new(o, "portals", portals);
@@ -204,8 +186,8 @@ json_t *query_status_json(uint64_t uptime_ms)
 		tasks += q.reactors[i].tasks;
 		json_array_append_new(reactors, reactor_json(i, &q.reactors[i]));
 	}
-	put_int(o, "connections", conns);
-	put_int(o, "tasks", tasks);
+	query_put_int(o, "connections", conns);
+	query_put_int(o, "tasks", tasks);
 	json_object_set_new(o, "luns", lu_counts_json(lus, nlus));
 	json_object_set_new(o, "reactors", reactors);
 	free(lus);
@@ -220,20 +202,20 @@ static json_t *params_json(const struct iscsi_params *p)
 	static const char *const reporting[] = { "RFC3720", "ResponseFence", "FastAbort" };
 	json_t *o = json_object();
 
-	put_string(o, "header_digest", p->header_digest ? "CRC32C" : "None");
-	put_string(o, "data_digest", p->data_digest ? "CRC32C" : "None");
-	put_bool(o, "initial_r2t", p->initial_r2t);
-	put_bool(o, "immediate_data", p->immediate_data);
-	put_int(o, "max_recv_data_segment_length", p->own_max_recv_dsl);
-	put_int(o, "initiator_max_recv_data_segment_length", p->max_recv_dsl);
-	put_int(o, "max_burst_length", p->max_burst);
-	put_int(o, "first_burst_length", p->first_burst);
-	put_int(o, "max_outstanding_r2t", p->max_outstanding_r2t);
-	put_int(o, "max_connections", p->max_connections);
-	put_int(o, "default_time2wait", p->time2wait);
-	put_int(o, "default_time2retain", p->time2retain);
-	put_int(o, "error_recovery_level", p->erl);
-	put_string(o, "task_reporting",
+	query_put_string(o, "header_digest", p->header_digest ? "CRC32C" : "None");
+	query_put_string(o, "data_digest", p->data_digest ? "CRC32C" : "None");
+	query_put_bool(o, "initial_r2t", p->initial_r2t);
+	query_put_bool(o, "immediate_data", p->immediate_data);
+	query_put_int(o, "max_recv_data_segment_length", p->own_max_recv_dsl);
+	query_put_int(o, "initiator_max_recv_data_segment_length", p->max_recv_dsl);
+	query_put_int(o, "max_burst_length", p->max_burst);
+	query_put_int(o, "first_burst_length", p->first_burst);
+	query_put_int(o, "max_outstanding_r2t", p->max_outstanding_r2t);
+	query_put_int(o, "max_connections", p->max_connections);
+	query_put_int(o, "default_time2wait", p->time2wait);
+	query_put_int(o, "default_time2retain", p->time2retain);
+	query_put_int(o, "error_recovery_level", p->erl);
+	query_put_string(o, "task_reporting",
 		   p->task_reporting < 3 ? reporting[p->task_reporting] : "unknown");
 	return o;
 }
@@ -242,26 +224,26 @@ static json_t *session_json(const struct query_session *q)
 {
 	json_t *o = json_object();
 
-	put_string(o, "target", q->node ? q->node->cfg->name : NULL);
-	put_string(o, "type", q->node ? "normal" : "discovery");
-	put_string(o, "initiator", q->nexus.initiator);
-	put_string(o, "alias", q->alias[0] ? q->alias : NULL);
-	put_hex(o, "isid", q->nexus.isid, sizeof(q->nexus.isid));
-	put_int(o, "tsih", q->tsih);
-	put_int(o, "cid", q->cid);
-	put_string(o, "portal", q->portal->name);
-	put_int(o, "group", q->portal->group);
-	put_string(o, "peer", q->peer);
-	put_string(o, "local", q->local);
-	put_int(o, "reactor", q->reactor);
-	put_int(o, "connection", q->conn);
-	put_time(o, "since", q->since_ns);
-	put_int(o, "commands", q->cmds);
-	put_int(o, "bytes_from_initiator", q->bytes_in);
-	put_int(o, "bytes_to_initiator", q->bytes_out);
-	put_int(o, "tasks", q->tasks);
-	put_int(o, "window", q->window);
-	put_int(o, "luns", q->luns);
+	query_put_string(o, "target", q->node ? q->node->cfg->name : NULL);
+	query_put_string(o, "type", q->node ? "normal" : "discovery");
+	query_put_string(o, "initiator", q->nexus.initiator);
+	query_put_string(o, "alias", q->alias[0] ? q->alias : NULL);
+	query_put_hex(o, "isid", q->nexus.isid, sizeof(q->nexus.isid));
+	query_put_int(o, "tsih", q->tsih);
+	query_put_int(o, "cid", q->cid);
+	query_put_string(o, "portal", q->portal->name);
+	query_put_int(o, "group", q->portal->group);
+	query_put_string(o, "peer", q->peer);
+	query_put_string(o, "local", q->local);
+	query_put_int(o, "reactor", q->reactor);
+	query_put_int(o, "connection", q->conn);
+	query_put_time(o, "since", q->since_ns);
+	query_put_int(o, "commands", q->cmds);
+	query_put_int(o, "bytes_from_initiator", q->bytes_in);
+	query_put_int(o, "bytes_to_initiator", q->bytes_out);
+	query_put_int(o, "tasks", q->tasks);
+	query_put_int(o, "window", q->window);
+	query_put_int(o, "luns", q->luns);
 	json_object_set_new(o, "params", params_json(&q->params));
 	return o;
 }
@@ -278,7 +260,7 @@ json_t *query_sessions_json(void)
 	for (unsigned i = 0; i < q.n; i++)
 		json_array_append_new(a, session_json(&q.v[i]));
 	json_object_set_new(o, "sessions", a);
-	put_int(o, "missed", q.missed);
+	query_put_int(o, "missed", q.missed);
 	query_sessions_free(&q);
 	return o;
 }
@@ -305,18 +287,17 @@ static void put_engine(json_t *o, const char *about)
 		at += strlen("engine=");
 		snprintf(word, sizeof(word), "%.*s", (int)strcspn(at, " "), at);
 	}
-	put_string(o, "engine", at ? word : NULL);
-	put_string(o, "about", about);
+	query_put_string(o, "engine", at ? word : NULL);
+	query_put_string(o, "about", about);
 }
 
-/* Which LU something is about: the same three members everywhere. */
-static json_t *lu_json_start(const struct lu *lu)
+json_t *query_lu_json(const struct lu *lu)
 {
 	json_t *o = json_object();
 
-	put_string(o, "target", query_node(lu)->cfg->name);
-	put_int(o, "lun", lu->id.lun);
-	put_string(o, "name", lu->id.name);
+	query_put_string(o, "target", query_node(lu)->cfg->name);
+	query_put_int(o, "lun", lu->id.lun);
+	query_put_string(o, "name", lu->id.name);
 	return o;
 }
 
@@ -327,12 +308,12 @@ static json_t *counters_json(const struct query_lu *q)
 	for (unsigned i = 0; i < IO_OPS; i++) {
 		json_t *op = json_object();
 
-		put_int(op, "ios", q->ios[i]);
-		put_int(op, "bytes", q->bytes[i]);
+		query_put_int(op, "ios", q->ios[i]);
+		query_put_int(op, "bytes", q->bytes[i]);
 		json_object_set_new(o, op_names[i], op);
 	}
-	put_int(o, "conflicts", q->conflicts);
-	put_int(o, "parked", q->parks);
+	query_put_int(o, "conflicts", q->conflicts);
+	query_put_int(o, "parked", q->parks);
 	return o;
 }
 
@@ -340,11 +321,11 @@ static json_t *lu_pr_json(const struct query_lu *q)
 {
 	json_t *o = json_object();
 
-	put_int(o, "type", q->pr_type);
-	put_string(o, "type_name", pr_type_name(q->pr_type));
-	put_int(o, "registrants", q->pr_registrants);
-	put_int(o, "generation", q->pr_generation);
-	put_bool(o, "reserve6", q->reserved6);
+	query_put_int(o, "type", q->pr_type);
+	query_put_string(o, "type_name", history_type_name(q->pr_type));
+	query_put_int(o, "registrants", q->pr_registrants);
+	query_put_int(o, "generation", q->pr_generation);
+	query_put_bool(o, "reserve6", q->reserved6);
 	return o;
 }
 
@@ -352,27 +333,27 @@ static json_t *lu_json(const struct query_lu *q)
 {
 	const struct lu *lu = q->lu;
 	const struct config_lun *l = config_of(lu);
-	json_t *o = lu_json_start(lu);
+	json_t *o = query_lu_json(lu);
 
-	put_string(o, "type", lu->id.witness ? "witness" : "data");
-	put_string(o, "state", query_lu_state(q));
-	put_int(o, "size", q->caps.size);
-	put_int(o, "block_size", q->block_size);
-	put_int(o, "physical_block_size", (uint64_t)q->block_size << q->phys_exp);
-	put_uuid(o, "uuid", lu->id.uuid);
-	put_hex(o, "naa", lu->id.naa, sizeof(lu->id.naa));
-	put_string(o, "serial", lu->id.serial);
-	put_string(o, "backend", l ? l->backend : NULL);
-	put_string(o, "path", l ? l->path : NULL);
+	query_put_string(o, "type", lu->id.witness ? "witness" : "data");
+	query_put_string(o, "state", query_lu_state(q));
+	query_put_int(o, "size", q->caps.size);
+	query_put_int(o, "block_size", q->block_size);
+	query_put_int(o, "physical_block_size", (uint64_t)q->block_size << q->phys_exp);
+	query_put_uuid(o, "uuid", lu->id.uuid);
+	query_put_hex(o, "naa", lu->id.naa, sizeof(lu->id.naa));
+	query_put_string(o, "serial", lu->id.serial);
+	query_put_string(o, "backend", l ? l->backend : NULL);
+	query_put_string(o, "path", l ? l->path : NULL);
 	put_engine(o, lu->be->about);
-	put_int(o, "home", reactor_index(lu->home));
-	put_bool(o, "write_cache", q->modes.wce);
-	put_bool(o, "thin", q->thin);
-	put_bool(o, "readonly", q->caps.readonly);
-	put_bool(o, "write_protected", q->write_protected);
-	put_int(o, "sessions", q->sessions);
-	put_int(o, "tasks", q->busy);
-	put_int(o, "changes", q->changes);
+	query_put_int(o, "home", reactor_index(lu->home));
+	query_put_bool(o, "write_cache", q->modes.wce);
+	query_put_bool(o, "thin", q->thin);
+	query_put_bool(o, "readonly", q->caps.readonly);
+	query_put_bool(o, "write_protected", q->write_protected);
+	query_put_int(o, "sessions", q->sessions);
+	query_put_int(o, "tasks", q->busy);
+	query_put_int(o, "changes", q->changes);
 	json_object_set_new(o, "counters", counters_json(q));
 	json_object_set_new(o, "pr", lu_pr_json(q));
 	return o;
@@ -392,106 +373,5 @@ json_t *query_lus_json(const struct lu *only)
 		json_array_append_new(a, lu_json(&v[i]));
 	free(v);
 	json_object_set_new(o, "luns", a);
-	return o;
-}
-
-/* ---- reservations ---------------------------------------------------------------------------- */
-
-static json_t *nexus_json(const struct nexus *n)
-{
-	json_t *o = json_object();
-
-	put_string(o, "initiator", n->initiator);
-	put_hex(o, "isid", n->isid, sizeof(n->isid));
-	put_int(o, "group", n->tpgt);
-	return o;
-}
-
-/* The first session behind (upper) or not before those of an initiator with a target. */
-static unsigned bound(const struct query_sessions *q, const struct node *node,
-		      const char *initiator, bool upper)
-{
-	unsigned lo = 0, hi = q->n;
-
-	while (lo < hi) {
-		unsigned mid = lo + (hi - lo) / 2;
-		const struct query_session *s = &q->v[mid];
-		int d = s->node != node ? (s->node < node ? -1 : 1)
-					: strcmp(s->nexus.initiator, initiator);
-
-		if (d < 0 || (upper && d == 0))
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-/* How many there are: in the order of query_sessions() they are one run. */
-static unsigned sessions_of(const struct query_sessions *q, const struct node *node,
-			    const char *initiator)
-{
-	return bound(q, node, initiator, true) - bound(q, node, initiator, false);
-}
-
-static json_t *registrant_json(const struct query_pr *p, unsigned i, const struct query_sessions *q)
-{
-	const struct node *node = query_node(p->lu);
-	const struct query_session *s;
-	struct nexus who;
-	char key[32];
-	json_t *o;
-
-	pr_nexus(p->pr, i, &who);
-	s = query_session_of(q, node, &who);
-	snprintf(key, sizeof(key), "0x%016llx", (unsigned long long)p->pr->regs[i].key);
-	o = nexus_json(&who);
-	put_string(o, "key", key);
-	put_bool(o, "holder", pr_is_holder(p->pr, i));
-	put_bool(o, "logged_in", s);
-	put_string(o, "peer", s ? s->peer : NULL);
-	put_int(o, "initiator_sessions", sessions_of(q, node, who.initiator));
-	return o;
-}
-
-static json_t *pr_json(const struct query_pr *p, const struct query_sessions *q)
-{
-	json_t *o = lu_json_start(p->lu), *a = json_array();
-
-	put_int(o, "type", p->pr->type);
-	put_string(o, "type_name", pr_type_name(p->pr->type));
-	/* SPC-4 table 205: LU_SCOPE is the only one there is. */
-	put_string(o, "scope", p->pr->type ? "LU" : NULL);
-	put_int(o, "generation", p->pr->generation);
-	put_bool(o, "aptpl", p->pr->aptpl);
-	json_object_set_new(o, "reserve6",
-			    p->reserved6 ? nexus_json(&p->reserved6_by) : json_null());
-	for (unsigned i = 0; i < p->pr->nregs; i++)
-		json_array_append_new(a, registrant_json(p, i, q));
-	json_object_set_new(o, "registrants", a);
-	return o;
-}
-
-json_t *query_prs_json(const struct lu *only)
-{
-	struct query_sessions q;
-	struct query_pr *v;
-	json_t *o, *a;
-	unsigned n;
-
-	if (query_sessions(&q, false))
-		return NULL;
-	v = query_prs(only, &n);
-	if (!v) {
-		query_sessions_free(&q);
-		return NULL;
-	}
-	o = json_object();
-	a = json_array();
-	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(a, pr_json(&v[i], &q));
-	json_object_set_new(o, "luns", a);
-	query_prs_free(v, n);
-	query_sessions_free(&q);
 	return o;
 }

@@ -233,7 +233,9 @@ int store_reload(struct store *s, struct store_image *img)
 					.d_sense = s->buf[25] & 2,
 					.swp = s->buf[25] & 4,
 					.tas = s->buf[25] & 8 };
-	if (s->standard && (!s->boot[0] || memcmp(s->buf + BOOT_ID_OFF, s->boot, BOOT_ID_LEN)))
+	img->power_on = s->standard && (!s->boot[0] ||
+					memcmp(s->buf + BOOT_ID_OFF, s->boot, BOOT_ID_LEN));
+	if (img->power_on)
 		pr_power_on(s->pr);
 	img->pr = s->pr;
 	return 0;

@@ -18,6 +18,7 @@ struct store_image {
 	bool has_modes;			/* false: never saved, the configured defaults hold */
 	bool failed;			/* a flush failed, and nobody repaired it */
 	const struct pr_state *pr;
+	bool power_on;			/* read: what a loss of power leaves of it */
 };
 
 /*
