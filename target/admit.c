@@ -10,6 +10,9 @@
 #include "target/conn.h"
 #include "target/log.h"
 
+/* Beyond limits.sessions, for targets on the lane. */
+enum { LANE_SESSIONS = 128 };
+
 static void random_bytes(void *buf, size_t len)
 {
 	if (RAND_bytes(buf, (int)len) != 1)
@@ -97,7 +100,7 @@ static void admit(struct conn *c, struct admission *a)
 		conn_close(old->conn, "replaced by a new session of the same nexus");
 	}
 	if (__atomic_load_n(&daemon_state.nsessions, __ATOMIC_RELAXED) >=
-	    daemon_state.cfg->limits.sessions) {
+	    daemon_state.cfg->limits.sessions + (node && node->lane ? LANE_SESSIONS : 0)) {
 		refuse(c, 3, 2, "too many sessions (limits.sessions)");
 		return;
 	}
@@ -178,7 +181,10 @@ static void login_done(struct conn *c, const struct bhs_login_rsp *rsp, const ch
 	if (len)
 		memcpy(a->text, text, len);
 	if (!l->discovery) {
-		c->claim = registry_claim((unsigned)l->target_index, &n, c->reactor, &where);
+		struct reactor *new = daemon_state.nodes[l->target_index].lane ? reactor_lane()
+									       : c->reactor;
+
+		c->claim = registry_claim((unsigned)l->target_index, &n, new, &where);
 		if (!c->claim) {
 			free(a);
 			refuse(c, 3, 2, "out of memory");

@@ -41,6 +41,7 @@ static void buf_drop(struct buf *b)
 struct buf *buf_get(uint32_t n)
 {
 	unsigned c = class_of(n ? n : 1);
+	uint64_t limit = budget + budget / 16;
 	struct buf *b;
 
 	if (c >= CLASSES)
@@ -52,9 +53,13 @@ struct buf *buf_get(uint32_t n)
 		kept -= b->size;
 		return b;
 	}
-	/* A page, which is all that PR OUT, sense data and the like need, is there even then. */
-	if (__atomic_add_fetch(&used, (uint64_t)BUF_MIN << c, __ATOMIC_RELAXED) >
-	    budget + (c ? 0 : budget / 16)) {
+	/*
+	 * A page, which is all that PR OUT, sense data and the like need, is there even then; and
+	 * whatever the lane needs.
+	 */
+	if (c && reactor_self() != reactor_lane())
+		limit -= budget / 16;
+	if (__atomic_add_fetch(&used, (uint64_t)BUF_MIN << c, __ATOMIC_RELAXED) > limit) {
 		__atomic_sub_fetch(&used, (uint64_t)BUF_MIN << c, __ATOMIC_RELAXED);
 		return NULL;
 	}

@@ -18,7 +18,7 @@ struct buf {
 
 /*
  * At least n bytes (0 < n <= BUF_MAX), contents unspecified; NULL when the daemon's budget is used
- * up. This reactor's.
+ * up. A sixteenth on top of it is for single pages and for the lane. This reactor's.
  */
 struct buf *buf_get(uint32_t n);
 void buf_put(struct buf *b);		/* NULL is fine; on the reactor that got it */

@@ -101,6 +101,15 @@ static char *config_slurp(const char *file, size_t *len, mode_t *mode, FILE *err
 	return text;
 }
 
+bool config_has_witness(const struct config *c)
+{
+	for (unsigned i = 0; i < c->ntargets; i++)
+		for (unsigned k = 0; k < c->targets[i].nluns; k++)
+			if (c->targets[i].luns[k].type == LUN_WITNESS)
+				return true;
+	return false;
+}
+
 struct config *config_load(const char *file, FILE *errors)
 {
 	struct check where = { .files = true };

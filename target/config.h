@@ -76,6 +76,10 @@ struct config {
 	enum config_pr_retain pr_retain;	/* for LUNs that do not say otherwise */
 	struct iscsi_offer offer;	/* section `iscsi:` */
 	struct login_auth discovery_auth;
+	/* section `witness:` */
+	struct {
+		bool lane; /* on: a reactor of their own for witness LUNs */
+	} witness;
 	/* section `limits:`, each with a default and a range */
 	struct {
 		unsigned login_timeout;		/* s, 30 */
@@ -106,5 +110,7 @@ struct config *config_load(const char *file, FILE *errors);
  */
 struct config *config_parse(const char *file, const void *text, size_t len, FILE *errors);
 void config_free(struct config *c);
+/* Whether any LUN is of type witness. */
+bool config_has_witness(const struct config *c);
 
 #endif

@@ -262,6 +262,15 @@ static const struct schema schema_limits = {
 	  KEYS(keys_limits)
 };
 
+static const struct schema_key keys_witness[] = {
+	{ "lane", SCHEMA_BOOL, .width = sizeof(bool), .def = "on",
+	  .doc = "Serve witness LUNs by a thread of their own, ahead of everything else." },
+};
+static const struct schema schema_witness = {
+	.title = "WITNESS", .size = sizeof(((struct config *)NULL)->witness),
+	  .line = SCHEMA_NOWHERE, KEYS(keys_witness)
+};
+
 static const struct schema_key keys_config[] = {
 	{ "state_dir", SCHEMA_STRING, FIELD(config, state_dir), .min = 1, .max = 4000,
 	  .expect = "a path",
@@ -295,6 +304,9 @@ static const struct schema_key keys_config[] = {
 	{ "limits", SCHEMA_MAP, FIELD(config, limits), .sub = &schema_limits,
 	  .deftext = "the defaults of its keys",
 	  .doc = "What peers can make grow, and how far." },
+	{ "witness", SCHEMA_MAP, FIELD(config, witness), .sub = &schema_witness,
+	  .deftext = "the defaults of its keys",
+	  .doc = "How the quorum disks of clusters are served." },
 	{ "portals", SCHEMA_LIST, FIELD(config, portals),
 	  .count = offsetof(struct config, nportals), .min = 1, .max = 64,
 	  .sub = &schema_portal, .deftext = "one named default on 0.0.0.0:3260 in group 1",
@@ -309,7 +321,7 @@ const struct schema config_schema = {
 };
 
 static const struct schema *const sections[] = {
-	&config_schema, &schema_iscsi, &schema_limits, &schema_portal, &schema_target,
+	&config_schema, &schema_iscsi, &schema_limits, &schema_witness, &schema_portal, &schema_target,
 	&schema_auth, &schema_lun
 };
 

@@ -42,6 +42,17 @@ static uint8_t log2u(uint32_t n)
 	return e;
 }
 
+/*
+ * A witness is at home on the lane. Its sessions are too, unless they carry data as well: that
+ * would be in the way of the others.
+ */
+static struct reactor *lun_home(const struct daemon *d, const struct config_lun *l)
+{
+	if (l->type == LUN_WITNESS && reactor_lane())
+		return reactor_lane();
+	return reactor_at(d->nlus % reactor_dealt());
+}
+
 static struct lu *lun_open(struct daemon *d, struct node *node, const struct config_lun *l)
 {
 	struct backend_options o = {
@@ -97,7 +108,7 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 	v.modes = v.saved;
 	mode_limit(&v);
 	v.pr = img.pr;
-	lu = lu_new(&id, &node->scsi, be, store, &v, reactor_at(d->nlus % reactor_count()));
+	lu = lu_new(&id, &node->scsi, be, store, &v, lun_home(d, l));
 	if (!lu) {
 		log_error("event=lun_failed name=%s msg=\"out of memory\"", l->name);
 		store_close(store);
@@ -119,6 +130,14 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 	return lu;
 }
 
+static bool node_on_lane(const struct config_target *t)
+{
+	for (unsigned i = 0; i < t->nluns; i++)
+		if (t->luns[i].type != LUN_WITNESS)
+			return false;
+	return t->nluns && reactor_lane();
+}
+
 static int node_build(struct daemon *d, struct node *n, struct login_target *lt,
 		      const struct config_target *t)
 {
@@ -129,6 +148,7 @@ static int node_build(struct daemon *d, struct node *n, struct login_target *lt,
 	unsigned ntpgts = 0;
 
 	n->cfg = t;
+	n->lane = node_on_lane(t);
 	n->lus = calloc(LUN_MAX + 1, sizeof(struct lu *));
 	if (!tpgts || !luns || !lp || !n->lus)
 		return -1;

@@ -17,6 +17,7 @@ struct node {
 	const struct config_target *cfg;
 	unsigned index;			/* in daemon.nodes and in login_env.targets */
 	struct scsi_target scsi;
+	bool lane;			/* its LUNs are witnesses all: its sessions live there */
 	struct lu **lus;		/* LUN_MAX + 1 entries; NULL where there is none */
 };
 
@@ -43,10 +44,10 @@ void daemon_teardown(struct daemon *d);
 /*
  * The registry: which nexus lives on which reactor. A session is made on the reactor that its
  * nexus's last session, or that one's unfinished I/O, lives on: only there can it be reinstated and
- * ordered behind it (RFC 7143 6.3.5). Any thread; a mutex, taken at login and logout only.
+ * ordered behind it (RFC 7143 6.3.5). Where there was none it is `new`. Any thread; a mutex, taken at login and logout only.
  */
 struct registry_entry;
-struct registry_entry *registry_claim(unsigned node, const struct nexus *n, struct reactor *self,
+struct registry_entry *registry_claim(unsigned node, const struct nexus *n, struct reactor *new,
 				      struct reactor **where);
 void registry_put(struct registry_entry *e);
 struct session *registry_session(struct registry_entry *e);	/* on its reactor */

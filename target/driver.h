@@ -96,7 +96,8 @@ void aio_stop(void);
 /* ---- workers.c
  * --------------------------------------------------------------------------------------------- */
 
-int workers_start(unsigned count, const char **why);	/* main thread; 0 or -errno. 0: default */
+/* Main thread; 0 or -errno. count 0: default; lane: a pool for it. */
+int workers_start(unsigned count, bool lane, const char **why);
 void workers_stop(void);
 unsigned workers_count(void);
 void workers_rio(struct rio *r);

@@ -286,7 +286,8 @@ static void persisted(void *arg, int err)
 	struct lu *lu = arg;
 
 	if (err) {
-		log_error("event=store_failed lun=%s err=%d msg=\"a change could not be made durable%s\"",
+		log_error("event=store_failed lun=%s err=%d "
+			  "msg=\"a change could not be made durable%s\"",
 			  lu->id.name, -err, lu->fx.refusable ? " and was refused" : "");
 		/* Not durable, so it never was: the old value stays, the initiator learns. */
 		if (lu->fx.refusable) {

@@ -155,7 +155,8 @@ static int serve(const struct config *cfg)
 {
 	struct reactor_options ro = { .count = cfg->reactors,
 				      .driver = cfg->driver,
-				      .workers = cfg->workers };
+				      .workers = cfg->workers,
+				      .lane = cfg->witness.lane && config_has_witness(cfg) };
 	sigset_t set;
 	unsigned bad;
 	int err;

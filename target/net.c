@@ -136,7 +136,7 @@ static void accept_ready(struct rfd *f, uint32_t ready)
 		a->fd = fd;
 		a->portal = l->portal;
 		a->msg.fn = arrived;
-		reactor_send(reactor_at(next_reactor++ % reactor_count()), &a->msg);
+		reactor_send(reactor_at(next_reactor++ % reactor_dealt()), &a->msg);
 	}
 }
 

@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "target/driver.h"
 #include "target/log.h"
@@ -25,6 +27,7 @@ enum {
 	MESSAGES_PER_TURN =
 		256, /* so that a flood of messages does not starve sockets and timers */
 	STALL_MS_DEFAULT = 5000,
+	LANE_NICE = -10,
 };
 
 struct reactor {
@@ -56,6 +59,7 @@ static struct {
 
 static struct reactor *reactors[REACTORS_MAX];
 static unsigned reactors_n;
+static bool have_lane;			/* the last one is it */
 static const struct driver_ops *driver_ops;
 static __thread struct reactor *self;
 
@@ -64,6 +68,16 @@ static __thread struct reactor *self;
 unsigned reactor_count(void)
 {
 	return reactors_n;
+}
+
+unsigned reactor_dealt(void)
+{
+	return reactors_n - have_lane;
+}
+
+struct reactor *reactor_lane(void)
+{
+	return have_lane ? reactors[reactors_n - 1] : NULL;
 }
 
 struct reactor *reactor_at(unsigned i)
@@ -319,6 +333,19 @@ static bool start_opened(void)
 	return run;
 }
 
+/*
+ * It sleeps nearly always, so it takes little from the others; what it gains is not to wait for
+ * their time slices to end. Without the right to it (CAP_SYS_NICE) the kernel's fairness to
+ * sleepers has to do.
+ */
+static void lane_priority(void)
+{
+	int err = setpriority(PRIO_PROCESS, (id_t)gettid(), LANE_NICE) ? errno : 0;
+
+	log_info("event=lane reactor=%u nice=%d%s%s", self->index, err ? 0 : LANE_NICE,
+		 err ? " why=" : "", err ? LOG_Q(strerror(err)) : "");
+}
+
 static void *reactor_main(void *arg)
 {
 	struct reactor *r = arg;
@@ -327,6 +354,8 @@ static void *reactor_main(void *arg)
 	r->now = clock_ns();
 	r->err = driver_ops->open(&r->driver, r->mailbox.bell.fd, &r->why);
 	if (start_opened()) {
+		if (r == reactor_lane())
+			lane_priority();
 		reactor_loop(r);
 		aio_stop();
 	}
@@ -428,7 +457,8 @@ static int reactors_launch(const char **why)
 			*why = "pthread_create failed";
 			break;
 		}
-		snprintf(name, sizeof(name), "hf-r%u", n);
+		snprintf(name, sizeof(name), reactors[n] == reactor_lane() ? "hf-lane" : "hf-r%u",
+			 n);
 		pthread_setname_np(reactors[n]->thread, name);
 	}
 	start_wait_opened(n);
@@ -495,7 +525,7 @@ static int reactors_start_parts(const struct reactor_options *o, const char **wh
 {
 	int err;
 
-	err = workers_start(o->workers, why);
+	err = workers_start(o->workers, o->lane, why);
 	if (err)
 		return err;
 	err = reactors_launch_driver(o->driver, why);
@@ -517,7 +547,7 @@ static int reactors_start_parts(const struct reactor_options *o, const char **wh
 
 int reactors_start(const struct reactor_options *o)
 {
-	unsigned count = o->count ? o->count : cores_allowed();
+	unsigned count = (o->count ? o->count : cores_allowed()) + o->lane;
 	const char *why = "memory or file descriptors";
 	sigset_t old;
 	int err;
@@ -528,6 +558,7 @@ int reactors_start(const struct reactor_options *o)
 			  REACTORS_MAX);
 		return -EINVAL;
 	}
+	have_lane = o->lane;
 	signals_block(&old);
 	if (log_thread_start())
 		log_warn(

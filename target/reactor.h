@@ -28,6 +28,7 @@ struct reactor_options {
 	enum reactor_driver driver; /* DRIVER_AUTO: io_uring if the kernel allows, else epoll; the
 				       log says which and why */
 	unsigned workers;		/* threads for what may block; 0: default */
+	bool lane;			/* one reactor more, see reactor_lane() */
 	unsigned
 		stall_ms; /* watchdog: abort() when a reactor has not turned for so long; 0: 5000 */
 };
@@ -44,7 +45,17 @@ int reactors_start(const struct reactor_options *o);
  */
 void reactors_stop(void);
 
-unsigned reactor_count(void);			/* any thread */
+/*
+ * The lane: a reactor beside the others for what must be answered in time whatever they are doing.
+ * It has workers of its own, buffers kept back for it (buf.h) and a higher priority where the
+ * system grants one; otherwise it is a reactor like any other, the last in reactor_at(). NULL when
+ * there is none. Any thread.
+ */
+struct reactor *reactor_lane(void);
+/* How many others there are: connections and LUs are dealt out to 0 .. n - 1. Any thread. */
+unsigned reactor_dealt(void);
+
+unsigned reactor_count(void);			/* all of them; any thread */
 struct reactor *reactor_at(unsigned i);		/* any thread; 0 <= i < reactor_count() */
 struct reactor *reactor_self(void);		/* this thread's, NULL on other threads */
 unsigned reactor_index(const struct reactor *r);	/* any thread */

@@ -42,7 +42,7 @@ static struct registry_entry **find(unsigned node, const struct nexus *n)
 	return e;
 }
 
-struct registry_entry *registry_claim(unsigned node, const struct nexus *n, struct reactor *self,
+struct registry_entry *registry_claim(unsigned node, const struct nexus *n, struct reactor *new,
 				      struct reactor **where)
 {
 	struct registry_entry **slot, *e;
@@ -55,7 +55,7 @@ struct registry_entry *registry_claim(unsigned node, const struct nexus *n, stru
 		if (e) {
 			e->node = node;
 			e->nexus = *n;
-			e->where = self;
+			e->where = new;
 			*slot = e;
 		}
 	}

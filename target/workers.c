@@ -3,7 +3,8 @@
  * Threads for what may block. Two pools: one for file I/O, one for other work, so that a disk that
  * hangs cannot keep reservations from being stored. And within the first no descriptor gets more
  * than its share of threads, so that it cannot keep other disks from being read: each reactor sorts
- * its requests into lanes by descriptor, and a lane has few at a time.
+ * its requests into queues by descriptor, and of a queue few are worked on at a time. The lane has
+ * a pool of its own for both.
  */
 #include <assert.h>
 #include <errno.h>
@@ -18,7 +19,8 @@
 enum {
 	WORKERS_DEFAULT = 16,		/* for file I/O */
 	WORKERS_MAX = 256,
-	LANES = 64,
+	WORKERS_LANE = 4,
+	QUEUES = 64,
 };
 
 enum { PRIV_FROM = 1 };			/* rio.priv[1]: the reactor it came from */
@@ -29,14 +31,14 @@ struct pool {
 	unsigned count;
 };
 
-struct lane {
+struct queue {
 	unsigned running;
 	struct rio *waiting, **tail;
 };
 
-static struct pool pool_io, pool_work;
-static unsigned lane_share;		/* requests of one lane at a time */
-static __thread struct lane lanes[LANES];
+static struct pool pool_io, pool_work, pool_lane;
+static unsigned queue_share;		/* requests of one queue at a time */
+static __thread struct queue queues[QUEUES];
 
 static void *worker_main(void *arg)
 {
@@ -85,7 +87,7 @@ static int pool_start(struct pool *p, unsigned count, unsigned first)
 	return 0;
 }
 
-int workers_start(unsigned count, const char **why)
+int workers_start(unsigned count, bool lane, const char **why)
 {
 	unsigned others;
 	int err;
@@ -99,27 +101,36 @@ int workers_start(unsigned count, const char **why)
 	*why = "threads for what may block";
 	others = count < 4 ? count : 4;
 	/* A quarter of the pool for one descriptor, over all reactors. */
-	lane_share = count / (4 * reactor_count());
-	if (!lane_share)
-		lane_share = 1;
+	queue_share = count / (4 * reactor_count());
+	if (!queue_share)
+		queue_share = 1;
 	err = pool_start(&pool_work, others, 0);
 	if (err)
 		return err;
 	err = pool_start(&pool_io, count, others);
+	if (!err && lane)
+		err = pool_start(&pool_lane, WORKERS_LANE, others + count);
 	if (err)
-		pool_stop(&pool_work);
+		workers_stop();
 	return err;
 }
 
 void workers_stop(void)
 {
+	pool_stop(&pool_lane);
 	pool_stop(&pool_io);
 	pool_stop(&pool_work);
 }
 
 unsigned workers_count(void)
 {
-	return pool_io.count + pool_work.count;
+	return pool_io.count + pool_work.count + pool_lane.count;
+}
+
+/* Where this reactor's jobs go: those of the lane wait for nobody else's. */
+static struct jobs *jobs_of(struct pool *others)
+{
+	return reactor_self() == reactor_lane() ? &pool_lane.jobs : &others->jobs;
 }
 
 /* ---- work ----------------------------------------------------------------------------------- */
@@ -150,7 +161,7 @@ void work_submit(struct work *w)
 	w->from = reactor_self();
 	assert(w->from && w->run && w->done);
 	w->msg.fn = work_run;
-	jobs_put(&pool_work.jobs, &w->msg);
+	jobs_put(jobs_of(&pool_work), &w->msg);
 }
 
 /* ---- file I/O ------------------------------------------------------------------------------- */
@@ -160,32 +171,32 @@ static struct rio *rio_of(struct msg *m)
 	return (struct rio *)(void *)((char *)m - offsetof(struct rio, msg));
 }
 
-static struct lane *lane_of(int fd)
+static struct queue *queue_of(int fd)
 {
-	return &lanes[(unsigned)fd % LANES];
+	return &queues[(unsigned)fd % QUEUES];
 }
 
 static void rio_run(struct msg *m);
 
-static void lane_start(struct lane *l, struct rio *r)
+static void queue_start(struct queue *q, struct rio *r)
 {
-	l->running++;
+	q->running++;
 	r->msg.fn = rio_run;
-	jobs_put(&pool_io.jobs, &r->msg);
+	jobs_put(jobs_of(&pool_io), &r->msg);
 }
 
 /* On the reactor again. */
 static void rio_ran(struct msg *m)
 {
 	struct rio *r = rio_of(m);
-	struct lane *l = lane_of(r->fd);
-	struct rio *next = l->waiting;
+	struct queue *q = queue_of(r->fd);
+	struct rio *next = q->waiting;
 
-	assert(l->running);
-	l->running--;
+	assert(q->running);
+	q->running--;
 	if (next) {
-		l->waiting = next->next;
-		lane_start(l, next);
+		q->waiting = next->next;
+		queue_start(q, next);
 	}
 	rio_finish(r);
 }
@@ -201,16 +212,16 @@ static void rio_run(struct msg *m)
 
 void workers_rio(struct rio *r)
 {
-	struct lane *l = lane_of(r->fd);
+	struct queue *q = queue_of(r->fd);
 
 	r->priv[PRIV_FROM] = (uintptr_t)reactor_self();
 	r->next = NULL;
-	if (l->running < lane_share) {
-		lane_start(l, r);
+	if (q->running < queue_share) {
+		queue_start(q, r);
 		return;
 	}
-	if (!l->waiting)
-		l->tail = &l->waiting;
-	*l->tail = r;
-	l->tail = &r->next;
+	if (!q->waiting)
+		q->tail = &q->waiting;
+	*q->tail = r;
+	q->tail = &r->next;
 }

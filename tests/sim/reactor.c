@@ -54,6 +54,7 @@ struct reactor {
 
 static struct reactor *reactors;
 static unsigned count;
+static bool lane;			/* the last one is it */
 static struct reactor *self;
 static uint64_t turn_now;
 
@@ -296,8 +297,9 @@ void reactor_poke(struct reactor *r, uint64_t at)
 
 /* ---- start and stop ---- */
 
-void sim_reactors_start(unsigned n)
+void sim_reactors_start(unsigned n, bool with_lane)
 {
+	lane = with_lane;
 	assert(n <= REACTORS && !reactors);
 	count = n;
 	reactors = calloc(n, sizeof(*reactors));
@@ -363,6 +365,16 @@ bool sim_reactors_idle(void)
 unsigned reactor_count(void)
 {
 	return count;
+}
+
+unsigned reactor_dealt(void)
+{
+	return count - lane;
+}
+
+struct reactor *reactor_lane(void)
+{
+	return lane ? &reactors[count - 1] : NULL;
 }
 
 struct reactor *reactor_at(unsigned i)

@@ -67,7 +67,7 @@ bool mem_leaks(void);
 
 /* ---- reactor.c: target/reactor.h, target/log.h ---- */
 
-void sim_reactors_start(unsigned n);
+void sim_reactors_start(unsigned n, bool with_lane);
 void sim_reactors_stop(void); /* the daemon is gone */
 void sim_reactors_stall(unsigned r, uint64_t ns);
 bool sim_reactors_idle(void);
@@ -255,6 +255,7 @@ struct world {
 	unsigned stalled_lun;
 	uint64_t stalled_from, stalled_to;
 	unsigned reactors, paths;
+	bool lane; /* the last reactor; LUN 0 is a witness, at home there */
 	uint64_t duration; /* ns of activity */
 	uint64_t turn_mean, msg_mean, io_mean, net_mean, think_mean;
 	unsigned depth; /* commands at once per path */

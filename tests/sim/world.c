@@ -45,10 +45,11 @@ static struct config *config_make(void)
 	for (unsigned i = 0; i < LUNS; i++)
 		n += snprintf(text + n, sizeof(text) - (size_t)n,
 			      "  - {lun: %u, name: d%u, backend: memory, size: %llu, write_cache: "
-			      "%s%s}\n",
+			      "%s%s%s}\n",
 			      i, i, (unsigned long long)(world.blocks[i] * DISK_BLOCK),
 			      world.write_cache[i] ? "on" : "off",
-			      world.filtered[i] ? ", filters: \"volatile:limit=64K\"" : "");
+			      world.filtered[i] ? ", filters: \"volatile:limit=64K\"" : "",
+			      world.lane && !i ? ", type: witness, reserve6: on" : "");
 	c = config_parse("sim.yaml", text, strlen(text), stderr);
 	if (!c)
 		abort();
@@ -88,7 +89,7 @@ static void retry_locks(void *arg, uint64_t n)
 static void daemon_start(void)
 {
 	image_reset();
-	sim_reactors_start(world.reactors);
+	sim_reactors_start(world.reactors, world.lane);
 	config = config_make();
 	if (daemon_build(&daemon_state, config))
 		fail("the daemon does not start");
@@ -191,6 +192,7 @@ static void world_make(void)
 {
 	memset(&world, 0, sizeof(world));
 	world.reactors = (unsigned)rnd_between(1, rnd_chance(100) ? 8 : 4);
+	world.lane = world.reactors > 1 && rnd_chance(250);
 	npaths = world.paths = (unsigned)rnd_between(2, rnd_chance(100) ? PATHS_MAX : 8);
 	world.duration = rnd_between(20, 120) * MS;
 	world.turn_mean = rnd_between(1, 40) * US;

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A witness LUN is answered in time and never refused, whatever happens to the data LUNs beside it:
+ * one reactor serves those, the lane serves the witness.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/daemon/wire.h"
+
+#define WITNESS "iqn.2026-11.com.example:witness"
+#define MIXED "iqn.2026-11.com.example:mixed"
+
+enum { ROUNDS = 300, READS = 64, BIG = 512, WRITES = 60 };
+
+static const char top[] = "reactors: 1\nlimits: {commands: 64, buffers: 16M}\n";
+static const char more[] =
+	"  - name: " WITNESS "\n"
+	"    luns: [{lun: 0, name: quorum, type: witness, path: quorum.img, size: 16M}]\n"
+	"  - name: " MIXED "\n"
+	"    luns:\n"
+	"      - {lun: 0, name: small, type: witness, backend: memory, size: 16M}\n"
+	"      - {lun: 1, name: big, backend: memory, size: 16M}\n";
+
+static uint8_t block[BLOCK], keys[512], big[READS][BIG * BLOCK];
+static struct io bulk[READS];
+
+static void start(const char *first)
+{
+	char luns[512], lines[512];
+
+	snprintf(luns, sizeof(luns),
+		 "      - {lun: 0, name: m0, backend: memory, size: 64M}\n"
+		 "      - {lun: 1, name: h1, backend: memory, size: 16M, "
+		 "filters: \"fault:while=%s,hang\"}\n",
+		 daemon_path("hang"));
+	snprintf(lines, sizeof(lines), "%s%s", top, first ? first : "");
+	daemon_start(lines, luns, more);
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int order(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* PERSISTENT RESERVE IN, READ KEYS. */
+static void io_keys(struct io *io, uint16_t lun)
+{
+	io_read(io, lun, 0, 1, keys);
+	memset(io->cdb, 0, sizeof(io->cdb));
+	io->cdb[0] = 0x5e;
+	io->cdb[7] = sizeof(keys) >> 8;
+	io->edtl = sizeof(keys);
+}
+
+/* PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY: through home and its store. */
+static void io_register(struct io *io, uint16_t lun, uint8_t key)
+{
+	static uint8_t param[24];
+
+	memset(param, 0, sizeof(param));
+	param[15] = key;
+	io_write(io, lun, 0, 1, param);
+	memset(io->cdb, 0, sizeof(io->cdb));
+	io->cdb[0] = 0x5f;
+	io->cdb[1] = 6;
+	io->cdb[8] = sizeof(param);
+	io->edtl = sizeof(param);
+}
+
+/* Reads, writes and reservations of the witness: all of them GOOD, the slowest within the bound. */
+static void witness_rounds(struct wire *w, const char *beside, unsigned bound_ms)
+{
+	static uint64_t us[ROUNDS];
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		uint64_t start_us = now_us();
+		struct io io;
+
+		switch (i % 4) {
+		case 0:
+			fill_blocks(block, i, 1, i);
+			io_write(&io, 0, i, 1, block);
+			break;
+		case 1:
+			io_read(&io, 0, i - 1, 1, block);
+			break;
+		case 2:
+			io_keys(&io, 0);
+			break;
+		case 3:
+			io_register(&io, 0, (uint8_t)(1 + i % 100));
+			break;
+		}
+		CU_ASSERT_FATAL(io_run(w, &io));
+		CU_ASSERT_EQUAL(io.status, ST_GOOD);
+		us[i] = now_us() - start_us;
+		if (i % 4 == 1)
+			CU_ASSERT(same_blocks(block, i - 1, 1, i - 1));
+	}
+	qsort(us, ROUNDS, sizeof(us[0]), order);
+	printf("    beside %s: median %.2f ms, 99 %% %.2f ms, longest %.2f ms\n", beside,
+	       (double)us[ROUNDS / 2] / 1e3, (double)us[ROUNDS * 99 / 100] / 1e3,
+	       (double)us[ROUNDS - 1] / 1e3);
+	CU_ASSERT(us[ROUNDS - 1] <= 1000ull * bound_ms * wire_slow());
+}
+
+static struct wire *witness_open(void)
+{
+	return wire_open(&(struct login_opts){ .target = WITNESS, .isid = 9 }, 1);
+}
+
+/* Which reactor the last login came to, and which is the lane; -1: not said. */
+static int logged(const char *line, const char *key)
+{
+	char cmd[1024], out[32] = "";
+	FILE *f;
+
+	snprintf(cmd, sizeof(cmd), "grep '%s' '%s' | tail -n 1 | grep -o '%s=[0-9]*' | cut -d= -f2",
+		 line, wire_daemon.log, key);
+	f = popen(cmd, "r");
+	CU_ASSERT_FATAL(f != NULL);
+	if (!fgets(out, sizeof(out), f))
+		out[0] = '\0';
+	pclose(f);
+	return out[0] ? atoi(out) : -1;
+}
+
+/* Where sessions and homes are, with the lane and without. */
+static void test_placed(void)
+{
+	start(NULL);
+	CU_ASSERT_EQUAL(logged("event=lane", "reactor"), 1);
+	CU_ASSERT_EQUAL(logged("event=lun .*name=quorum", "home"), 1);
+	CU_ASSERT_EQUAL(logged("event=lun .*name=small", "home"), 1);
+	CU_ASSERT_EQUAL(logged("event=lun .*name=big", "home"), 0);
+	witness_open();
+	CU_ASSERT_EQUAL(logged("event=login .*" WITNESS, "reactor"), 1);
+	/* Data on the lane would be in the way of other witnesses. */
+	wire_open(&(struct login_opts){ .target = MIXED }, 2);
+	CU_ASSERT_EQUAL(logged("event=login .*" MIXED, "reactor"), 0);
+	daemon_stop();
+
+	start("witness: {lane: off}\n");
+	CU_ASSERT_EQUAL(logged("event=lane", "reactor"), -1);
+	CU_ASSERT_EQUAL(logged("event=lun .*name=quorum", "home"), 0);
+	witness_open();
+	CU_ASSERT_EQUAL(logged("event=login .*" WITNESS, "reactor"), 0);
+	daemon_stop();
+}
+
+/* A data LUN that hangs, with as many commands on it as it takes. */
+static void test_hung(void)
+{
+	struct wire *w, *data;
+
+	start(NULL);
+	data = wire_open(NULL, 2);
+	w = witness_open();
+	daemon_touch("hang");
+	for (unsigned i = 0; i < READS; i++) {
+		io_write(&bulk[i], 1, 8 * i, 8, big[i]);
+		io_start(data, &bulk[i]);
+	}
+	CU_ASSERT(wire_alive(data));
+	witness_rounds(w, "a LUN that hangs", 500);
+	daemon_remove("hang");
+	daemon_stop();
+}
+
+/* One that asks for all its window of long reads and never reads what comes. */
+static void test_slow_reader(void)
+{
+	struct wire *w, *data;
+
+	start(NULL);
+	data = wire_open(NULL, 2);
+	w = witness_open();
+	for (unsigned i = 0; i < READS; i++) {
+		io_read(&bulk[i], 0, 0, BIG, big[i]);
+		io_start(data, &bulk[i]);
+	}
+	wire_sleep(50);
+	witness_rounds(w, "one that does not read", 500);
+	daemon_stop();
+}
+
+/* Sessions that open writes until no buffer is left, and send nothing. */
+static void test_r2t(void)
+{
+	static struct io io[8][WRITES];
+	struct wire *w, *data[8];
+
+	start(NULL);
+	for (unsigned k = 0; k < 8; k++) {
+		data[k] = wire_open(&(struct login_opts){ .isid = (uint8_t)(10 + k),
+							  .keys = "ImmediateData=No\n" },
+				    2);
+		for (unsigned i = 0; i < WRITES; i++) {
+			io_write(&io[k][i], 0, 0, 2048, big[0]);
+			io[k][i].manual = true;
+			io_start(data[k], &io[k][i]);
+		}
+		CU_ASSERT(wire_quiet(data[k], 20));
+	}
+	w = witness_open();
+	witness_rounds(w, "eight that never send their data", 500);
+	daemon_stop();
+}
+
+/* Never returns: long reads on a session of its own, as fast as they come. */
+static void flood(uint8_t isid)
+{
+	struct wire *w = wire_open(&(struct login_opts){ .isid = isid }, 1);
+	unsigned i = 0;
+
+	for (unsigned k = 0; k < READS / 2; k++) {
+		io_read(&bulk[k], 0, 0, BIG, big[k]);
+		io_start(w, &bulk[k]);
+	}
+	while (io_wait(&bulk[i], WIRE_MS)) {
+		io_read(&bulk[i], 0, 0, BIG, big[i]);
+		io_start(w, &bulk[i]);
+		i = (i + 1) % (READS / 2);
+	}
+	_exit(1);
+}
+
+static void test_flood(void)
+{
+	struct wire *w;
+	pid_t pids[4];
+
+	start(NULL);
+	for (unsigned i = 0; i < 4; i++) {
+		pids[i] = fork();
+		CU_ASSERT_FATAL(pids[i] >= 0);
+		if (!pids[i])
+			flood((uint8_t)(20 + i));
+	}
+	wire_sleep(300);
+	w = witness_open();
+	witness_rounds(w, "four that read all they can", 1000);
+	for (unsigned i = 0; i < 4; i++) {
+		int status;
+
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], &status, 0);
+		CU_ASSERT(WIFSIGNALED(status));
+	}
+	daemon_stop();
+}
+
+UNIT_MAIN("daemon lane", UNIT(test_placed), UNIT(test_hung), UNIT(test_slow_reader), UNIT(test_r2t),
+	  UNIT(test_flood))
