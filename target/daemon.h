@@ -44,7 +44,8 @@ void daemon_teardown(struct daemon *d);
 /*
  * The registry: which nexus lives on which reactor. A session is made on the reactor that its
  * nexus's last session, or that one's unfinished I/O, lives on: only there can it be reinstated and
- * ordered behind it (RFC 7143 6.3.5). Where there was none it is `new`. Any thread; a mutex, taken at login and logout only.
+ * ordered behind it (RFC 7143 6.3.5). Where there was none it is `new`. Any thread; a mutex, taken
+ * at login and logout only.
  */
 struct registry_entry;
 struct registry_entry *registry_claim(unsigned node, const struct nexus *n, struct reactor *new,
