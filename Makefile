@@ -185,6 +185,8 @@ cover:
 
 bench: all bench-tools
 	@B=$(B) tests/bench/run.sh
+bench-witness: all bench-tools
+	@B=$(B) tests/bench/run.sh witness
 
 cluster: all tools pr-tests pr-mutants
 	@HF_BUILD=$(B) tests/cluster/run.sh
@@ -208,6 +210,6 @@ install: all man
 clean:
 	rm -rf $(B) $(B)-asan $(B)-tsan $(B)-cover
 
-.PHONY: all sim sims units fuzzers bench-tools tools daemon-tests pr-tests pr-mutants deps run check check-build asan tsan fuzz cover bench cluster man install clean
+.PHONY: all sim sims units fuzzers bench-tools tools daemon-tests pr-tests pr-mutants deps run check check-build asan tsan fuzz cover bench bench-witness cluster man install clean
 .SECONDARY:
 -include $(shell test -d $(B)/obj && find $(B)/obj $(wildcard $(B)/obj-mutants) -name '*.d')

@@ -49,7 +49,9 @@ static const char usage_text[] =
 	"login\n"
 	"  --discard          drop long Data-In in the kernel, uncopied\n"
 	"  --poll             never sleep\n"
-	"  --fenced           RESERVATION CONFLICT, TASK ABORTED and unit attentions are no errors\n"
+	"  --fenced           RESERVATION CONFLICT, TASK ABORTED, unit attentions are no errors\n"
+	"  --probe LUN        the first session times single commands on that LUN; -q 0: only\n"
+	"                     those\n"
 	"  --patience SECONDS how long to wait for the last answers (10)\n"
 	"  --seed N  --initiator IQN  --label TEXT  --json\n";
 
@@ -132,7 +134,8 @@ enum {
 	L_PATIENCE,
 	L_RATE,
 	L_IDLE,
-	L_FENCED
+	L_FENCED,
+	L_PROBE
 };
 
 static const struct option long_options[] = {
@@ -156,6 +159,7 @@ static const struct option long_options[] = {
 	{ "rate", required_argument, NULL, L_RATE },
 	{ "idle", no_argument, NULL, L_IDLE },
 	{ "fenced", no_argument, NULL, L_FENCED },
+	{ "probe", required_argument, NULL, L_PROBE },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -181,6 +185,10 @@ static void option_long(int o)
 	case L_RATE: g.rate = atof(optarg); break;
 	case L_IDLE: run.idle = true; break;
 	case L_PATIENCE: run.patience = atof(optarg); break;
+	case L_PROBE:
+		probe.on = true;
+		probe.lun[1] = (uint8_t)atoi(optarg);
+		break;
 	case L_FENCED: g.fenced = true; break;
 	case L_JSON: run.json = true; break;
 	default: usage("unknown option");
@@ -235,14 +243,19 @@ static void options(int argc, char **argv)
 		usage("too many arguments");
 	if (!g.floor && !g.offer.target)
 		usage("-t: which target?");
-	if (!g.qd || g.qd > QD_MAX || !g.sessions || g.sessions > 100000 || g.read_pct > 100)
+	if (probe.on && g.floor)
+		usage("--probe: not with the floor");
+	if ((!g.qd && !probe.on) || g.qd + probe.on > QD_MAX || !g.sessions ||
+	    g.sessions > 100000 || g.read_pct > 100)
 		usage("-q 1 to 4096, -n 1 to 100000, -r 0 to 100");
 	if (g.rate < 0 || g.rate > 1e8 || (run.idle && !run.pid))
 		usage("--rate: commands a second; --idle needs -P");
 	if (run.seconds <= 0 || run.seconds > 3600 || run.warmup < 0 || run.warmup > 3600 ||
 	    run.patience < 0 || run.patience > 3600)
 		usage("-T and -w: seconds, to 3600");
-	if (!g.nluns)
+	if (!g.qd)
+		g.nluns = 0;
+	else if (!g.nluns)
 		luns_arg((char[]){ "0" });
 	if (run.fill) {
 		g.verify = false;
@@ -414,7 +427,9 @@ static bool mark(struct marks *m)
 static bool measure_begin(struct session *all, struct marks *m)
 {
 	memset(&st.hist, 0, sizeof(st.hist));
-	st.reads = st.writes = st.bytes = st.busy = st.shut_out = st.aborted = 0;
+	memset(probe.hist, 0, sizeof(probe.hist));
+	st.reads = st.writes = st.bytes = 0;
+	st.busy = st.shut_out = st.aborted = 0;
 	for (unsigned i = 0; i < g.sessions; i++)
 		all[i].ios = 0;
 	return mark(m);
@@ -447,7 +462,8 @@ static void report(void)
 	static const char *const fmt[2] = {
 		"label=%s ios=%" PRIu64
 		" seconds=%.3f iops=%.0f mbs=%.1f mean=%.1f p50=%.1f p99=%.1f p999=%.1f max=%.1f "
-		"cpu=%.3f gen=%.3f runs=%.3f fair=%.2f busy=%" PRIu64 " shut_out=%" PRIu64 " aborted=%" PRIu64
+		"cpu=%.3f gen=%.3f runs=%.3f fair=%.2f busy=%" PRIu64 " shut_out=%" PRIu64
+		" aborted=%" PRIu64
 		" r2ts=%" PRIu64 " checked=%" PRIu64 "\n",
 		"{\"label\": \"%s\", \"ios\": %" PRIu64
 		", \"seconds\": %.3f, \"iops\": %.0f, \"mbs\": %.1f, \"mean\": %.1f, "
@@ -464,6 +480,19 @@ static void report(void)
 	       result.runs, result.fair, st.busy, st.shut_out, st.aborted, st.r2ts, st.checked);
 }
 
+/* Waits for answers, for the probe's next turn, or a little. */
+static int wait_ready(struct epoll_event *ev, int n)
+{
+	struct timespec ts = { .tv_nsec = g.poll || g.rate > 0 ? 0 : 20000000 };
+
+	if (probe.on && ts.tv_nsec && probe.due != ~0ull) {
+		uint64_t now = now_ns();
+
+		ts.tv_nsec = probe.due > now ? (long)(probe.due - now) : 0;
+	}
+	return epoll_pwait2(st.ep, ev, n, &ts, NULL);
+}
+
 static volatile sig_atomic_t ended;
 
 static void end_asked(int sig)
@@ -471,7 +500,10 @@ static void end_asked(int sig)
 	ended = 1;
 }
 
-/* Runs the load to its end, or until SIGINT or SIGTERM: 0, 1 something was wrong, 3 the target does not answer. */
+/*
+ * Runs the load to its end, or until SIGINT or SIGTERM: 0, 1 something was wrong, 3 the target does
+ * not answer.
+ */
 static int load_run(struct session *all)
 {
 	struct epoll_event ev[256];
@@ -491,7 +523,7 @@ static int load_run(struct session *all)
 	if (all_fill(all, now))
 		return 1;
 	for (;;) {
-		int n = epoll_wait(st.ep, ev, 256, g.poll || g.rate > 0 ? 0 : 20);
+		int n = wait_ready(ev, 256);
 
 		if (n <= 0)
 			now = now_ns();
@@ -499,6 +531,8 @@ static int load_run(struct session *all)
 			if (session_ready(ev[i].data.ptr, &now))
 				return 1;
 		if (g.rate > 0 && !st.readback && rate_fill(all, now))
+			return 1;
+		if (probe.on && probe.due != ~0ull && probe_fill(&all[0]))
 			return 1;
 		if (st.starved && all_fill(all, now))
 			return 1;
@@ -573,7 +607,10 @@ int main(int argc, char **argv)
 	rc = load_run(all);
 	if (rc)
 		return rc;
-	report();
+	if (g.qd)
+		report();
+	if (probe.on)
+		probe_report(run.label);
 	for (unsigned i = 0; i < g.sessions && !g.floor; i++)
 		if (link_logout(&all[i].l))
 			return 1;

@@ -70,20 +70,22 @@ static struct {
 	.rng = 88172645463325252u,
 };
 
+static const char usage_text[] =
+	"usage: hf-pr -t IQN [-a ADDR] [-p PORT] [-l LUN] [--load IQN] [--label TEXT] COMMAND\n"
+	"  set 0          no registration\n"
+	"  set 1          this node alone is registered; no reservation\n"
+	"  set N LOAD     N registrations: this node's, those of the load's first LOAD sessions,\n"
+	"                 others; this node reserves: Write Exclusive, Registrants Only\n"
+	"  rounds N LOAD  N times: registers the load's sessions, reserves, shuts them out in one\n"
+	"                 of four ways (every second time PREEMPT AND ABORT), leaves; says the\n"
+	"                 times of all commands\n";
+
 __attribute__((noreturn))
 static void usage(const char *what)
 {
 	if (what)
 		fprintf(stderr, "hf-pr: %s\n", what);
-	fputs("usage: hf-pr -t IQN [-a ADDR] [-p PORT] [-l LUN] [--load IQN] [--label TEXT] COMMAND\n"
-	      "  set 0          no registration\n"
-	      "  set 1          this node alone is registered; no reservation\n"
-	      "  set N LOAD     N registrations: this node's, those of the load's first LOAD sessions,\n"
-	      "                 others; this node reserves: Write Exclusive, Registrants Only\n"
-	      "  rounds N LOAD  N times: registers the load's sessions, reserves, shuts them out in\n"
-	      "                 one of four ways (every second time PREEMPT AND ABORT), leaves; times\n"
-	      "                 of all commands\n",
-	      what ? stderr : stdout);
+	fputs(usage_text, what ? stderr : stdout);
 	exit(what ? 2 : 0);
 }
 

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "tests/bench/hist.h"
+#include "tests/bench/probe.h"
 #include "tests/bench/session.h"
 #include "tests/bench/stamp.h"
 #include "tests/bench/wire.h"
@@ -39,6 +40,7 @@ struct tag {
 	uint32_t gen;
 	uint64_t off, start;		/* byte on the LUN; ns */
 	uint8_t *buf;			/* verify only */
+	const struct probe_kind *probe;	/* NULL: of the load */
 };
 
 /* One PDU to send: its header is in heads[], its data is somebody's who outlives it. */
@@ -49,7 +51,7 @@ struct out {
 
 struct session {
 	struct link l;
-	unsigned number, busy, nfree, head_len;
+	unsigned number, busy, ntags, nfree, head_len; /* tags: the load's, then the probe's */
 	struct tag *tags;
 	uint32_t *free_tags;
 	uint64_t cursor, ios;
@@ -155,7 +157,7 @@ static void out_seal(struct session *s, uint8_t *h)
 
 static const uint8_t *tag_data(const struct tag *t)
 {
-	return t->buf ? t->buf : st.pattern;
+	return t->buf ? t->buf : t->probe && t->probe->param[7] ? t->probe->param : st.pattern;
 }
 
 /* Data-Out PDUs for [off, off + len) of a write, in segments the target can take; the last has the
@@ -184,10 +186,12 @@ static void data_out(struct session *s, struct tag *t, uint32_t ttt, const uint8
 
 static void cdb_put(uint8_t *cdb, const struct lun *u, const struct tag *t)
 {
-	uint64_t lba = t->off / u->block_size;
-	uint32_t n = t->len / u->block_size;
+	uint64_t lba = t->probe ? 0 : t->off / u->block_size;
+	uint32_t n = t->probe ? 0 : t->len / u->block_size;
 
-	if (g.cdb10) {
+	if (t->probe) {
+		probe_cdb(cdb, t->probe);
+	} else if (g.cdb10) {
 		cdb[0] = t->write ? 0x2a : 0x28;
 		be32_put(cdb + 2, (uint32_t)lba);
 		cdb[7] = (uint8_t)(n >> 8);
@@ -202,6 +206,7 @@ static void cdb_put(uint8_t *cdb, const struct lun *u, const struct tag *t)
 static void command_out(struct session *s, struct tag *t)
 {
 	const struct lun *u = &g.luns[t->lun];
+	const uint8_t *address = t->probe ? probe.lun : u->address;
 	uint32_t imm = 0, burst = 0;
 	uint8_t *h;
 
@@ -216,7 +221,7 @@ static void command_out(struct session *s, struct tag *t)
 	h[0] = OP_SCSI_CMD;
 	h[O_FLAGS] =
 		(uint8_t)((burst > imm ? 0 : F_FINAL) | (t->write ? F_WRITE : F_READ) | F_SIMPLE);
-	memcpy(h + O_LUN, u->address, 8);
+	memcpy(h + O_LUN, address, 8);
 	be32_put(h + O_ITT, t->itt);
 	be32_put(h + O_EXPLEN, t->len);
 	be32_put(h + O_CMDSN, s->l.cmdsn++);
@@ -225,7 +230,7 @@ static void command_out(struct session *s, struct tag *t)
 	out_seal(s, h);
 	t->given = imm;
 	if (burst > imm)
-		data_out(s, t, TAG_NONE, u->address, imm, burst - imm);
+		data_out(s, t, TAG_NONE, address, imm, burst - imm);
 }
 
 static int session_flush(struct session *s)
@@ -358,6 +363,16 @@ static bool tag_choose(struct session *s, struct tag *t)
 	return false;
 }
 
+static void tag_begin(struct session *s, struct tag *t, uint64_t start)
+{
+	s->busy++;
+	t->busy = true;
+	t->itt = (t->itt + QD_MAX) & 0x7fffffff;
+	t->got = t->burst = t->sn = 0;
+	t->start = start;
+	command_out(s, t);
+}
+
 /* Starts one command, its time counted from `start`. False: none can be started on this session
  * now. */
 static bool session_issue(struct session *s, uint64_t start)
@@ -382,13 +397,24 @@ static bool session_issue(struct session *s, uint64_t start)
 	if (!st.readback && g.count != ~0ull)
 		g.count--;
 	s->nfree--;
-	s->busy++;
-	t->busy = true;
-	t->itt = (t->itt + QD_MAX) & 0x7fffffff;
-	t->got = t->burst = t->sn = 0;
-	t->start = start;
-	command_out(s, t);
+	tag_begin(s, t, start);
 	return true;
+}
+
+/* The probe's next command, if it is due and the window lets it out. */
+static int probe_fill(struct session *s)
+{
+	struct tag *t = &s->tags[g.qd];
+	uint64_t now = now_ns();
+
+	if (now < probe.due || st.stopping || (int32_t)(s->l.maxcmdsn - s->l.cmdsn) < 0)
+		return 0;
+	t->probe = &probe_kinds[probe.next++ % PROBE_KINDS];
+	t->write = t->probe->write;
+	t->len = t->probe->len;
+	probe.due = ~0ull;
+	tag_begin(s, t, now);
+	return session_flush(s);
 }
 
 /* As many as there are tags; at a fixed rate the clock starts them instead. */
@@ -434,6 +460,14 @@ static int tag_end(struct session *s, struct tag *t, uint8_t status, uint64_t no
 	if (!status && (t->write ? t->given : t->got) != t->len)
 		return wrong(s, "%s ended with %u of %u bytes", t->write ? "write" : "read",
 			     t->write ? t->given : t->got, t->len);
+	if (t->probe) {
+		if (retry)
+			return wrong(s, "%s: status %02x", t->probe->name, status);
+		probe_end(t->probe, t->start, now);
+		t->busy = false;
+		s->busy--;
+		return 0;
+	}
 	if (g.verify) {
 		struct lun *u = &g.luns[t->lun];
 
@@ -552,7 +586,7 @@ static int take_head(struct session *s)
 	if (!g.floor && (int32_t)(be32_at(h + O_MAXCMDSN) - s->l.maxcmdsn) > 0)
 		s->l.maxcmdsn = be32_at(h + O_MAXCMDSN);
 	if (h[0] == OP_DATA_IN || h[0] == OP_SCSI_RSP || h[0] == OP_R2T) {
-		if ((itt & (QD_MAX - 1)) < g.qd)
+		if ((itt & (QD_MAX - 1)) < s->ntags)
 			t = &s->tags[itt & (QD_MAX - 1)];
 		if (!t || !t->busy || t->itt != itt)
 			return wrong(s, "opcode %02x: initiator task tag %08x is not in use", h[0],
@@ -704,6 +738,8 @@ static int session_open(struct session *s, unsigned number)
 		if (link_capacity(&s->l, g.luns[i].address, &g.luns[i].blocks,
 				  &g.luns[i].block_size))
 			return -1;
+	if (probe.on && !number && probe_begin(&s->l))
+		return -1;
 	seg = s->l.peer_mrdsl < 512 ? 512 : s->l.peer_mrdsl;
 	need = g.qd * (g.len_max / seg + g.len_max / (s->l.max_burst < 512 ? 512 : s->l.max_burst) +
 		       3) +
@@ -716,10 +752,12 @@ static int session_open(struct session *s, unsigned number)
 	s->head_len = BHS_LEN + (s->l.hdigest ? 4 : 0);
 	s->heads = malloc((size_t)outs * s->head_len);
 	s->outs = malloc((size_t)outs * sizeof(*s->outs));
-	s->tags = calloc(g.qd, sizeof(*s->tags));
-	s->free_tags = malloc(g.qd * sizeof(*s->free_tags));
+	s->ntags = g.qd + (probe.on && !number);
+	s->tags = calloc(s->ntags + 1, sizeof(*s->tags));
+	s->free_tags = malloc((g.qd + 1) * sizeof(*s->free_tags));
 	if (!s->heads || !s->outs || !s->tags || !s->free_tags)
 		return wrong(s, "no memory");
+	s->tags[g.qd].itt = g.qd;
 	for (uint32_t i = 0; i < g.qd; i++) {
 		s->tags[i].itt = i;
 		s->free_tags[s->nfree++] = g.qd - 1 - i;

@@ -51,10 +51,6 @@ gate() {		# gate REPEAT JSON
 	awk -v json="$2" -v base=registrants-0 -f "$top/tests/bench/table.awk" "$work/results"
 }
 
-# The probe's own process goes first on the core it shares with the load.
-first=
-command -v chrt >/dev/null && chrt -f 10 true 2>/dev/null && first="chrt -f 10"
-
 pr_commands() {		# pr_commands ROUNDS: lines into $work/commands
 	local row lun opts load
 	: >"$work/commands"

@@ -8,6 +8,7 @@
 #				last line "N passed, N failed, N skipped"
 #	run.sh syscalls		system calls per I/O of each target, by strace
 #	run.sh pr		what reservations cost: the gate per I/O, PR commands under load; also $B/pr.json
+#	run.sh witness		how soon a witness is answered beside saturated data LUNs; also $B/witness.json (7 minutes)
 #
 #	B=DIR (build)  BENCH_SECONDS=N (2; 1 means check)  BENCH_REPEAT=N (3)  BENCH_SIZE=1G  BENCH_DRIVERS="io_uring epoll"
 #	BENCH_TARGETS="floor floor-store holdfast tgtd" (check: without floor-store)  BENCH_FLOOR="-H" options for the floors
@@ -15,6 +16,7 @@
 #	BENCH_HOLDFASTD="FILE [NAME=FILE...]"	which daemon; several builds are compared with one another
 #	BENCH_CONFIG="key: value" lines added to holdfastd's configuration  BENCH_EXTRA="hf-bench options" added to each row
 set -u
+shopt -s extglob
 top=$(cd "$(dirname "$0")/../.." && pwd)
 B=${B:-build}
 case $B in /*) ;; *) B=$top/$B ;; esac
@@ -30,7 +32,8 @@ check) seconds=${BENCH_SECONDS:-0.5} repeat=1 size=${BENCH_SIZE:-128M}
 	[ "$seconds" = 1 ] && seconds=0.5 ;;
 syscalls) seconds=10 repeat=1 size=${BENCH_SIZE:-128M} ;;
 pr) seconds=${BENCH_SECONDS:-1} repeat=${BENCH_REPEAT:-5} size=${BENCH_SIZE:-512M} ;;
-*) echo "usage: run.sh [bench|check|syscalls|pr]" >&2; exit 2 ;;
+witness) seconds=${BENCH_SECONDS:-4} repeat=${BENCH_REPEAT:-1} size=${BENCH_SIZE:-512M} ;;
+*) echo "usage: run.sh [bench|check|syscalls|pr|witness]" >&2; exit 2 ;;
 esac
 
 # name | options | floor too?
@@ -56,7 +59,7 @@ esac
 passed=0 failed=0 skipped=0
 pass() { passed=$((passed + 1)); }
 fail() { failed=$((failed + 1)); echo "bench: FAILED: $*"; }
-skip() { skipped=$((skipped + 1)); echo "bench: skipped: $*"; }
+skip() { skipped=$((skipped + 1)); echo "SKIP bench: $*"; }
 
 work=$(mktemp -d /tmp/hf-bench.XXXXXX) || exit 2
 shm=$work
@@ -74,6 +77,10 @@ stop_all() {
 }
 trap stop_all EXIT
 trap 'exit 130' INT TERM HUP
+
+# The probe's own process goes first on the core it shares with the load.
+first=
+command -v chrt >/dev/null && chrt -f 10 true 2>/dev/null && first="chrt -f 10"
 
 pin_target= pin_generator=
 if [ "$(nproc)" -ge 2 ] && command -v taskset >/dev/null; then
@@ -307,6 +314,7 @@ check() {
 	done
 	table "" ""
 	pr_check
+	witness_check
 }
 
 # What the table cannot say: latency at 80 % of each target's own best rate, timed from when a command was due; idle cost.
@@ -355,6 +363,7 @@ syscalls() {
 }
 
 . "$top/tests/bench/pr.sh"
+. "$top/tests/bench/witness.sh"
 
 for t in hf-bench floor hf-pr; do
 	[ -x "$tools/$t" ] || { echo "bench: no $tools/$t (make bench-tools)"; exit 2; }
@@ -368,6 +377,7 @@ bench)
 check) check ;;
 syscalls) syscalls ;;
 pr) pr ;;
+witness) witness ;;
 esac
 [ $mode = check ] && echo "bench: $passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
