@@ -32,7 +32,7 @@ static void set_up(struct spec_world *s, unsigned type)
 		CU_ASSERT_EQUAL(spec_out(s, A0, RESERVE, type, 0xa, 0, 0), GOOD);
 }
 
-/* A state text with %s for "*" of those who hold only with all registrants, and the type at last. */
+/* A state text with %s for "*" of those who hold only with all registrants, then the type. */
 static const char *state_of(unsigned type, const char *fmt, uint64_t key)
 {
 	static char out[256];
