@@ -172,7 +172,8 @@ static void test_unknown_key(void)
 	    "t.yaml:2: portals[0].tpgt: unknown key (expected one of name, listen, group)\n");
 	bad("\"x\\ty\": 1\n" NO_TARGETS,
 	    "t.yaml:1: x?y: unknown key (expected one of state_dir, data_dir, control, reactors, "
-	    "workers, driver, log_level, pr_retain, iscsi, discovery_auth, limits, witness, portals, "
+	    "workers, driver, log_level, pr_retain, iscsi, discovery_auth, limits, witness, "
+	    "portals, "
 	    "targets)\n");
 	bad("? [a]\n: 1\n" NO_TARGETS, "t.yaml:1: found a list as a key (expected a word)\n");
 	bad("'': 1\n" NO_TARGETS, "t.yaml:1: found \"\" as a key (expected a word)\n");
