@@ -21,6 +21,7 @@ enum {
 	READS_PER_TURN = 4,  /* then others have their turn */
 	IOV_MAX_SEND = 192,
 	TX_HIGH = 4096,		/* PDUs queued: more, and we do not read from it (tx_blocked) */
+	TX_SHORT = 128 << 10,	/* bytes that may be in front of what goes ahead */
 	TXD_KEEP = 4096,
 };
 
@@ -104,6 +105,29 @@ void conn_send(struct conn *c, struct txd *d)
 	c->tx_tail = &d->next;
 	c->tx_count++;
 	reactor_defer(&c->flush);
+}
+
+void conn_send_ahead(struct conn *c, struct txd *d)
+{
+	struct txd **at = &c->tx_head;
+
+	while (*at && ((*at)->stamped || (*at)->ahead))
+		at = &(*at)->next;
+	d->ahead = true;
+	d->next = *at;
+	*at = d;
+	if (!d->next)
+		c->tx_tail = &d->next;
+	c->tx_count++;
+	reactor_defer(&c->flush);
+}
+
+void conn_keep_short(struct conn *c)
+{
+	int unsent = TX_SHORT;
+
+	c->tx_batch = TX_SHORT;
+	setsockopt(c->rfd.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 }
 
 /* Sequence numbers, lengths and digests, at the last moment: they are true when they leave. */
@@ -200,7 +224,8 @@ static void conn_flush(struct defer *df)
 		ssize_t sent;
 		struct msghdr mh = { .msg_iov = iov };
 
-		for (struct txd *d = c->tx_head; d && n + 3 <= IOV_MAX_SEND; d = d->next) {
+		for (struct txd *d = c->tx_head;
+		     d && n + 3 <= IOV_MAX_SEND && total <= c->tx_batch; d = d->next) {
 			if (!d->stamped)
 				txd_stamp(c, d);
 			total += txd_size(d);
@@ -537,6 +562,7 @@ void conn_new(int fd, const struct config_portal *portal)
 	c->half_open = true;
 	c->state = CONN_LOGIN;
 	c->tx_tail = &c->tx_head;
+	c->tx_batch = SIZE_MAX;
 	c->flush.fn = conn_flush;
 	c->timer.fn = conn_timer;
 	c->max_data_in = LOGIN_PDU_TEXT_MAX;

@@ -30,6 +30,7 @@ struct txd {
 	uint8_t bhs_len, tail_len;
 	uint8_t sn;			/* enum tx_sn */
 	bool stamped;
+	bool ahead;			/* of those queued before it */
 	struct task *task; /* a reference to it is dropped when sent; data is in its buffers */
 	struct buf *buf;		/* goes when sent */
 };
@@ -80,6 +81,7 @@ struct conn {
 
 	struct txd *tx_head, **tx_tail;
 	size_t tx_off;			/* bytes of tx_head already sent */
+	size_t tx_batch;		/* bytes numbered and handed to the socket at once, about */
 	unsigned tx_count;
 	struct defer flush;
 };
@@ -98,6 +100,16 @@ void conn_run(struct conn *c, void (*fn)(struct conn *c));
 struct txd *conn_tx(struct conn *c, enum tx_sn sn);
 /* Queues it; sent at the end of the loop turn. */
 void conn_send(struct conn *c, struct txd *d);
+/*
+ * The same, ahead of what is queued and has no numbers yet (of what came ahead, behind). The order
+ * of answers is the target's business, but a sequence of Data-In must go the same way as a whole.
+ */
+void conn_send_ahead(struct conn *c, struct txd *d);
+/*
+ * From now on little is given to the socket before it is sent, so that conn_send_ahead() has
+ * something to be ahead of.
+ */
+void conn_keep_short(struct conn *c);
 
 /* The PDU layer (request.c): a header has come, then its data. */
 void request_begin(struct conn *c);

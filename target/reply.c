@@ -21,6 +21,17 @@ static uint32_t residual(const struct scsi_cmd *c, uint8_t *flags)
 	return 0;
 }
 
+/* On a session that carries both, what is a witness's goes ahead of the data. */
+static void task_send(struct task *t, struct txd *d)
+{
+	struct conn *c = t->session->conn;
+
+	if (t->session->mixed && t->gate && t->gate->port->lu->id.witness)
+		conn_send_ahead(c, d);
+	else
+		conn_send(c, d);
+}
+
 static void reply_status(struct task *t)
 {
 	struct conn *c = t->session->conn;
@@ -51,7 +62,7 @@ static void reply_status(struct task *t)
 			d->len = (uint32_t)n + 2;
 		}
 	}
-	conn_send(c, d);
+	task_send(t, d);
 }
 
 void reply_task(struct task *t)
@@ -99,7 +110,7 @@ void reply_task(struct task *t)
 			h->status = t->cmd.status;
 			d->sn = SN_TAKE;
 		}
-		conn_send(c, d);
+		task_send(t, d);
 	}
 }
 
@@ -118,7 +129,7 @@ void reply_r2t(struct task *t, struct r2t *r)
 	h->r2tsn = be32_of(t->out.r2tsn);
 	h->offset = be32_of(r->off);
 	h->length = be32_of(r->end - r->off);
-	conn_send(c, d);
+	task_send(t, d);
 }
 
 void reply_nop_in(struct conn *c, uint32_t itt, uint32_t ttt, const uint8_t lun[8],

@@ -58,6 +58,8 @@ struct session {
 	struct r2t *r2ts;		/* R2T_SLOTS, made with the first R2T */
 	uint16_t r2t_free;
 	struct cds_list_head want_r2t;	/* tasks waiting for a free tag */
+	uint64_t r2t_bytes;		/* asked for and not all there, of live tasks */
+	bool mixed; /* data and a witness: what is the witness's goes ahead */
 	struct cds_list_head tmfs;	/* struct tmf: task management in work */
 	unsigned ntmfs;
 	unsigned dead_tags;		/* R2Ts of tasks that are gone, whose data may still come */

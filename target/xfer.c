@@ -5,6 +5,9 @@
 #include "target/task.h"
 #include "target/xfer.h"
 
+/* Bytes a mixed session is asked for at once. */
+enum { R2T_MIXED = 512 << 10 };
+
 /*
  * Target transfer tags: slot number and generation. A tag of a dead task stays occupied until its
  * last Data-Out (F) came, so that task management can wait for it, but only for a while and only as
@@ -13,6 +16,8 @@
  */
 static void r2t_put(struct session *s, struct r2t *r)
 {
+	if (r->task)
+		s->r2t_bytes -= r->end - r->off;
 	r->used = false;
 	r->task = NULL;
 	r->free_next = s->r2t_free;
@@ -65,6 +70,15 @@ static struct r2t *r2t_find(struct session *s, uint32_t ttt)
 	return r && r->used && r->ttt == ttt ? r : NULL;
 }
 
+/*
+ * On a session that carries a witness's commands as well, those stand in the initiator's queue
+ * behind all the data it was asked for.
+ */
+static bool r2t_enough(const struct session *s)
+{
+	return s->mixed && s->r2t_bytes >= R2T_MIXED;
+}
+
 void xfer_ask(struct task *t)
 {
 	struct session *s = t->session;
@@ -73,7 +87,7 @@ void xfer_ask(struct task *t)
 		return;
 	while (t->out.r2ts < s->params.max_outstanding_r2t && t->out.asked < t->cmd.need_out) {
 		uint32_t left = t->cmd.need_out - t->out.asked;
-		struct r2t *r = r2t_get(s);
+		struct r2t *r = r2t_enough(s) ? NULL : r2t_get(s);
 
 		/* All tags in use by other commands: theirs end, and xfer_data_end() asks again. */
 		if (!r) {
@@ -85,6 +99,7 @@ void xfer_ask(struct task *t)
 		r->off = r->next = t->out.asked;
 		r->end = t->out.asked + (left < s->params.max_burst ? left : s->params.max_burst);
 		r->datasn = 0;
+		s->r2t_bytes += r->end - r->off;
 		t->out.asked = r->end;
 		t->out.r2ts++;
 		reply_r2t(t, r);
@@ -95,7 +110,8 @@ void xfer_ask(struct task *t)
 /* Commands that wait for a tag get those there are. */
 static void wake(struct session *s)
 {
-	while (!cds_list_empty(&s->want_r2t) && (s->r2t_free != R2T_SLOTS || s->dead_tags)) {
+	while (!cds_list_empty(&s->want_r2t) && !r2t_enough(s) &&
+	       (s->r2t_free != R2T_SLOTS || s->dead_tags)) {
 		struct task *w = cds_list_first_entry(&s->want_r2t, struct task, wait);
 
 		cds_list_del_init(&w->wait);
@@ -112,6 +128,7 @@ void xfer_forget(struct task *t)
 	for (unsigned i = 0; i < R2T_SLOTS; i++)
 		if (s->r2ts[i].used && s->r2ts[i].task == t) {
 			s->r2ts[i].task = NULL;
+			s->r2t_bytes -= s->r2ts[i].end - s->r2ts[i].off;
 			s->r2ts[i].dead_ns = reactor_now();
 			s->dead_tags++;
 		}

@@ -17,7 +17,8 @@
 
 enum { ROUNDS = 300, READS = 64, BIG = 512, WRITES = 60 };
 
-static const char top[] = "reactors: 1\nlimits: {commands: 64, buffers: 16M}\n";
+#define TOP "reactors: 1\nlimits: {commands: 64, buffers: "
+static const char small[] = TOP "16M}\n", large[] = TOP "256M}\n";
 static const char more[] =
 	"  - name: " WITNESS "\n"
 	"    luns: [{lun: 0, name: quorum, type: witness, path: quorum.img, size: 16M}]\n"
@@ -29,17 +30,16 @@ static const char more[] =
 static uint8_t block[BLOCK], keys[512], big[READS][BIG * BLOCK];
 static struct io bulk[READS];
 
-static void start(const char *first)
+static void start(const char *top)
 {
-	char luns[512], lines[512];
+	char luns[512];
 
 	snprintf(luns, sizeof(luns),
 		 "      - {lun: 0, name: m0, backend: memory, size: 64M}\n"
 		 "      - {lun: 1, name: h1, backend: memory, size: 16M, "
 		 "filters: \"fault:while=%s,hang\"}\n",
 		 daemon_path("hang"));
-	snprintf(lines, sizeof(lines), "%s%s", top, first ? first : "");
-	daemon_start(lines, luns, more);
+	daemon_start(top, luns, more);
 }
 
 static uint64_t now_us(void)
@@ -143,7 +143,7 @@ static int logged(const char *line, const char *key)
 /* Where sessions and homes are, with the lane and without. */
 static void test_placed(void)
 {
-	start(NULL);
+	start(small);
 	CU_ASSERT_EQUAL(logged("event=lane", "reactor"), 1);
 	CU_ASSERT_EQUAL(logged("event=lun .*name=quorum", "home"), 1);
 	CU_ASSERT_EQUAL(logged("event=lun .*name=small", "home"), 1);
@@ -155,7 +155,7 @@ static void test_placed(void)
 	CU_ASSERT_EQUAL(logged("event=login .*" MIXED, "reactor"), 0);
 	daemon_stop();
 
-	start("witness: {lane: off}\n");
+	start(TOP "16M}\nwitness: {lane: off}\n");
 	CU_ASSERT_EQUAL(logged("event=lane", "reactor"), -1);
 	CU_ASSERT_EQUAL(logged("event=lun .*name=quorum", "home"), 0);
 	witness_open();
@@ -168,7 +168,7 @@ static void test_hung(void)
 {
 	struct wire *w, *data;
 
-	start(NULL);
+	start(small);
 	data = wire_open(NULL, 2);
 	w = witness_open();
 	daemon_touch("hang");
@@ -187,7 +187,7 @@ static void test_slow_reader(void)
 {
 	struct wire *w, *data;
 
-	start(NULL);
+	start(small);
 	data = wire_open(NULL, 2);
 	w = witness_open();
 	for (unsigned i = 0; i < READS; i++) {
@@ -205,7 +205,7 @@ static void test_r2t(void)
 	static struct io io[8][WRITES];
 	struct wire *w, *data[8];
 
-	start(NULL);
+	start(small);
 	for (unsigned k = 0; k < 8; k++) {
 		data[k] = wire_open(&(struct login_opts){ .isid = (uint8_t)(10 + k),
 							  .keys = "ImmediateData=No\n" },
@@ -245,7 +245,7 @@ static void test_flood(void)
 	struct wire *w;
 	pid_t pids[4];
 
-	start(NULL);
+	start(small);
 	for (unsigned i = 0; i < 4; i++) {
 		pids[i] = fork();
 		CU_ASSERT_FATAL(pids[i] >= 0);
@@ -265,5 +265,59 @@ static void test_flood(void)
 	daemon_stop();
 }
 
+/*
+ * One session for both: long reads queued for it and long writes asked of it are in front, but not
+ * all of them.
+ */
+static void test_same_session(void)
+{
+	static struct io wr[WRITES];
+	static uint8_t data[2048 * BLOCK];
+	struct wire *w;
+	unsigned before = 0, done = 0;
+	struct io io;
+
+	start(large);
+	w = wire_open(&(struct login_opts){ .target = MIXED,
+					    .keys = "ImmediateData=No\nInitialR2T=Yes\n" },
+		      2);
+	/* 16 MiB of Data-In are on their way: the answer is in front of nearly all of them. */
+	for (unsigned i = 0; i < READS / 2; i++) {
+		io_read(&bulk[i], 1, 0, BIG, big[i]);
+		io_start(w, &bulk[i]);
+	}
+	io_read(&io, 0, 0, 1, block);
+	CU_ASSERT(io_run(w, &io) && io.status == ST_GOOD);
+	for (unsigned i = 0; i < READS / 2; i++)
+		before += bulk[i].done;
+	printf("    %u of %u long reads were answered before it\n", before, READS / 2);
+	CU_ASSERT(before < READS / 4);
+	for (unsigned i = 0; i < READS / 2; i++)
+		CU_ASSERT(io_wait(&bulk[i], WIRE_MS) && bulk[i].status == ST_GOOD);
+
+	/* Writes of 1 MiB: of all of them only so much is asked for at once; in the end all. */
+	for (unsigned i = 0; i < 8; i++) {
+		io_write(&wr[i], 1, 0, 2048, data);
+		wr[i].manual = true;
+		io_start(w, &wr[i]);
+	}
+	CU_ASSERT(wire_alive(w));
+	for (unsigned i = 0; i < 8; i++)
+		done += wr[i].nr2t;
+	CU_ASSERT(done && done * w->max_burst <= 1u << 20);
+	/* What is aborted does not count any more. */
+	CU_ASSERT_EQUAL(wire_tmf(w, TMF_ABORT_TASK_SET, 1, ISCSI_TAG_NONE, 0), TMF_RSP_COMPLETE);
+	for (unsigned i = 0; i < 8; i++)
+		io_forget(&wr[i]);
+	for (unsigned i = 0; i < 8; i++) {
+		io_write(&wr[i], 1, 0, 2048, data);
+		io_start(w, &wr[i]);
+	}
+	witness_rounds(w, "its own session's data", 500);
+	for (unsigned i = 0; i < 8; i++)
+		CU_ASSERT(io_wait(&wr[i], WIRE_MS) && wr[i].status == ST_GOOD);
+	daemon_stop();
+}
+
 UNIT_MAIN("daemon lane", UNIT(test_placed), UNIT(test_hung), UNIT(test_slow_reader), UNIT(test_r2t),
-	  UNIT(test_flood))
+	  UNIT(test_flood), UNIT(test_same_session))
