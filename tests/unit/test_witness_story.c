@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The story after each scenario, compared as text. */
+#include "tests/unit/witness_world.h"
+
+#define A "iqn.1991-05.com.example:node-a"
+#define B "iqn.1991-05.com.example:node-b"
+#define C "iqn.1991-05.com.example:node-c"
+
+/* The owner loses power: its connections break, nobody defends, the challenger takes over. */
+static void test_owner_dies(void)
+{
+	ww_world();
+	win_login('a');
+	win_login('b');
+	win_register('a');
+	win_defend('a', 40); /* two minutes */
+	ww_wait(1000);
+	ww_logout(nx_of('a', 1, 1), false);
+	ww_logout(nx_of('a', 2, 2), false);
+	ww_wait(2000);
+	win_register('b');
+	CU_ASSERT_EQUAL(ww_pr(nx_of('b', 1, 1), RESERVE, 5, win_key('b'), 0), 0x18);
+	ww_wait(7000);
+	CU_ASSERT_EQUAL(ww_pr(nx_of('b', 1, 1), PREEMPT, 5, win_key('b'), win_key('a')), 0);
+	win_defend('b', 5);
+	CU_ASSERT(ww_story_is(
+		B
+		" took this disk from " A " at 2026-11-22 03:02:10 UTC, with PREEMPT; 2 "
+		"registrations went with it.\n" A
+		" had owned it for 2 min, and defended it in rhythm until 2026-11-22 03:01:57 UTC, "
+		"13 s before; its last session had ended 9 s before.\n" B
+		" had challenged it at 2026-11-22 03:02:03 UTC, and waited 7 s.\n"
+		"Why: " A " was gone, and its reservation was not defended any more.\n"
+		"This looks like Windows Server failover clustering (sure).\n"));
+	CU_ASSERT_EQUAL(ww.picture.changes, 2);
+	CU_ASSERT(ww_replays());
+}
+
+/* The owner hangs: it stays logged in. */
+static void test_owner_hangs(void)
+{
+	ww_world();
+	win_login('a');
+	win_login('b');
+	win_register('a');
+	win_defend('a', 4);
+	ww_wait(2000);
+	win_register('b');
+	CU_ASSERT_EQUAL(ww_pr(nx_of('b', 1, 1), RESERVE, 5, win_key('b'), 0), 0x18);
+	ww_wait(7000);
+	CU_ASSERT_EQUAL(ww_pr(nx_of('b', 1, 1), PREEMPT, 5, win_key('b'), win_key('a')), 0);
+	CU_ASSERT(ww_story_is(
+		B
+		" took this disk from " A " at 2026-11-22 03:00:21 UTC, with PREEMPT; 2 "
+		"registrations went with it.\n" A
+		" had owned it for 21 s, and defended it in rhythm until 2026-11-22 03:00:09 UTC, "
+		"12 s before.\n" B
+		" had challenged it at 2026-11-22 03:00:14 UTC, and waited 7 s.\n"
+		"Why: " A " was logged in, but did not defend its reservation any more.\n"
+		"This looks like Windows Server failover clustering (sure).\n"));
+}
+
+/* The challenger is turned away: no change of ownership, and the story says who it was. */
+static void test_defended(void)
+{
+	ww_world();
+	win_login('a');
+	win_login('b');
+	win_register('a');
+	win_defend('a', 4);
+	win_register('b');
+	CU_ASSERT_EQUAL(ww_pr(nx_of('b', 1, 1), RESERVE, 5, win_key('b'), 0), 0x18);
+	CU_ASSERT_EQUAL(ww_pr(nx_of('a', 1, 1), PREEMPT, 5, win_key('a'), win_key('b')), 0);
+	win_defend('a', 2);
+	CU_ASSERT(ww_story_is(A " took this disk at 2026-11-22 03:00:00 UTC, with RESERVE.\n"
+				"Nobody owned it before.\n" A " shut out " B
+				" at 2026-11-22 03:00:12 UTC, with PREEMPT: 2 registrations "
+				"removed; the disk's owner stayed.\n"
+				"This looks like Windows Server failover clustering (sure).\n"));
+	CU_ASSERT_EQUAL(ww.picture.changes, 1);
+	CU_ASSERT(ww_replays());
+}
+
+static void test_planned_move(void)
+{
+	ww_world();
+	win_login('a');
+	win_login('b');
+	win_register('a');
+	win_defend('a', 20);
+	CU_ASSERT_EQUAL(ww_pr(nx_of('a', 1, 1), RELEASE, 5, win_key('a'), 0), 0);
+	CU_ASSERT(ww_story_is("Nobody owns this disk since 2026-11-22 03:01:00 UTC: RELEASE of " A
+			      ".\n" A " had owned it for 60 s.\n"
+			      "Registered: " A ".\n"
+			      "This looks like Windows Server failover clustering (sure).\n"));
+	ww_wait(1000);
+	win_register('b');
+	CU_ASSERT_EQUAL(ww_pr(nx_of('b', 1, 1), RESERVE, 5, win_key('b'), 0), 0);
+	CU_ASSERT(ww_story_is(B " took this disk at 2026-11-22 03:01:01 UTC, with RESERVE.\n" A
+				" had given it up 1 s before, with RELEASE.\n"
+				"Why: a planned move; nothing was forced.\n"
+				"This looks like Windows Server failover clustering (sure).\n"));
+	CU_ASSERT(ww_replays());
+}
+
+static void test_fence_scsi(void)
+{
+	ww_world();
+	for (char n = 'a'; n <= 'c'; n++) {
+		ww_login(nx(n));
+		CU_ASSERT_EQUAL(ww_pr(nx(n), REGISTER_AND_IGNORE, 0, 0,
+				      UINT64_C(0x4d2a0000) + (uint64_t)(n - 'a')),
+				0);
+	}
+	CU_ASSERT_EQUAL(ww_pr(nx('a'), RESERVE, 5, 0x4d2a0000, 0), 0);
+	ww_wait(600000);
+	/* One that does not own it. */
+	CU_ASSERT_EQUAL(ww_pr(nx('a'), PREEMPT_AND_ABORT, 5, 0x4d2a0000, 0x4d2a0002), 0);
+	CU_ASSERT(ww_story_is(A
+			      " took this disk at 2026-11-22 03:00:00 UTC, with RESERVE.\n"
+			      "Nobody owned it before.\n" A " fenced " C
+			      " at 2026-11-22 03:10:00 UTC, with PREEMPT AND ABORT: 1 registration "
+			      "removed; the disk's owner stayed.\n"
+			      "This looks like Pacemaker with fence_scsi (sure).\n"));
+	/* The owner: who fences it gets its reservation. */
+	ww_wait(60000);
+	CU_ASSERT_EQUAL(ww_pr(nx('b'), PREEMPT_AND_ABORT, 5, 0x4d2a0001, 0x4d2a0000), 0);
+	CU_ASSERT(ww_story_is(B " took this disk from " A
+				" at 2026-11-22 03:11:00 UTC, with PREEMPT AND ABORT; 1 "
+				"registration went with it.\n" A " had owned it for 11 min.\n"
+				"Why: " B " fenced " A ", which was logged in.\n"
+				"This looks like Pacemaker with fence_scsi (sure).\n"));
+	CU_ASSERT(ww_replays());
+}
+
+static void test_sbd_only(void)
+{
+	ww_world();
+	ww_login(nx('a'));
+	ww_login(nx('b'));
+	for (unsigned i = 0; i < 20; i++) {
+		for (unsigned k = 0; k < 2 && (i < 8 || !k); k++) {
+			ww_io(nx((char)('a' + k)), false, (1 + 2 * k) * 512, 512);
+			ww_io(nx((char)('a' + k)), false, (2 + 2 * k) * 512, 512);
+		}
+		ww_wait(1000);
+	}
+	CU_ASSERT(ww_story_is("Nobody has reserved this disk: it has no owner.\n"
+			      "Nobody is registered.\n"
+			      "The sbd heartbeat of " A " beats.\n"
+			      "The sbd heartbeat of " B " stopped at 2026-11-22 03:00:13 UTC, 7 s "
+			      "ago.\n"
+			      "This looks like sbd (sure).\n"));
+	CU_ASSERT(ww_replays());
+}
+
+static void test_register_only(void)
+{
+	ww_world();
+	for (char n = 'a'; n <= 'b'; n++) {
+		ww_login(nx(n));
+		CU_ASSERT_EQUAL(ww_pr(nx(n), REGISTER, 0, 0, (uint64_t)n), 0);
+	}
+	CU_ASSERT(ww_story_is("Nobody has reserved this disk: it has no owner.\n"
+			      "Registered: " A ", " B ".\n"
+			      "What software uses it is unknown.\n"));
+}
+
+static void test_others(void)
+{
+	/* CLEAR by another, and by the administrator. */
+	ww_world();
+	ww_login(nx('a'));
+	ww_login(nx('b'));
+	ww_pr(nx('a'), REGISTER, 0, 0, 0xa);
+	ww_pr(nx('b'), REGISTER, 0, 0, 0xb);
+	ww_pr(nx('a'), RESERVE, 1, 0xa, 0);
+	ww_wait(5000);
+	CU_ASSERT_EQUAL(ww_pr(nx('b'), CLEAR, 0, 0xb, 0), 0);
+	CU_ASSERT(ww_story_is("Nobody owns this disk since 2026-11-22 03:00:05 UTC: CLEAR of " B
+			      ".\n" A " had owned it for 5 s.\n"
+			      "Nobody is registered.\n"
+			      "What software uses it is unknown.\n"));
+	ww_pr(nx('b'), REGISTER, 0, 0, 0xb);
+	ww_wait(2000);
+	ww_pr(nx('b'), RESERVE, 7, 0xb, 0);
+	CU_ASSERT(ww_story_is("Every registered host took this disk at 2026-11-22 03:00:07 UTC, "
+			      "with RESERVE.\n" A " had lost it 2 s before, by CLEAR of " B ".\n"
+			      "What software uses it is unknown.\n"));
+	/* REGISTER AND MOVE */
+	ww_world();
+	ww_login(nx('a'));
+	ww_login(nx('b'));
+	ww_pr(nx('a'), REGISTER, 0, 0, 0xa);
+	ww_pr(nx('a'), RESERVE, 3, 0xa, 0);
+	ww_wait(3000);
+	{
+		struct pr_state *before = malloc(pr_state_size(pr_now));
+		struct nexus who = nx('a');
+
+		memcpy(before, pr_now, pr_state_size(pr_now));
+		CU_ASSERT_EQUAL(pr_move(nx('a'), 0xa, 0xb, 0, nx('b')), 0);
+		ww_event((struct witness_event){
+			.kind = WITNESS_EV_PR,
+			.who = &who,
+			.pr = { .sa = REGISTER_AND_MOVE, .before = before, .after = pr_now } });
+		free(before);
+	}
+	CU_ASSERT(ww_story_is(A " handed this disk to " B " at 2026-11-22 03:00:03 UTC, with "
+				"REGISTER AND MOVE.\n" A " had owned it for 3 s.\n"
+				"What software uses it is unknown.\n"));
+	CU_ASSERT(ww_replays());
+	/* The administrator. */
+	{
+		struct pr_state *before = malloc(pr_state_size(pr_now));
+
+		memcpy(before, pr_now, pr_state_size(pr_now));
+		memcpy(pr_now, pr_none, pr_state_size(pr_none));
+		ww_event((struct witness_event){ .kind = WITNESS_EV_PR,
+						 .pr = { .before = before, .after = pr_now } });
+		free(before);
+	}
+	CU_ASSERT(ww_story_is("Nobody owns this disk since 2026-11-22 03:00:03 UTC: a command of "
+			      "the administrator.\n" B " had owned it for 0 ms.\n"
+			      "Nobody is registered.\n"
+			      "What software uses it is unknown.\n"));
+	CU_ASSERT(ww_replays());
+}
+
+/* The daemon starts again: with its journal, and without. */
+static void test_restart(void)
+{
+	ww_world();
+	win_login('a');
+	win_register('a');
+	win_defend('a', 10);
+	ww_ms = 500; /* the machine booted */
+	ww_utc = INT64_C(1795316459500);
+	ww_start();
+	CU_ASSERT(ww_story_is(A " took this disk at 2026-11-22 03:00:00 UTC, with RESERVE.\n"
+				"Nobody owned it before.\n"
+				"This looks like Windows Server failover clustering (likely).\n"));
+	/* Time across runs is the wall clock's. */
+	ww_login(nx_of('b', 1, 1));
+	win_register('b');
+	CU_ASSERT_EQUAL(ww_pr(nx_of('b', 1, 1), PREEMPT, 5, win_key('b'), win_key('a')), 0);
+	CU_ASSERT(ww_story_is(
+		B
+		" took this disk from " A " at 2026-11-22 03:01:00 UTC, with PREEMPT; 2 "
+		"registrations went with it.\n" A
+		" had owned it for 60 s, and defended it in rhythm until 2026-11-22 03:00:09 UTC, "
+		"51 s before.\n"
+		"Why: " A " was logged in, but did not defend its reservation any more.\n"
+		"This looks like Windows Server failover clustering (likely).\n"));
+	CU_ASSERT(ww_replays());
+	witness_init(&ww);
+	ww_n = 0;
+	ww_start();
+	CU_ASSERT(ww_story_is(B " owned this disk when the daemon started at 2026-11-22 03:01:00 "
+				"UTC; how that came about is not in the journal.\n"
+				"What software uses it is unknown.\n"));
+	CU_ASSERT(ww_replays());
+}
+
+/* The clock is set back an hour in the middle: durations do not notice. */
+static void test_clock_step(void)
+{
+	ww_world();
+	win_login('a');
+	win_login('b');
+	win_register('a');
+	win_defend('a', 10);
+	ww_utc -= 3600 * 1000;
+	ww_wait(12000);
+	win_register('b');
+	CU_ASSERT_EQUAL(ww_pr(nx_of('b', 1, 1), PREEMPT, 5, win_key('b'), win_key('a')), 0);
+	CU_ASSERT(ww_story_is(
+		B
+		" took this disk from " A " at 2026-11-22 02:00:42 UTC, with PREEMPT; 2 "
+		"registrations went with it.\n" A
+		" had owned it for 42 s, and defended it in rhythm until 2026-11-22 03:00:27 UTC, "
+		"15 s before.\n"
+		"Why: " A " was logged in, but did not defend its reservation any more.\n"
+		"This looks like Windows Server failover clustering (likely).\n"));
+	CU_ASSERT(ww_replays());
+}
+
+/* A small buffer cuts the story, and nothing else. */
+static void test_cut(void)
+{
+	char buf[600], all[WITNESS_STORY_MAX];
+	struct witness_time now;
+
+	ww_world();
+	win_login('a');
+	win_register('a');
+	win_defend('a', 10);
+	now = ww_now();
+	witness_story(&ww, &now, all, sizeof(all));
+	for (size_t n = 1; n < sizeof(buf); n++) {
+		memset(buf, 'x', sizeof(buf));
+		witness_story(&ww, &now, buf, n);
+		CU_ASSERT_FATAL(strlen(buf) == (strlen(all) < n - 1 ? strlen(all) : n - 1));
+		CU_ASSERT_FATAL(!strncmp(buf, all, strlen(buf)));
+		CU_ASSERT_FATAL(buf[n] == 'x');
+	}
+}
+
+UNIT_MAIN("witness story", UNIT(test_owner_dies), UNIT(test_owner_hangs), UNIT(test_defended),
+	  UNIT(test_planned_move), UNIT(test_fence_scsi), UNIT(test_sbd_only),
+	  UNIT(test_register_only), UNIT(test_others), UNIT(test_restart), UNIT(test_clock_step),
+	  UNIT(test_cut))

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Watching a witness LUN: events in, entries out. The picture is what the entries add up to; beside
+ * it is what matters only while the daemon runs: rhythms, averages, what is not yet an entry.
+ *
+ * Pure; one thread at a time. struct witness has some 90 KiB and no pointers.
+ */
+#ifndef WITNESS_WATCH_H
+#define WITNESS_WATCH_H
+
+#include "witness/picture.h"
+
+enum { WITNESS_RHYTHMS = 256 };
+
+/* What a node does again and again at one place. */
+enum witness_act { WITNESS_ACT_READ, WITNESS_ACT_WRITE, WITNESS_ACT_LOOK, WITNESS_ACT_DEFEND };
+
+struct witness_rhythm {
+	bool used;
+	uint8_t node, act;
+	uint8_t times;	  /* intervals in a row that are alike; stops at 255 */
+	uint32_t len;	  /* bytes */
+	uint64_t off;	  /* bytes; LOOK: service action */
+	uint64_t last_ms; /* monotonic */
+	uint32_t period_ms;
+};
+
+struct witness_pace {
+	uint64_t since_ms;	      /* of the window in hand */
+	uint64_t n, sum_us;	      /* in it */
+	uint32_t usual_us, lately_us; /* mean latency: over long, of the last window; 0: none */
+	uint8_t slow;		      /* windows in a row */
+	bool warned;
+};
+
+struct witness {
+	struct witness_picture picture;
+	/* From here on: of this run only. */
+	struct witness_time started;
+	struct witness_time defended; /* the owner's last defence, also if no entry tells yet */
+	uint32_t untold;	      /* defences that no entry tells of */
+	uint64_t told_ms;	      /* when the last entry about defences was made */
+	uint64_t ticked_ms;
+	struct witness_rhythm rhythm[WITNESS_RHYTHMS];
+	struct witness_pace pace;
+	struct {
+		bool known;
+		uint64_t free, size;
+	} space[WITNESS_SPACES];
+	uint64_t journal_lost;
+};
+
+/* The picture may be filled by replay (witness_picture_apply, _get) before the first event. */
+void witness_init(struct witness *w);
+
+/*
+ * One event; emit is called for each entry it leads to, after the picture has taken it over. The
+ * first event is WITNESS_EV_START. Monotonic time never goes back.
+ */
+typedef void witness_emit_fn(void *arg, const struct witness_entry *e);
+void witness_step(struct witness *w, const struct witness_event *ev, witness_emit_fn *emit,
+		  void *arg);
+
+/* The moment of monotonic time mono_ms of this run (for what is asked between events). */
+struct witness_time witness_now(const struct witness *w, uint64_t utc_ms, uint64_t mono_ms);
+
+#endif
