@@ -158,6 +158,7 @@ static void change_caps(const struct lu_value *old, const struct lu_request *rq,
 	if (rq->pr) {
 		next->pr = rq->pr;
 		next->failed = rq->failed;
+		next->stored = rq->stored;
 		next->modes = next->saved = rq->has_saved ? rq->saved : old->defaults;
 	}
 	mode_limit(next);

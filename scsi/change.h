@@ -38,6 +38,7 @@ struct lu_request {
 	/* LU_CHANGE_CAPS: the durable part as it is now (not copied); NULL: as it was. */
 	const struct pr_state *pr;
 	bool failed;			/* with pr: a flush failed, and nobody repaired it */
+	uint64_t stored;		/* with pr: its version */
 	bool has_saved;			/* with pr: saved holds, else the defaults do */
 	struct lu_modes saved;
 	uint32_t uid;			/* LU_CHANGE_PR_*: the administrator's */

@@ -69,6 +69,7 @@ struct lu_value {
 	struct io_caps caps;		/* of the store; caps.size may change (2A/09) */
 	uint32_t block_size;		/* bytes: 512 or 4096 */
 	uint8_t phys_exp; /* log2(physical blocks / logical block), READ CAPACITY(16) */
+	uint64_t stored; /* version of its durable part in the store */
 	bool failed; /* a flush failed: writes and flushes fail until repaired by the administrator
 		      */
 	bool not_ready; /* 04/01: the store is not ours yet (locked by a dying daemon) */

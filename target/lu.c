@@ -294,6 +294,7 @@ static void persisted(void *arg, int err)
 			changes_refuse(lu, SAM_CHECK_CONDITION, sense_of(SENSE_INTERNAL_FAILURE));
 			return;
 		}
+		lu->next->v.stored--;
 	}
 	publish(lu);
 }
@@ -357,9 +358,10 @@ static void changes_begin(struct lu *lu)
 		return;
 	}
 	if (lu->fx.persist && lu->store && !MUTATION(MUT_NO_PERSIST)) {
-		const struct lu_value *v = &lu->next->v;
+		struct lu_value *v = &lu->next->v;
 		/* The configured values were not saved: the configuration may change. */
-		struct store_image img = { .saved = v->saved, .failed = v->failed, .pr = v->pr };
+		struct store_image img = { .saved = v->saved, .failed = v->failed, .pr = v->pr,
+					   .version = v->stored++ };
 
 		img.has_modes = memcmp(&v->saved, &v->defaults, sizeof(v->saved)) != 0;
 		store_put(lu->store, &img, persisted, lu);

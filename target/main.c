@@ -101,6 +101,7 @@ static void lock_won(struct lu *lu)
 	c->rq.has_saved = img.has_modes;
 	c->rq.saved = img.saved;
 	c->rq.failed = img.failed;
+	c->rq.stored = img.version;
 	c->done = caps_told;
 	lu_change_submit(lu, c);
 }

@@ -238,6 +238,7 @@ int store_reload(struct store *s, struct store_image *img)
 	if (img->power_on)
 		pr_power_on(s->pr);
 	img->pr = s->pr;
+	img->version = s->seq;
 	return 0;
 }
 
@@ -321,7 +322,8 @@ static void put_run(struct work *w)
 {
 	struct store *s = caa_container_of(w, struct store, work);
 
-	s->err = store_write(s);
+	if (!s->err)
+		s->err = store_write(s);
 }
 
 static void put_done(struct work *w)
@@ -330,7 +332,7 @@ static void put_done(struct work *w)
 
 	s->writing = false;
 	/* Not written: the next try takes the same place, the older slot stays. */
-	if (s->err)
+	if (s->err && s->err != -ESTALE)
 		s->seq--;
 	s->done(s->arg, s->err);
 }
@@ -341,9 +343,12 @@ void store_put(struct store *s, const struct store_image *img, void (*done)(void
 	s->done = done;
 	s->arg = arg;
 	s->writing = true;
-	s->seq++;
-	s->len = slot_put(s, img, s->seq);
-	commit_put(s, s->seq);
+	s->err = img->version == s->seq ? 0 : -ESTALE;
+	if (!s->err) {
+		s->seq++;
+		s->len = slot_put(s, img, s->seq);
+		commit_put(s, s->seq);
+	}
 	s->work.run = put_run;
 	s->work.done = put_done;
 	work_submit(&s->work);

@@ -19,6 +19,7 @@ struct store_image {
 	bool failed;			/* a flush failed, and nobody repaired it */
 	const struct pr_state *pr;
 	bool power_on;			/* read: what a loss of power leaves of it */
+	uint64_t version;		/* loaded: of this image; put: of the one it replaces */
 };
 
 /*
@@ -38,8 +39,10 @@ int store_reload(struct store *s, struct store_image *img);
 void store_close(struct store *s);
 
 /*
- * Writes a new image; done(s, arg, 0 or -errno) is called on the calling reactor when it is on
- * stable storage. One at a time. img need only live for the call.
+ * Writes a new image in place of version img->version: compare and swap. done(arg, err) is called
+ * on the calling reactor: 0 when it is on stable storage, as version + 1; -ESTALE when the store
+ * had another version (nobody else writes this store; a shared one has others); else -errno. One
+ * at a time. img need only live for the call.
  */
 void store_put(struct store *s, const struct store_image *img, void (*done)(void *arg, int err),
 	       void *arg);

@@ -39,7 +39,7 @@ static void put_here(struct msg *m)
 }
 
 /* Puts from a reactor, as homes do, and waits. */
-static int put(struct store *s, const struct store_image *img)
+static int put_version(struct store *s, const struct store_image *img)
 {
 	struct put p = { .msg.fn = put_here, .s = s, .img = img };
 
@@ -48,6 +48,16 @@ static int put(struct store *s, const struct store_image *img)
 	while (!__atomic_load_n(&wrote, __ATOMIC_ACQUIRE))
 		usleep(100);
 	return wrote_err;
+}
+
+/* The same in place of whatever is there. */
+static int put(struct store *s, const struct store_image *img)
+{
+	struct store_image now, new = *img;
+
+	CU_ASSERT_EQUAL(store_reload(s, &now), 0);
+	new.version = now.version;
+	return put_version(s, &new);
 }
 
 static int reopen(struct store **s, struct store_image *img, bool standard)
@@ -132,6 +142,13 @@ static void test_last_put_is_read(void)
 		CU_ASSERT_FATAL(reopen(&s, &img, false) == 0);
 		CU_ASSERT(img.has_modes == a.has_modes && img.saved.wce == i % 2);
 		CU_ASSERT(img.failed == a.failed);
+		/* Compare and swap: what replaces another version than there is does not. */
+		a.failed = !a.failed;
+		a.version = img.version - 1;
+		CU_ASSERT_EQUAL(put_version(s, &a), -ESTALE);
+		a.version = img.version;
+		CU_ASSERT_FATAL(reopen(&s, &img, false) == 0);
+		CU_ASSERT(img.failed != a.failed && img.version == a.version);
 	}
 	store_close(s);
 }
