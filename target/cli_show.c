@@ -22,7 +22,8 @@ static const char *plural(long long n)
 /* ---- status ---------------------------------------------------------------------------------- */
 
 static const struct cli_column reactor_cols[] = {
-	{ "REACTOR", "reactor", CLI_COUNT },   { "CONNECTIONS", "connections", CLI_COUNT },
+	{ "REACTOR", "reactor", CLI_COUNT },   { "SERVES", "serves", CLI_TEXT },
+	{ "CONNECTIONS", "connections", CLI_COUNT },
 	{ "SESSIONS", "sessions", CLI_COUNT }, { "TASKS", "tasks", CLI_COUNT },
 	{ "TURNS", "turns", CLI_COUNT },       { "SLEEPS", "sleeps", CLI_COUNT },
 	{ "MESSAGES", "messages", CLI_COUNT }, { "I/OS", "ios", CLI_COUNT },

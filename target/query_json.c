@@ -92,6 +92,7 @@ static json_t *reactor_json(unsigned i, const struct query_reactor *q)
 
 	reactor_stats(reactor_at(i), &st);
 	query_put_int(o, "reactor", i);
+	query_put_string(o, "serves", reactor_at(i) == reactor_lane() ? "witness" : "all");
 	query_put_int(o, "turns", st.turns);
 	query_put_int(o, "sleeps", st.sleeps);
 	query_put_int(o, "messages", st.messages);

@@ -178,7 +178,7 @@ ok "leaves the first alone" shows ready
 pid=$daemon
 ok "status: version" shows '^holdfastd [0-9.]+, ready$'
 ok "status: pid" shows "^pid +$pid\$"
-ok "status: reactors" shows '^REACTOR +CONNECTIONS'
+ok "status: reactors" shows '^REACTOR +SERVES +CONNECTIONS'
 hf session list
 ok "session list without sessions" shows '^no sessions$'
 hf lun list
@@ -214,7 +214,7 @@ if have jq; then
 	ok "status --json: members" json '[.uptime_s, .sessions, .sessions_max, .connections, .half_open,
 		.half_open_max, .tasks, .buffers.used, .buffers.budget, .log_dropped, .targets,
 		.luns.total, .luns.ready, .luns.waiting_for_lock, .luns.failed] | all(type == "number")'
-	ok "status --json: reactors" json '(.reactors | length) == 2 and (.reactors[] | [.reactor, .turns,
+	ok "status --json: reactors" json '([.reactors[].serves] == ["all", "all", "witness"]) and (.reactors[] | [.reactor, .turns,
 		.sleeps, .messages, .ios, .cpu_us, .connections, .sessions, .tasks] | all(type == "number"))'
 	ok "status --json: portals" json ".portals == [{\"name\": \"net\", \"listen\": \"127.0.0.1:${ports[0]}\", \"group\": 1}]"
 	hf --json session list
