@@ -101,7 +101,7 @@ static inline void model_unregister(struct spec_model *m, const bool *gone, unsi
 	}
 }
 
-/* 5.13.7 and tables 57, 58 */
+/* 5.13.7 and tables 67, 68 */
 static inline void model_register(struct spec_model *m, const struct spec_req *rq,
 				  struct spec_verdict *v)
 {
@@ -140,7 +140,7 @@ static inline void model_register(struct spec_model *m, const struct spec_req *r
 				if (m->reg[i])
 					bad |= E_PARAM | E_CDB;
 			}
-		/* "ignore" in table 57 when both keys are zero: the list need not be looked at. */
+		/* "ignore" in table 67 when both keys are zero: the list need not be looked at. */
 		if (rq->sa_key)
 			v->errors |= bad;
 		else
@@ -254,7 +254,7 @@ static inline void model_preempt(struct spec_model *m, const struct spec_req *rq
 	}
 }
 
-/* 5.13.8, table 59 */
+/* 5.13.8, table 70 */
 static inline void model_move(struct spec_model *m, const struct spec_req *rq,
 			      struct spec_verdict *v)
 {
@@ -270,7 +270,7 @@ static inline void model_move(struct spec_model *m, const struct spec_req *rq,
 		v->errors |= E_PARAM;
 	if (rq->bad_length)
 		v->errors |= E_PARAM | E_LENGTH;
-	if (rq->scope)			/* ignored (5.13.8 b), yet LU_SCOPE in table 202 */
+	if (rq->scope)			/* ignored (5.13.8 b), yet LU_SCOPE in 6.16.2 */
 		v->maybe |= E_CDB;
 	if (v->errors)
 		return;

@@ -9,6 +9,20 @@
 
 #include "tests/unit/spec_world.h"
 
+/* How commands end, as spec_result() says it. */
+enum {
+	GOOD = SAM_GOOD, CONFLICT = SAM_RESERVATION_CONFLICT,
+	BAD_CDB = SENSE_CODE(5, 0x24, 0), BAD_PARAM = SENSE_CODE(5, 0x26, 0),
+	BAD_RELEASE = SENSE_CODE(5, 0x26, 4), BAD_LENGTH = SENSE_CODE(5, 0x1a, 0),
+	NO_RESOURCES = SENSE_CODE(5, 0x55, 4),
+};
+
+/* Where the text leaves open which of the two: both are right, and the state must be as it was. */
+static inline uint32_t param_or(uint32_t got, uint32_t other)
+{
+	return got == other ? BAD_PARAM : got;
+}
+
 struct spec_seen {
 	uint32_t gen;			/* PRGENERATION */
 	bool reg[SPEC_NEXUSES], holder[SPEC_NEXUSES];
@@ -91,7 +105,7 @@ static inline bool seen_keys(const struct spec_seen *o, const uint8_t *p, size_t
 /* Looks; false (and a line on stderr) if the answers are malformed or contradict each other. */
 static inline bool spec_look(const struct spec_world *s, struct spec_seen *o)
 {
-	/* SPC-4 table 198: all six types. */
+	/* SPC-4 6.15.4: all six types. */
 	static const uint8_t types[2] = { 0xea, 0x01 };
 	uint8_t buf[SPEC_NEXUSES * 360];
 	size_t n, at;

@@ -11,7 +11,7 @@
 #include "scsi/change.h"
 #include "tests/unit/step_world.h"
 
-/* SPC-4 table 201 (PERSISTENT RESERVE OUT) and table 189 (PERSISTENT RESERVE IN). */
+/* Service actions: SPC-4 6.16.2 (PERSISTENT RESERVE OUT) and 6.15.1 (PERSISTENT RESERVE IN). */
 enum {
 	REGISTER, RESERVE, RELEASE, CLEAR, PREEMPT, PREEMPT_AND_ABORT, REGISTER_AND_IGNORE,
 	REGISTER_AND_MOVE,

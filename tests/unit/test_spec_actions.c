@@ -2,17 +2,10 @@
 /*
  * PERSISTENT RESERVE OUT, service action by service action, as SPC-4 5.13 and 6.16 have it: status,
  * sense, the state PERSISTENT RESERVE IN shows, unit attentions to exactly whom. Written from the
- * text. Parameter lists, REGISTER AND MOVE, SPEC_I_PT and ALL_TG_PT: test_spec_params.c.
+ * text. REGISTER AND MOVE: test_spec_move.c; SPEC_I_PT and ALL_TG_PT: test_spec_params.c.
  */
 #include "tests/unit/spec_seen.h"
 #include "tests/unit/unit.h"
-
-enum {
-	GOOD = SAM_GOOD, CONFLICT = SAM_RESERVATION_CONFLICT,
-	BAD_CDB = SENSE_CODE(5, 0x24, 0), BAD_PARAM = SENSE_CODE(5, 0x26, 0),
-	BAD_RELEASE = SENSE_CODE(5, 0x26, 4), BAD_LENGTH = SENSE_CODE(5, 0x1a, 0),
-	NO_RESOURCES = SENSE_CODE(5, 0x55, 4),
-};
 
 static const uint8_t types[] = { 1, 3, 5, 6, 7, 8 };
 #define ALL_TYPES(t, i) (unsigned i = 0, t = types[0]; i < sizeof(types); \
@@ -49,7 +42,7 @@ static const char *state_of(unsigned type, const char *fmt, uint64_t key)
 	return out;
 }
 
-/* 5.13.7, table 57: behaviour of REGISTER, by who asks and with which keys. */
+/* 5.13.7, table 67: behaviour of REGISTER, by who asks and with which keys. */
 static void test_register(void)
 {
 	struct spec_world *s = spec_new();
@@ -74,13 +67,13 @@ static void test_register(void)
 	AFTER(s, spec_out(s, A0, REGISTER, 0, 0x1, 0, 0), GOOD, "B0=a A1=a", "");
 	AFTER(s, spec_out(s, B0, REGISTER, 0, 0xa, 0, 0), GOOD, "A1=a", "");
 	AFTER(s, spec_out(s, A1, REGISTER, 0, 0xa, 0, 0), GOOD, "", "");
-	/* SCOPE and TYPE are ignored (table 202). */
+	/* SCOPE and TYPE are ignored (6.16.2). */
 	AFTER(s, spec_out(s, A0, REGISTER, 0xff, 0, UINT64_MAX, 0), GOOD,
 	      "A0=ffffffffffffffff", "");
 	spec_free(s);
 }
 
-/* 5.13.7, table 58: REGISTER AND IGNORE EXISTING KEY; RESERVATION KEY is ignored. */
+/* 5.13.7, table 68: REGISTER AND IGNORE EXISTING KEY; RESERVATION KEY is ignored. */
 static void test_register_and_ignore(void)
 {
 	struct spec_world *s = spec_new();
@@ -150,7 +143,7 @@ static void test_reserve(void)
 		AFTER(s, spec_out(s, A1, RESERVE, type, 0xa, 0, 0), CONFLICT, "A0=a B0=b C1=c", "");
 		AFTER(s, spec_out(s, D0, RESERVE, type, 0, 0, 0), CONFLICT, "A0=a B0=b C1=c", "");
 		held = state_of(type, "A0=a* B0=b%s C1=c%s", 0xa);
-		/* SERVICE ACTION RESERVATION KEY, ALL_TG_PT and APTPL are ignored (table 202). */
+		/* SERVICE ACTION RESERVATION KEY, ALL_TG_PT and APTPL are ignored (6.16.2). */
 		AFTER(s, spec_out(s, A0, RESERVE, type, 0xa, 0x9, ALL_TG_PT | APTPL), GOOD, held,
 		      "");
 		for ALL_TYPES(again, k) {
@@ -166,7 +159,7 @@ static void test_reserve(void)
 	spec_free(s);
 }
 
-/* 6.16.1, tables 192 and 193: only LU_SCOPE; types 0, 2, 4 are obsolete, 9 to F reserved. */
+/* 6.16.1, tables 205 and 206: only LU_SCOPE; types 0, 2, 4 are obsolete, 9 to F reserved. */
 static void test_scope_and_type(void)
 {
 	static const uint8_t actions[] = { RESERVE, PREEMPT, PREEMPT_AND_ABORT };

@@ -200,7 +200,7 @@ static bool step_out(struct spec_world *s, struct spec_model *m)
 	}
 	count_good++;
 	SAME(!v.errors);
-	if (v.nothing) {	/* 6.15.2 counts every REGISTER, table 57 "does nothing" */
+	if (v.nothing) {	/* 6.15.2 counts every REGISTER, table 67 "does nothing" */
 		struct spec_seen o;
 
 		SAME(spec_look(s, &o));
