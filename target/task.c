@@ -32,10 +32,9 @@ struct task *task_new(void)
 			return NULL;
 		t->hold.notes = NULL;
 	}
-	struct hold_note *notes = t->hold.notes;
-
-	memset(t, 0, sizeof(*t));
-	t->hold.notes = notes;
+	memset(t, 0, offsetof(struct task, io));
+	t->io.pending = false;
+	t->hold.state = HOLD_NONE;
 	t->refs = 1;
 	CDS_INIT_LIST_HEAD(&t->wait);
 	return t;
@@ -259,11 +258,14 @@ static void hold_released(struct lu_hold *h)
 static void task_hold(struct task *t)
 {
 	t->state = TASK_HOLDING;
-	t->hold.port = t->gate->port;
-	t->hold.off = t->cmd.hold_off;
-	t->hold.len = t->cmd.hold_len;
-	t->hold.granted = hold_granted;
-	t->hold.released = hold_released;
+	t->hold = (struct lu_hold){
+		.port = t->gate->port,
+		.off = t->cmd.hold_off,
+		.len = t->cmd.hold_len,
+		.granted = hold_granted,
+		.released = hold_released,
+		.notes = t->hold.notes,
+	};
 	task_get(t);
 	lu_hold_ask(&t->hold);
 }
@@ -287,7 +289,7 @@ static void task_change(struct task *t)
 	t->state = TASK_CHANGING;
 	if (t->cmd.op->pr == PRC_RESERVE)
 		t->gate->reserve6 = true;
-	memset(rq, 0, sizeof(*rq));
+	memset(&t->change, 0, sizeof(t->change));
 	rq->kind = LU_CHANGE_CMD;
 	rq->has_nexus = true;
 	rq->nexus = t->gate->nexus->nexus;

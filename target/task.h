@@ -59,7 +59,6 @@ struct task {
 	struct buf *bin, *bout, *bscratch;
 
 	/* In the backend. */
-	struct io_req io;
 	struct cds_list_head busy;	/* port->busy */
 	bool in_busy;
 	bool pending;			/* a unit is in the backend */
@@ -67,6 +66,11 @@ struct task {
 	uint64_t seq;			/* of the unit in the backend */
 	uint64_t first_seq;		/* of its first unit */
 
+	/*
+	 * From here on task_new() leaves what an earlier command left, but for hold.notes, hold.state
+	 * and io.pending: whoever uses one of these fills it in. Most commands touch little of it.
+	 */
+	struct io_req io;
 	struct lu_hold hold;
 	struct lu_change change;
 	bool told_failed;		/* home, that its flush failed */
