@@ -231,7 +231,7 @@ static void io_assert(const struct backend *be, const struct io_req *io)
 	assert(!(io->flags & IO_F_ATOMIC) || (io->op == IO_WRITE && io->len <= caps->atomic_max));
 }
 
-void backend_submit(struct backend *be, struct io_req *io)
+bool backend_submit(struct backend *be, struct io_req *io)
 {
 	int refused;
 
@@ -247,17 +247,25 @@ void backend_submit(struct backend *be, struct io_req *io)
 	else
 		be->ops->submit(be, io);
 	submitting--;
+	/* Ended, and not again with somebody else: done() cannot have been called. */
+	return io->at_once && !io->pending;
 }
 
-void backend_complete(struct io_req *io, int result)
+static void io_ended(struct io_req *io, int result)
 {
-	assert(io->pending && !submitting);
+	assert(io->pending);
 	assert(result <= 0 && result > -4096);
 	assert(io->from == reactor_self());
 	if (io->op == IO_EXTENT && !result)
 		assert(io->answer.extent.len > 0 && io->answer.extent.len <= io->len);
 	io->pending = false;
 	io->result = result;
+}
+
+void backend_complete(struct io_req *io, int result)
+{
+	assert(!submitting);
+	io_ended(io, result);
 	io->done(io);
 }
 
@@ -277,6 +285,10 @@ void backend_complete_later(struct io_req *io, int result)
 {
 	assert(io->from == reactor_self());
 	io->result = result;
+	if (io->at_once && submitting == 1) {
+		io_ended(io, result);
+		return;
+	}
 	if (!ready.head) {
 		ready.tail = &ready.head;
 		ready.defer.fn = ready_run;

@@ -8,7 +8,8 @@
  *  - open and close run on the main thread (before reactors take I/O / after the last I/O ended)
  *    and may block.
  *  - submit runs on any reactor, several at once; done is called on the submitting reactor, never
- *    from within backend_submit() (so callers need not be re-entrant), exactly once.
+ *    from within backend_submit() (so callers need not be re-entrant), exactly once. With at_once
+ *    set, what ends within backend_submit() is told by its return value instead.
  *  - off and len are multiples of caps.align at least; inside [0, caps.size); READ and WRITE have
  *    0 < len <= IO_UNIT_MAX; buf is aligned to caps.align and belongs to the backend until done.
  *  - IO_FLUSH covers every write completed before it was submitted, from whichever reactor.
@@ -40,6 +41,7 @@ struct io_req {
 	int result;			/* 0 or -errno, whole length */
 	union io_answer answer;
 	void (*done)(struct io_req *io);
+	bool at_once;			/* the submitter looks at what backend_submit() returns */
 	/* Private to the backend chain; a filter saves what it changes in its own copy. */
 	struct backend *be;
 	union {				/* for the backend at the bottom, one after the other */
@@ -112,7 +114,11 @@ void backend_clear_error(struct backend *be);
  */
 int backend_retry(struct backend *be);
 void backend_close(struct backend *be);
-void backend_submit(struct backend *be, struct io_req *io);
+/*
+ * True, only with io->at_once: io has ended, result and answer are there, done() will not be
+ * called.
+ */
+bool backend_submit(struct backend *be, struct io_req *io);
 const struct io_caps *backend_caps(const struct backend *be);
 
 #endif

@@ -25,8 +25,9 @@
 void backend_complete(struct io_req *io, int result);
 
 /*
- * The same, at the end of this loop turn: for what is answered at once. One defer per reactor
- * carries them all.
+ * The same from within submit(), for what is answered at once: told by backend_submit() to those
+ * who want that, to the others at the end of this loop turn (one defer per reactor carries them
+ * all). io may be gone afterwards.
  */
 void backend_complete_later(struct io_req *io, int result);
 

@@ -247,9 +247,10 @@ void lun_gate_orphan(struct lun_gate *g);
 
 /*
  * Hands a task's unit of I/O (t->cmd.io) to the backend, or parks it, or completes it with a
- * conflict.
+ * conflict: then t may be gone. True, only with at_once: the unit has ended already, and the caller
+ * goes on with SCSI_EV_IO.
  */
-void lu_port_submit(struct task *t);
+bool lu_port_submit(struct task *t, bool at_once);
 /* The task is over: leaves `busy`, ends range drains. */
 void lu_port_task_end(struct task *t);
 

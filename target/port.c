@@ -275,7 +275,7 @@ void lu_port_unhold(struct msg *m)
 	CDS_INIT_LIST_HEAD(&p->parked);
 	cds_list_for_each_entry_safe(t, tmp, &go, wait) {
 		cds_list_del_init(&t->wait);
-		lu_port_submit(t);
+		lu_port_submit(t, false);
 	}
 }
 
@@ -291,12 +291,12 @@ static bool held_against(const struct lu_port *p, const struct task *t)
 
 /* ---- I/O ------------------------------------------------------------------------------------ */
 
-static void unit_done(struct io_req *io)
+/* The backend is done with t's unit; what it says is in t->cmd.io. */
+static void unit_ended(struct task *t)
 {
-	struct task *t = caa_container_of(io, struct task, io);
-	struct lu_port *p = t->gate->port;
+	const struct io_req *io = &t->io;
 
-	drains_step(p, t, false);
+	drains_step(t->gate->port, t, false);
 	t->pending = false;
 	t->marked = false;
 	t->cmd.io.result = io->result;
@@ -304,6 +304,13 @@ static void unit_done(struct io_req *io)
 	/* VERIFY is as long as it likes: between its units it is in nobody's way. */
 	if (io->op == IO_READ && t->cmd.io.area == AREA_SCRATCH && t->hold.state == HOLD_NONE)
 		lu_port_task_end(t);
+}
+
+static void unit_done(struct io_req *io)
+{
+	struct task *t = caa_container_of(io, struct task, io);
+
+	unit_ended(t);
 	if (!t->dead) {
 		task_run(t, SCSI_EV_IO);
 	} else {
@@ -314,7 +321,7 @@ static void unit_done(struct io_req *io)
 	task_put(t);
 }
 
-void lu_port_submit(struct task *t)
+bool lu_port_submit(struct task *t, bool at_once)
 {
 	struct lun_gate *g = t->gate;
 	struct lu_port *p = g->port;
@@ -330,14 +337,14 @@ void lu_port_submit(struct task *t)
 	    !scsi_recheck(&t->cmd, &g->g)) {
 		p->conflicts++;
 		task_complete(t);
-		return;
+		return false;
 	}
 	if (!t->in_busy && (sio->op == IO_READ || io_changes_medium(sio->op))) {
 		if (!cds_list_empty(&p->held) && held_against(p, t)) {
 			t->state = TASK_PARKED;
 			p->parks++;
 			cds_list_add_tail(&t->wait, &p->parked);
-			return;
+			return false;
 		}
 		cds_list_add_tail(&t->busy, &p->busy);
 		t->in_busy = true;
@@ -355,7 +362,12 @@ void lu_port_submit(struct task *t)
 	io->len = sio->len;
 	io->buf = sio->area == AREA_NONE ? NULL : b->data + sio->area_off;
 	io->done = unit_done;
-	backend_submit(p->lu->be, io);
+	io->at_once = at_once;
+	if (!backend_submit(p->lu->be, io))
+		return false;
+	unit_ended(t);
+	task_put(t);
+	return true;
 }
 
 void lu_port_task_end(struct task *t)

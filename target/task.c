@@ -12,7 +12,10 @@
 #include "target/task.h"
 #include "target/xfer.h"
 
-enum { POOL_KEEP = 1024 };
+enum {
+	POOL_KEEP = 1024,
+	UNITS_AT_ONCE = 4, /* of one command, if the backend is so fast: then others have their turn */
+};
 
 static __thread struct {
 	struct task *free;	/* chained by ->session, which a free task does not need */
@@ -304,6 +307,8 @@ static void task_change(struct task *t)
 
 void task_run(struct task *t, enum scsi_event ev)
 {
+	unsigned units = 0;
+
 	for (;;) {
 		const struct lu_value *v = t->gate ? &t->gate->port->value->v : NULL;
 
@@ -332,8 +337,10 @@ void task_run(struct task *t, enum scsi_event ev)
 				task_busy(t);
 				return;
 			}
-			lu_port_submit(t);
-			return;
+			if (!lu_port_submit(t, units++ < UNITS_AT_ONCE))
+				return;
+			ev = SCSI_EV_IO;
+			continue;
 		case SCSI_HOLD:
 			task_hold(t);
 			return;

@@ -43,7 +43,7 @@ int sim_clock_gettime(clockid_t clock, struct timespec *ts);
 /* disk.c */
 struct backend;
 struct io_req;
-void sim_backend_submit(struct backend *be, struct io_req *io);
+bool sim_backend_submit(struct backend *be, struct io_req *io);
 
 /* oracle.c */
 struct lu_value;

@@ -44,9 +44,14 @@ static inline void suite_submit(struct msg *m)
 {
 	struct suite_io *s = (struct suite_io *)((char *)m - offsetof(struct suite_io, msg));
 
+	bool now;
+
 	s->depth++;
-	backend_submit(s->be, &s->io);
+	now = backend_submit(s->be, &s->io);
 	s->depth--;
+	assert(!now || (s->io.at_once && !s->io.pending));
+	if (now)
+		suite_done(&s->io);
 }
 
 /* Starts op on reactor number `on` (modulo their count). */
@@ -58,7 +63,8 @@ static inline void suite_start(struct suite_io *s, unsigned on, struct backend *
 	pthread_cond_init(&s->cond, NULL);
 	s->be = be;
 	s->io = (struct io_req){
-		.op = op, .flags = flags, .off = off, .len = len, .buf = buf, .done = suite_done
+		.op = op, .flags = flags, .off = off, .len = len, .buf = buf, .done = suite_done,
+		.at_once = on & 2,
 	};
 	s->msg.fn = suite_submit;
 	reactor_send(reactor_at(on % reactor_count()), &s->msg);
