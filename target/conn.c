@@ -18,6 +18,11 @@
 
 enum {
 	SCRATCH = 256 << 10, /* one read; a reactor's, so it stays in the cache */
+	/*
+	 * Behind the rest of a segment this long so much is read into the scratch area: the next
+	 * header, and of its data, which is as long in all likelihood, as little as need be copied.
+	 */
+	RX_LONG = 64 << 10, RX_BEHIND = 1024,
 	READS_PER_TURN = 4,  /* then others have their turn */
 	IOV_MAX_SEND = 192,
 	TX_HIGH = 4096,		/* PDUs queued: more, and we do not read from it (tx_blocked) */
@@ -397,6 +402,7 @@ static void conn_readable(struct conn *c)
 		}
 		struct iovec iov[2] = { { NULL, 0 }, { scratch, SCRATCH } };
 		size_t direct = 0;
+		bool emptied;
 		ssize_t got;
 
 		/* A long data segment goes straight to its place. */
@@ -405,6 +411,8 @@ static void conn_readable(struct conn *c)
 			if (direct > c->rx.room - c->rx.got)
 				direct = c->rx.room - c->rx.got;
 			iov[0] = (struct iovec){ c->rx.dst + c->rx.got, direct };
+			if (c->rx.len >= RX_LONG)
+				iov[1].iov_len = RX_BEHIND;
 		}
 		got = direct ? readv(c->rfd.fd, iov, 2)
 			     : recv(c->rfd.fd, scratch, SCRATCH, MSG_DONTWAIT);
@@ -418,6 +426,7 @@ static void conn_readable(struct conn *c)
 		}
 		c->last_rx = reactor_now();
 		c->pinged = false;	/* whatever came: it lives */
+		emptied = (size_t)got < direct + iov[1].iov_len;
 		if (direct) {
 			size_t n = (size_t)got < direct ? (size_t)got : direct;
 
@@ -427,8 +436,8 @@ static void conn_readable(struct conn *c)
 		}
 		if (got)
 			conn_input(c, scratch, (size_t)got);
-		/* A short read emptied the socket: asking again would only cost a system call. */
-		if ((size_t)got < SCRATCH)
+		/* Asking again would only cost a system call. */
+		if (emptied)
 			return;
 	}
 }
