@@ -35,7 +35,7 @@ struct task *task_new(void)
 			return NULL;
 		t->hold.notes = NULL;
 	}
-	memset(t, 0, offsetof(struct task, io));
+	memset(&t->cmd, 0, sizeof(*t) - offsetof(struct task, cmd));
 	t->io.pending = false;
 	t->hold.state = HOLD_NONE;
 	t->refs = 1;

@@ -24,6 +24,14 @@ enum task_state {
 };
 
 struct task {
+	/*
+	 * Filled in by whoever uses them: task_new() clears from cmd on. Most commands touch little
+	 * of it.
+	 */
+	struct io_req io;
+	struct lu_hold hold;
+	struct lu_change change;
+
 	struct scsi_cmd cmd;
 	struct session *session;	/* NULL: orphaned */
 	struct lun_gate *gate;		/* NULL: no such LU */
@@ -66,13 +74,6 @@ struct task {
 	uint64_t seq;			/* of the unit in the backend */
 	uint64_t first_seq;		/* of its first unit */
 
-	/*
-	 * From here on task_new() leaves what an earlier command left, but for hold.notes, hold.state
-	 * and io.pending: whoever uses one of these fills it in. Most commands touch little of it.
-	 */
-	struct io_req io;
-	struct lu_hold hold;
-	struct lu_change change;
 	bool told_failed;		/* home, that its flush failed */
 };
 
