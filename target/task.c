@@ -398,7 +398,7 @@ static void failed_told(struct lu_change *c)
 static void task_tell_failed(struct task *t)
 {
 	t->told_failed = true;
-	memset(&t->change.rq, 0, sizeof(t->change.rq));
+	memset(&t->change, 0, sizeof(t->change));
 	t->change.rq.kind = LU_CHANGE_FAILED;
 	t->change.done = failed_told;
 	task_get(t);
