@@ -36,6 +36,64 @@ node_set() {
 	done
 }
 
+# login [FABRIC]...: finds the target and logs in through these fabrics, or both. A path that is cut
+# is noticed in 2 s, with multipath_start given up after another 2 s.
+login() {
+	local f
+	iscsiadm -m discovery -t sendtargets -p "$PORTAL"
+	node_set "$IQN" "node.conn[0].timeo.noop_out_interval=1" "node.conn[0].timeo.noop_out_timeout=1"
+	for f in "${@:-1 2}"; do
+		path_login $f
+	done
+}
+
+# path_login FABRIC...: of what was found.
+path_login() {
+	local f
+	for f; do
+		iscsiadm -m node -T "$IQN" -p "10.77.$f.1:3260" --login
+	done
+}
+
+# path_dev FABRIC: the disk behind that path (where there is one LUN).
+path_dev() {
+	local c
+	for c in /sys/class/iscsi_connection/connection*; do
+		[ "$(cat "$c/persistent_address")" = "10.77.$1.1" ] || continue
+		c=${c##*connection}
+		ls -d "/sys/class/iscsi_session/session${c%:*}"/device/target*/*/block/* | sed 's,.*/,/dev/,'
+	done
+}
+
+# multipath_start KEY: udevd and multipathd; KEY is what it registers on paths that come later.
+multipath_start() {
+	cat >/etc/multipath.conf <<-EOF
+		defaults {
+			find_multipaths no
+			user_friendly_names no
+			polling_interval 1
+			max_polling_interval 1
+			no_path_retry queue
+			fast_io_fail_tmo 2
+			reservation_key 0x$1:aptpl
+		}
+	EOF
+	modprobe -a dm_multipath dm_service_time
+	/lib/systemd/systemd-udevd --daemon
+	multipathd
+}
+
+# paths_ready N: so many paths are usable. multipath_dev N: waits for that, and is the device.
+paths_ready() {
+	[ -b /dev/mapper/3* ] &&
+		[ "$(multipathd show paths raw format '%t %T' | grep -c '^active ready')" = "$1" ]
+}
+
+multipath_dev() {
+	wait_for 20 paths_ready "$1"
+	ls /dev/mapper/3*
+}
+
 # lun_find IQN LUN: its block device, nothing while there is none. (Several paths: the first.)
 lun_find() {
 	local session disk

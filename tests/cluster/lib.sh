@@ -93,7 +93,7 @@ hf_on_error() {
 hf_skip_unless_possible() {
 	local tool
 	[ "$(id -u)" = 0 ] || skip "needs root (network namespaces)"
-	for tool in ip unshare mmdebstrap gcc timeout; do
+	for tool in ip unshare mmdebstrap gcc jq timeout; do
 		command -v $tool >/dev/null || skip "no $tool (make deps installs it)"
 	done
 	if [ "$HF_TARGET" = holdfast ]; then
@@ -178,7 +178,7 @@ hf_evidence() {
 		tail -n 40 "$f"
 	done
 	if [ -x "$(dirname "$HF_DAEMON")/holdfast" ] && [ -S "$HF_RUN/control.sock" ]; then
-		for f in status "session list" "lun list"; do
+		for f in status "session list" "lun list" "pr show"; do
 			echo "---- holdfast $f"
 			# shellcheck disable=SC2086
 			timeout 5 "$(dirname "$HF_DAEMON")/holdfast" --socket "$HF_RUN/control.sock" $f 2>&1
@@ -354,6 +354,38 @@ target_stop() {
 # A child of ours that nobody has waited for yet is a zombie: gone, too.
 hf_gone() {
 	case "$(cut -d' ' -f3 "/proc/$1/stat" 2>/dev/null)" in ''|Z) return 0 ;; *) return 1 ;; esac
+}
+
+# holdfast ...: the command line of the running daemon.
+holdfast() {
+	"$(dirname "$HF_DAEMON")/holdfast" --socket "$HF_RUN/control.sock" "$@"
+}
+
+# pr_show LUN: the persistent reservation as the daemon has it, "type 5 of a" or "none", and below it
+# a line "NODE PORTAL_GROUP KEY" for each registration, sorted.
+pr_show() {
+	holdfast --json pr show "$HF_IQN/$1" | jq -r 'def node: .initiator | sub(".*:"; "");
+		.luns[0] | (if .type == 0 then "none" else "type \(.type) of " +
+			([.registrants[] | select(.holder) | node] | unique | join(" ")) end),
+		([.registrants[] | "\(node) \(.group) \(.key | sub("^0x0*"; ""))"] | sort[])'
+}
+
+# pr_is LUN RESERVATION [REGISTRATION]...: it is so; pr_becomes SECONDS ...: it is so in time.
+pr_is() {
+	local want
+	[ "$HF_TARGET" = holdfast ] || return 0
+	want=$(printf '%s\n' "${@:2}")
+	HF_PR_SEEN=$(pr_show "$1")
+	[ "$HF_PR_SEEN" = "$want" ] || fail "reservations: ${HF_PR_SEEN//$'\n'/, }; expected ${want//$'\n'/, }"
+}
+
+pr_becomes() {
+	local end=$((SECONDS + $1))
+	shift
+	while ! (pr_is "$@") 2>/dev/null; do
+		[ "$SECONDS" -lt "$end" ] || pr_is "$@"
+		sleep 0.1
+	done
 }
 
 # disk_used NAME: bytes its file occupies.
