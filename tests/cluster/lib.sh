@@ -412,7 +412,8 @@ guest_boot() {
 	host=$((10 + $(printf %d "'$g") - $(printf %d "'a") + 1))
 	rm -rf "$HF_RUN/share/$g"
 	mkdir -p "$HF_RUN/share/$g"
-	cp "$HF_DIR/guest-init" "$HF_DIR/guest-lib.sh" "$HF_TOOLS/stamp-dev" "$HF_RUN/share/"
+	cp "$HF_DIR/guest-init" "$HF_DIR/guest-lib.sh" "$HF_TOOLS/stamp-dev" "$HF_TOOLS/fenced" \
+		"$HF_RUN/share/"
 	for f in 1 2; do
 		ip -n "$HF_NS" link show "$g-$f" >/dev/null 2>&1 || hf_tap_make "$g-$f" "fabric$f"
 		mac=$(printf '02:77:00:00:0%d:%02x' $f $host)
@@ -545,13 +546,15 @@ bundle() {
 
 # hf_tools_make: the C programs here, by the hash of their sources.
 hf_tools_make() {
-	local hash flags=(-std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-unused-parameter)
+	local tool hash flags=(-std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-unused-parameter)
 	hash=$(cat "$HF_DIR"/*.[ch] | sha256sum | cut -c1-16)
 	HF_TOOLS=$HF_CACHE/tools-$hash
 	[ -d "$HF_TOOLS" ] && return
 	mkdir -p "$HF_RUN/tools"
-	gcc "${flags[@]}" -static -o "$HF_RUN/tools/stamp-dev" \
-		"$HF_DIR/stamp-dev.c" "$HF_DIR/stamp.c" -lpthread
+	for tool in stamp-dev fenced; do
+		gcc "${flags[@]}" -static -o "$HF_RUN/tools/$tool" \
+			"$HF_DIR/$tool.c" "$HF_DIR/stamp.c" -lpthread
+	done
 	gcc "${flags[@]}" -o "$HF_RUN/tools/stamp-iscsi" \
 		"$HF_DIR/stamp-iscsi.c" "$HF_DIR/stamp.c" -liscsi
 	gcc "${flags[@]}" -shared -fPIC -o "$HF_RUN/tools/uml-shim.so" "$HF_DIR/uml-shim.c"
