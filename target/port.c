@@ -335,7 +335,6 @@ bool lu_port_submit(struct task *t, bool at_once)
 	if (io_changes_medium(sio->op) && !MUTATION(MUT_GATE_ONCE) &&
 	    !(MUTATION(MUT_PARKED_PASS) && t->state == TASK_PARKED) &&
 	    !scsi_recheck(&t->cmd, &g->g)) {
-		p->conflicts++;
 		task_complete(t);
 		return false;
 	}

@@ -418,6 +418,8 @@ void task_complete(struct task *t)
 			scsi_status(&t->cmd, SAM_TASK_ABORTED);
 			t->cmd.in_len = 0;
 		}
+		if (t->gate && t->cmd.status == SAM_RESERVATION_CONFLICT)
+			t->gate->port->conflicts++;
 		t->state = TASK_SENDING;
 		reply_task(t);
 	}
