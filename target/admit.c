@@ -9,6 +9,7 @@
 
 #include "target/conn.h"
 #include "target/log.h"
+#include "target/witness.h"
 
 /* Beyond limits.sessions, for targets on the lane. */
 enum { LANE_SESSIONS = 128 };
@@ -111,6 +112,8 @@ static void admit(struct conn *c, struct admission *a)
 	}
 	c->claim = NULL;
 	c->session = s;
+	if (node)
+		witness_login(node, &a->nexus);
 	log_info("event=login conn=%u peer=%s ini=%s target=%s tsih=%u reactor=%u%s", c->id,
 		 c->peer, l->initiator, l->discovery ? "-" : l->target, s->tsih,
 		 reactor_index(c->reactor), l->discovery ? " type=discovery" : "");

@@ -11,6 +11,7 @@
 #include "scsi/mode.h"
 #include "target/buf.h"
 #include "target/store.h"
+#include "target/witness.h"
 
 struct daemon daemon_state;
 
@@ -126,8 +127,11 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 		 : v.failed  ? " state=failed"
 			     : "");
 	lu->damaged = v.not_ready && !be->busy;
-	if (!be->busy)
+	witness_new(lu, d->cfg->state_dir, l->path);
+	if (!be->busy) {
 		history_start(lu, d->cfg->state_dir, e ? NULL : &img);
+		witness_start(lu, e ? NULL : &img);
+	}
 	return lu;
 }
 
@@ -231,6 +235,7 @@ void daemon_teardown(struct daemon *d)
 		struct store *store = d->lus[i]->store;
 
 		history_stop(d->lus[i]);
+		witness_stop(d->lus[i]);
 		lu_free(d->lus[i]);
 		backend_close(be);
 		store_close(store);

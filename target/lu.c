@@ -12,6 +12,7 @@
 #include "target/mutate.h"
 #include "target/port.h"
 #include "target/store.h"
+#include "target/witness.h"
 
 enum { CHANGES_TOGETHER = 64 };	/* each copies the value: bounds a turn of the reactor */
 
@@ -137,6 +138,7 @@ static void change_next(struct lu *lu);
 /* The changes evaluated together are over: answer them, in order, and go on with what waits. */
 static void changes_answer(struct lu *lu)
 {
+	witness_commit(lu);
 	while (lu->batch) {
 		struct lu_change *c =
 			cds_list_first_entry(&lu->changes, struct lu_change, link);
@@ -157,6 +159,7 @@ static void changes_refuse(struct lu *lu, uint8_t status, struct sense sense)
 	unsigned n = 0;
 
 	history_drop(lu);
+	witness_drop(lu);
 	lu_ref_put(lu->next);
 	lu->next = NULL;
 	cds_list_for_each_entry(c, &lu->changes, link) {
@@ -317,13 +320,17 @@ static bool change_eval(struct lu *lu, struct lu_change *c)
 	c->sense = lu->fx.sense;
 	if (!MUTATION(MUT_BURST_LAST))
 		lu->fx.persist |= persist;
-	if (!lu->fx.changed && !lu_fx_reach(&lu->fx))
+	if (!lu->fx.changed && !lu_fx_reach(&lu->fx)) {
+		witness_note(lu, c, lu->next ? lu->next : lu->value,
+			     lu->next ? lu->next : lu->value);
 		return true;
+	}
 	next.epoch = old->epoch + 1;
 	made = lu_owed_reserve(&lu->owed, lu->fx.nua) ? lu_ref_new(&next) : NULL;
 	if (!made)
 		return false;
 	history_note(lu, c, old, &next);
+	witness_note(lu, c, lu->next ? lu->next : lu->value, made);
 	lu_ref_put(lu->next);
 	lu->next = made;
 	return true;

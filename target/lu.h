@@ -31,6 +31,7 @@ struct lu;
 struct lu_port;
 struct session;
 struct task;
+struct witness_watch;
 
 /* A published value: immutable, shared by all ports, freed with its last reference. */
 struct lu_ref {
@@ -136,6 +137,7 @@ struct lun_gate {
 	 * ended.
 	 */
 	bool closed;
+	bool watched;		/* the LU is a witness: how its commands end is told */
 	struct drain reopen;
 	bool reserve6; /* a RESERVE(6/10) was sent home: the session's end gives it back */
 };
@@ -201,6 +203,7 @@ struct lu {
 	struct backend *be;
 	struct reactor *home;
 	struct store *store;
+	struct witness_watch *watch;	/* of a witness; NULL: it is none, or not watched */
 	unsigned index;			/* in the daemon's table */
 
 	bool damaged;			/* atomic: its store cannot be read, it refuses I/O */

@@ -19,6 +19,7 @@
 #include "target/net.h"
 #include "target/stop.h"
 #include "target/store.h"
+#include "target/witness.h"
 
 static const char usage[] =
 	"usage: holdfastd [--config FILE] [--check]\n"
@@ -95,6 +96,7 @@ static void lock_won(struct lu *lu)
 	}
 	log_info("event=lun_ready lun=%s msg=\"the store's lock is ours now\"", lu->id.name);
 	history_start(lu, daemon_state.cfg->state_dir, &img);
+	witness_start(lu, &img);
 	c->rq.kind = LU_CHANGE_CAPS;
 	c->rq.caps = *backend_caps(lu->be);
 	c->rq.pr = img.pr;

@@ -290,6 +290,7 @@ static bool logout_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint
 	reply_logout(c, be32_get(h->itt), rsp);
 	if (rsp == LOGOUT_RSP_OK) {
 		c->why = "logout";
+		c->session->logged_out = true;
 		c->close_after_tx = true;
 		/* If the initiator does not take the answer, the timer ends it all the same. */
 		timer_arm(&c->timer, 2000);

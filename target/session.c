@@ -8,6 +8,7 @@
 #include "target/conn.h"
 #include "target/log.h"
 #include "target/session.h"
+#include "target/witness.h"
 
 static unsigned hash_of(uint32_t itt)
 {
@@ -87,8 +88,13 @@ void session_free(struct session *s, const char *why)
 		}
 		free(s->gates[i]);
 	}
-	if (s->nexus->entry && registry_session(s->nexus->entry) == s)
+	if (s->nexus->entry && registry_session(s->nexus->entry) == s) {
 		registry_set(s->nexus->entry, NULL);
+		/* Ended by us, by its own wish, or broken. */
+		witness_logout(s->node, &s->nexus->nexus,
+			       s->logged_out ||
+				       __atomic_load_n(&daemon_state.stopping, __ATOMIC_RELAXED));
+	}
 	registry_tsih_put(s->tsih);
 	__atomic_sub_fetch(&daemon_state.nsessions, 1, __ATOMIC_RELAXED);
 	log_info("event=logout ini=%s target=%s tsih=%u why=\"%s\"", s->nexus->nexus.initiator,

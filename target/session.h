@@ -39,6 +39,7 @@ struct session {
 	struct conn *conn;		/* MaxConnections=1 */
 	struct iscsi_params params;
 	bool discovery, closing;
+	bool logged_out;		/* by a Logout request */
 	uint16_t tsih, cid;
 	char alias[64];
 	uint64_t login_seq;		/* event_seq_now() at login */

@@ -10,6 +10,7 @@
 #include "scsi/table.h"
 #include "target/conn.h"
 #include "target/task.h"
+#include "target/witness.h"
 #include "target/xfer.h"
 
 enum {
@@ -125,6 +126,8 @@ static void task_enable(struct task *t)
 	t->enabled = true;
 	t->gate->running++;
 	t->gate->barriers += is_barrier(t);
+	if (t->gate->watched)
+		t->begun_ns = reactor_now();
 	task_run(t, SCSI_EV_ARRIVED);
 }
 
@@ -421,6 +424,8 @@ void task_complete(struct task *t)
 		if (t->gate && t->cmd.status == SAM_RESERVATION_CONFLICT)
 			t->gate->port->conflicts++;
 		t->state = TASK_SENDING;
+		if (t->gate && t->gate->watched)
+			witness_ended(t);
 		reply_task(t);
 	}
 	t->dead = true;

@@ -75,6 +75,7 @@ struct task {
 	uint64_t first_seq;		/* of its first unit */
 
 	bool told_failed;		/* home, that its flush failed */
+	uint64_t begun_ns;		/* enabled; of a watched LU */
 };
 
 /*

@@ -188,8 +188,7 @@ const char *witness_entry_text(const struct witness_entry *e, char *buf, size_t 
 	case WITNESS_SOFTWARE:
 		how = witness_software_name(e->how);
 		snprintf(buf, size, e->type ? "it looks like %s (%s)" : "it was not %s after all",
-			 how ? how : "?",
-			 e->type == WITNESS_SURE ? "sure" : "likely");
+			 how ? how : "?", e->type == WITNESS_SURE ? "sure" : "likely");
 		break;
 	case WITNESS_WARNING:
 		how = witness_warning_name(e->how);

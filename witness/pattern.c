@@ -28,6 +28,12 @@ enum {
 
 /* ---- rhythms --------------------------------------------------------------------------------- */
 
+/* From one moment to another; 0 if the other came first. */
+static uint64_t since(uint64_t from_ms, uint64_t to_ms)
+{
+	return to_ms > from_ms ? to_ms - from_ms : 0;
+}
+
 /* Whether to forget a rather than b: a rhythm is worth more than what happened once. */
 static bool worse(const struct witness_rhythm *a, const struct witness_rhythm *b)
 {
@@ -82,7 +88,7 @@ struct witness_rhythm *witness_rhythm_note(struct witness *w, unsigned node, enu
 					      .last_ms = mono_ms };
 		return r;
 	}
-	d = mono_ms - r->last_ms;
+	d = since(r->last_ms, mono_ms);
 	if (d < TOGETHER_MS)
 		return r;
 	r->last_ms = mono_ms;
@@ -105,7 +111,7 @@ bool witness_rhythm_beats(const struct witness_rhythm *r, uint64_t mono_ms)
 
 	if (overdue < OVERDUE_MIN_MS)
 		overdue = OVERDUE_MIN_MS;
-	return r->used && r->times >= REGULAR && mono_ms - r->last_ms <= overdue;
+	return r->used && r->times >= REGULAR && since(r->last_ms, mono_ms) <= overdue;
 }
 
 static bool period_in(const struct witness_rhythm *r, uint32_t from_ms, uint32_t to_ms)
@@ -233,7 +239,8 @@ bool witness_heartbeat_on(const struct witness *w, unsigned node, uint64_t mono_
 
 		if (r->used && r->node == node && r->act == act && r->off == n->beat_off &&
 		    r->len <= SLOT_MAX && r->len >= 512 &&
-		    mono_ms - r->last_ms <= (overdue < OVERDUE_MIN_MS ? OVERDUE_MIN_MS : overdue))
+		    since(r->last_ms, mono_ms) <=
+			    (overdue < OVERDUE_MIN_MS ? OVERDUE_MIN_MS : overdue))
 			return true;
 	}
 	return false;

@@ -14,6 +14,7 @@ enum {
 	TICK_MS = 900,
 	DEFENCES_MS = 600000, /* a defence that goes on is told of so often */
 	QUIET_MS = 10000,     /* after the last one: told of, too */
+	BLIND_MS = 5000,
 	CHALLENGE_MS = 10000, /* one challenge of a node, however often it asks */
 };
 
@@ -80,7 +81,7 @@ static void defend(struct step *s, enum witness_act act, uint64_t off)
 {
 	const struct witness_owner *o = &s->w->picture.owner;
 	const struct witness_rhythm *r =
-		witness_rhythm_note(s->w, o->node, act, off, 0, s->at.mono_ms);
+		witness_rhythm_note(s->w, o->node, act, off, 0, s->ev->mono_ms);
 	bool rhythm = witness_rhythm_beats(r, s->at.mono_ms) && r->period_ms <= QUIET_MS;
 
 	/* Looking at the keys is a defence only when it is done as one. */
@@ -331,6 +332,7 @@ static void step_start(struct step *s)
 	memset((char *)s->w + offsetof(struct witness, started), 0,
 	       sizeof(*s->w) - offsetof(struct witness, started));
 	s->w->started = s->at;
+	s->w->latest_ms = s->at.mono_ms;
 	s->w->pace.since_ms = s->w->ticked_ms = s->w->told_ms = s->at.mono_ms;
 	tell(s, &e);
 	if (!owner_known(&s->w->picture, st))
@@ -358,7 +360,7 @@ static void step_io(struct step *s)
 	if (i >= 0)
 		witness_rhythm_note(s->w, (unsigned)i,
 				    s->ev->io.write ? WITNESS_ACT_WRITE : WITNESS_ACT_READ,
-				    s->ev->io.off, s->ev->io.len, s->at.mono_ms);
+				    s->ev->io.off, s->ev->io.len, s->ev->mono_ms);
 }
 
 static void step_look(struct step *s)
@@ -370,6 +372,12 @@ static void step_look(struct step *s)
 }
 
 /* ---- as time goes by ------------------------------------------------------------------------- */
+
+/* What was not seen lately may have been there. */
+static bool blind(const struct step *s)
+{
+	return s->w->blind_ms && s->at.mono_ms - s->w->blind_ms < BLIND_MS;
+}
 
 static void check_beat(struct step *s, unsigned i)
 {
@@ -385,7 +393,7 @@ static void check_beat(struct step *s, unsigned i)
 		e.how = (uint8_t)as;
 		e.value = off;
 		tell(s, &e);
-	} else if (!beats && n->beat == WITNESS_BEATS_ON &&
+	} else if (!beats && n->beat == WITNESS_BEATS_ON && !blind(s) &&
 		   !witness_heartbeat_on(s->w, i, s->at.mono_ms)) {
 		e.how = n->beat_as;
 		e.value = n->beat_off;
@@ -469,6 +477,11 @@ static void step_journal(struct step *s)
 	s->w->journal_lost = s->ev->journal.lost;
 }
 
+static void step_blind(struct step *s)
+{
+	s->w->blind_ms = s->at.mono_ms;
+}
+
 void witness_step(struct witness *w, const struct witness_event *ev, witness_emit_fn *emit,
 		  void *arg)
 {
@@ -477,7 +490,8 @@ void witness_step(struct witness *w, const struct witness_event *ev, witness_emi
 		[WITNESS_EV_LOGOUT] = step_logout,   [WITNESS_EV_PR] = step_pr,
 		[WITNESS_EV_LOOK] = step_look,	     [WITNESS_EV_IO] = step_io,
 		[WITNESS_EV_LATENCY] = step_latency, [WITNESS_EV_SPACE] = step_space,
-		[WITNESS_EV_JOURNAL] = step_journal, [WITNESS_EV_TICK] = step_tick,
+		[WITNESS_EV_JOURNAL] = step_journal, [WITNESS_EV_BLIND] = step_blind,
+		[WITNESS_EV_TICK] = step_tick,
 	};
 	struct step s = { .w = w,
 			  .ev = ev,
@@ -485,10 +499,14 @@ void witness_step(struct witness *w, const struct witness_event *ev, witness_emi
 			  .arg = arg,
 			  .at = witness_now(w, ev->utc_ms, ev->mono_ms) };
 
+	/* Samples of I/O come a little later than what else happened. */
+	if (ev->kind != WITNESS_EV_START && s.at.mono_ms < w->latest_ms)
+		s.at.mono_ms = w->latest_ms;
+	w->latest_ms = s.at.mono_ms;
 	assert((unsigned)ev->kind < sizeof(fns) / sizeof(fns[0]));
 	assert(ev->kind == WITNESS_EV_START || witness_time_is(&w->started));
 	fns[ev->kind](&s);
 	if (ev->kind != WITNESS_EV_TICK && ev->kind != WITNESS_EV_START &&
-	    ev->mono_ms - w->ticked_ms >= TICK_MS)
+	    s.at.mono_ms - w->ticked_ms >= TICK_MS)
 		step_tick(&s);
 }

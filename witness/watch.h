@@ -37,10 +37,10 @@ struct witness {
 	struct witness_picture picture;
 	/* From here on: of this run only. */
 	struct witness_time started;
-	struct witness_time defended; /* the owner's last defence, also if no entry tells yet */
-	uint32_t untold;	      /* defences that no entry tells of */
-	uint64_t told_ms;	      /* when the last entry about defences was made */
-	uint64_t ticked_ms;
+	struct witness_time defended;  /* the owner's last defence, also if no entry tells yet */
+	uint32_t untold;	       /* defences that no entry tells of */
+	uint64_t told_ms;	       /* when the last entry about defences was made */
+	uint64_t latest_ms, ticked_ms; /* of events; of the last look at what time brings */
 	struct witness_rhythm rhythm[WITNESS_RHYTHMS];
 	struct witness_pace pace;
 	struct {
@@ -48,6 +48,7 @@ struct witness {
 		uint64_t free, size;
 	} space[WITNESS_SPACES];
 	uint64_t journal_lost;
+	uint64_t blind_ms; /* when I/O was missed last */
 };
 
 /* The picture may be filled by replay (witness_picture_apply, _get) before the first event. */
@@ -55,7 +56,8 @@ void witness_init(struct witness *w);
 
 /*
  * One event; emit is called for each entry it leads to, after the picture has taken it over. The
- * first event is WITNESS_EV_START. Monotonic time never goes back.
+ * first event is WITNESS_EV_START. Monotonic time does not go back, but that I/O and LOOK may be
+ * told of a little late.
  */
 typedef void witness_emit_fn(void *arg, const struct witness_entry *e);
 void witness_step(struct witness *w, const struct witness_event *ev, witness_emit_fn *emit,

@@ -5,75 +5,6 @@
  */
 #include "tests/unit/witness_world.h"
 
-#include "pr/state.h"
-
-static uint64_t seed;
-static uint32_t rnd(uint32_t n)
-{
-	seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (uint32_t)(seed >> 33) % n;
-}
-
-static struct nexus some(unsigned nodes)
-{
-	struct nexus n = nx_of((char)('a' + rnd(nodes)), (uint8_t)rnd(3), pr_tpgts[rnd(3)]);
-
-	/* More nodes than there is room for. */
-	if (nodes > 26)
-		snprintf(n.initiator, sizeof(n.initiator), "iqn.x:%u", rnd(nodes));
-	return n;
-}
-
-static void random_event(unsigned nodes)
-{
-	static const uint8_t types[] = { 1, 3, 5, 6, 7, 8 };
-	static const uint16_t waits[] = { 0, 1, 200, 1000, 1000, 3000, 20000 };
-	struct nexus n = some(nodes);
-	uint64_t key = pr_registered(pr_now, &n) && rnd(8) ? pr_now->regs[pr_find(pr_now, &n)].key
-							   : rnd(4);
-
-	switch (rnd(10)) {
-	case 0:
-		ww_login(n);
-		break;
-	case 1:
-		ww_logout(n, rnd(2));
-		break;
-	case 2:
-	case 3:
-		ww_pr(n, rnd(2) ? REGISTER : REGISTER_AND_IGNORE, 0, key, rnd(5));
-		break;
-	case 4:
-	case 5:
-		ww_pr(n, (uint8_t)(rnd(20) ? RESERVE + rnd(5) : CLEAR), types[rnd(rnd(4) ? 3 : 6)],
-		      key, rnd(5));
-		break;
-	case 6:
-		ww_io(n, rnd(2), rnd(8) * 512, 512);
-		break;
-	case 7:
-		ww_look(n, (uint8_t)rnd(4));
-		break;
-	case 8:
-		ww_event((struct witness_event){
-			.kind = WITNESS_EV_SPACE,
-			.space = { (enum witness_space)rnd(2), rnd(10), 100 } });
-		ww_event((struct witness_event){ .kind = WITNESS_EV_JOURNAL,
-						 .journal.lost = rnd(2) });
-		ww_event((struct witness_event){ .kind = WITNESS_EV_LATENCY,
-						 .latency = { rnd(9), rnd(1000000) } });
-		break;
-	default:
-		ww_wait(waits[rnd(7)]);
-		if (!rnd(50))
-			ww_utc += rnd(1000000) - INT64_C(500000);
-		if (!rnd(100)) {
-			ww_ms = rnd(5000);
-			ww_start();
-		}
-	}
-}
-
 static void test_replay(void)
 {
 	static uint8_t image[WITNESS_IMAGE_MAX];
@@ -86,16 +17,16 @@ static void test_replay(void)
 		unsigned nodes = k % 4 ? 2 + k % 5 : 100, part;
 		struct rcur r;
 
-		seed = k;
+		ww_seed = k;
 		ww_world();
 		for (unsigned i = 0; i < 1000; i++)
-			random_event(nodes);
+			ww_random(nodes);
 		CU_ASSERT_FATAL(ww_replays());
 		for (unsigned i = 0; i < ww_n; i++)
 			kinds[ww_entry[i].kind]++;
 		overflows += ww.picture.overflow;
 		/* A picture that was kept in the middle, and what came after it. */
-		part = rnd(ww_n);
+		part = ww_rnd(ww_n);
 		witness_picture_init(&p);
 		for (unsigned i = 0; i < part; i++)
 			witness_picture_apply(&p, &ww_entry[i]);
@@ -130,12 +61,12 @@ static void test_replay(void)
 static void test_truth(void)
 {
 	for (unsigned k = 0; k < 100; k++) {
-		seed = 1000 + k;
+		ww_seed = 1000 + k;
 		ww_world();
 		for (unsigned i = 0; i < 500; i++) {
 			unsigned keys = 0;
 
-			random_event(4);
+			ww_random(4);
 			for (unsigned j = 0; j < WITNESS_NODES; j++)
 				keys += witness_node_keys(&ww.picture.node[j]);
 			CU_ASSERT_FATAL(keys == pr_now->nregs);
@@ -170,25 +101,25 @@ static void test_garbage(void)
 	static struct witness_picture p;
 
 	for (unsigned k = 0; k < 200; k++) {
-		seed = 5000 + k;
+		ww_seed = 5000 + k;
 		witness_picture_init(&p);
 		for (unsigned i = 0; i < 500; i++) {
 			struct witness_entry e = {
-				.at = { rnd(1000), rnd(1000), 1 + rnd(3) },
-				.kind = (uint8_t)rnd(WITNESS_KINDS + 2),
-				.how = (uint8_t)rnd(12),
-				.type = (uint8_t)rnd(10),
-				.flag = rnd(2),
-				.count = rnd(100),
-				.value = rnd(3),
-				.when = { rnd(1000), rnd(1000), 1 + rnd(3) },
+				.at = { ww_rnd(1000), ww_rnd(1000), 1 + ww_rnd(3) },
+				.kind = (uint8_t)ww_rnd(WITNESS_KINDS + 2),
+				.how = (uint8_t)ww_rnd(12),
+				.type = (uint8_t)ww_rnd(10),
+				.flag = ww_rnd(2),
+				.count = ww_rnd(100),
+				.value = ww_rnd(3),
+				.when = { ww_rnd(1000), ww_rnd(1000), 1 + ww_rnd(3) },
 			};
 			char text[64];
 
-			if (rnd(10))
-				e.who = some(rnd(2) ? 3 : 90);
-			if (rnd(3))
-				snprintf(e.other, sizeof(e.other), "iqn.x:%u", rnd(90));
+			if (ww_rnd(10))
+				e.who = ww_some(ww_rnd(2) ? 3 : 90);
+			if (ww_rnd(3))
+				snprintf(e.other, sizeof(e.other), "iqn.x:%u", ww_rnd(90));
 			witness_picture_apply(&p, &e);
 			witness_entry_text(&e, text, sizeof(text));
 		}
@@ -203,10 +134,10 @@ static void test_image(void)
 	static struct witness_picture p;
 	unsigned n, taken = 0;
 
-	seed = 77;
+	ww_seed = 77;
 	ww_world();
 	for (unsigned i = 0; i < 1000; i++)
-		random_event(5);
+		ww_random(5);
 	n = ww_image(&ww.picture, image);
 	for (unsigned i = 0; i < n; i++) {
 		struct rcur r = rcur_of(image, i);
@@ -224,7 +155,7 @@ static void test_image(void)
 			uint8_t was = image[i];
 			struct rcur r = rcur_of(image, n);
 
-			image[i] = k == 3 ? (uint8_t)(was ^ 1u << rnd(8)) : (uint8_t)(k * 127);
+			image[i] = k == 3 ? (uint8_t)(was ^ 1u << ww_rnd(8)) : (uint8_t)(k * 127);
 			/* What is taken for a picture is one: it gives the same bytes again. */
 			if (witness_picture_get(&r, &p)) {
 				taken++;

@@ -6,6 +6,7 @@
 #ifndef TESTS_WITNESS_WORLD_H
 #define TESTS_WITNESS_WORLD_H
 
+#include "pr/state.h"
 #include "tests/unit/pr_cmd.h"
 #include "tests/unit/unit.h"
 #include "witness/health.h"
@@ -173,6 +174,78 @@ static inline bool ww_story_is(const char *want)
 	if (strcmp(got, want))
 		printf("--- wanted\n%s--- got\n%s---\n", want, got);
 	return !strcmp(got, want);
+}
+
+/* ---- anything at all: the same for the same ww_seed -------------------------------------------
+ */
+
+static uint64_t ww_seed;
+static inline uint32_t ww_rnd(uint32_t n)
+{
+	ww_seed = ww_seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (uint32_t)(ww_seed >> 33) % n;
+}
+
+static inline struct nexus ww_some(unsigned nodes)
+{
+	struct nexus n =
+		nx_of((char)('a' + ww_rnd(nodes)), (uint8_t)ww_rnd(3), pr_tpgts[ww_rnd(3)]);
+
+	/* More nodes than there is room for. */
+	if (nodes > 26)
+		snprintf(n.initiator, sizeof(n.initiator), "iqn.x:%u", ww_rnd(nodes));
+	return n;
+}
+
+static inline void ww_random(unsigned nodes)
+{
+	static const uint8_t types[] = { 1, 3, 5, 6, 7, 8 };
+	static const uint16_t waits[] = { 0, 1, 200, 1000, 1000, 3000, 20000 };
+	struct nexus n = ww_some(nodes);
+	uint64_t key = pr_registered(pr_now, &n) && ww_rnd(8)
+			       ? pr_now->regs[pr_find(pr_now, &n)].key
+			       : ww_rnd(4);
+
+	switch (ww_rnd(10)) {
+	case 0:
+		ww_login(n);
+		break;
+	case 1:
+		ww_logout(n, ww_rnd(2));
+		break;
+	case 2:
+	case 3:
+		ww_pr(n, ww_rnd(2) ? REGISTER : REGISTER_AND_IGNORE, 0, key, ww_rnd(5));
+		break;
+	case 4:
+	case 5:
+		ww_pr(n, (uint8_t)(ww_rnd(20) ? RESERVE + ww_rnd(5) : CLEAR),
+		      types[ww_rnd(ww_rnd(4) ? 3 : 6)], key, ww_rnd(5));
+		break;
+	case 6:
+		ww_io(n, ww_rnd(2), ww_rnd(8) * 512, 512);
+		break;
+	case 7:
+		ww_look(n, (uint8_t)ww_rnd(4));
+		break;
+	case 8:
+		ww_event((struct witness_event){
+			.kind = WITNESS_EV_SPACE,
+			.space = { (enum witness_space)ww_rnd(2), ww_rnd(10), 100 } });
+		ww_event((struct witness_event){ .kind = WITNESS_EV_JOURNAL,
+						 .journal.lost = ww_rnd(2) });
+		ww_event((struct witness_event){ .kind = WITNESS_EV_LATENCY,
+						 .latency = { ww_rnd(9), ww_rnd(1000000) } });
+		break;
+	default:
+		ww_wait(waits[ww_rnd(7)]);
+		if (!ww_rnd(50))
+			ww_utc += ww_rnd(1000000) - INT64_C(500000);
+		if (!ww_rnd(100)) {
+			ww_ms = ww_rnd(5000);
+			ww_start();
+		}
+	}
 }
 
 /* ---- what clusters do ------------------------------------------------------------------------ */
