@@ -5,9 +5,9 @@
  *
  *	fenced DEVICE FIRST_MIB MIBS LANES SECONDS STOPFILE
  *
- * Ends after SECONDS or as soon as STOPFILE exists, and prints how many writes succeeded and failed,
- * how many succeeded that were begun after the first had failed (a fence that leaks), and how long
- * the longest took.
+ * Ends after SECONDS or as soon as STOPFILE exists, and prints how many writes succeeded and
+ * failed, how many succeeded that were begun after the first had failed (a fence that leaks), and
+ * how long the longest took.
  */
 #include "stamp.h"
 
@@ -60,12 +60,12 @@ static void *lane(void *arg)
 	memset(data, 'x', LONGEST * BLOCK);
 	while (stamp_now_ms() < stop_ms && access(stop_file, F_OK)) {
 		size_t n = 1 + (size_t)rand_r(&seed) % LONGEST;
-		off_t at = (off_t)((first_block + (uint64_t)rand_r(&seed) % (blocks - n + 1)) * BLOCK);
+		uint64_t block = first_block + (uint64_t)rand_r(&seed) % (blocks - n + 1);
 		uint64_t start = stamp_now_ms();
 		bool after = failed_yet();
+		ssize_t got = pwrite(disk, data, n * BLOCK, (off_t)(block * BLOCK));
 
-		count(pwrite(disk, data, n * BLOCK, at) == (ssize_t)(n * BLOCK), after,
-		      stamp_now_ms() - start);
+		count(got == (ssize_t)(n * BLOCK), after, stamp_now_ms() - start);
 	}
 	free(data);
 	return NULL;

@@ -70,7 +70,7 @@ multipath_start() {
 	cat >/etc/multipath.conf <<-EOF
 		defaults {
 			find_multipaths no
-			user_friendly_names no
+			user_friendly_names yes
 			polling_interval 1
 			max_polling_interval 1
 			no_path_retry queue
@@ -83,15 +83,14 @@ multipath_start() {
 	multipathd
 }
 
-# paths_ready N: so many paths are usable. multipath_dev N: waits for that, and is the device.
+# paths_ready N: so many paths of the disk, /dev/mapper/mpatha, are usable. paths_wait N: waits for it.
 paths_ready() {
-	[ -b /dev/mapper/3* ] &&
+	[ -b /dev/mapper/mpatha ] &&
 		[ "$(multipathd show paths raw format '%t %T' | grep -c '^active ready')" = "$1" ]
 }
 
-multipath_dev() {
+paths_wait() {
 	wait_for 20 paths_ready "$1"
-	ls /dev/mapper/3*
 }
 
 # lun_find IQN LUN: its block device, nothing while there is none. (Several paths: the first.)

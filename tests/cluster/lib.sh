@@ -509,6 +509,34 @@ guest_kill() {
 	hf_proc_kill "$HF_RUN/procs/guest-$1"
 }
 
+# fence VICTIM BY DEVICE COMMANDS: both guests write to the device (64M), BY to the first 16M, VICTIM
+# to 4M from 32M on. BY runs the commands that fence VICTIM, and writes over its blocks. From then on
+# every write of VICTIM fails, none takes 2 s, no write of BY fails, and what BY wrote stays.
+fence() {
+	local victim=$1 by=$2 dev=$3 said
+	guest "$by" "rm -f /tmp/stop /tmp/ledger; head -c 4M /dev/zero | tr '\\0' $by >/tmp/mark
+		dd if=/dev/zero of=$dev bs=1M count=16 oflag=direct"
+	guest "$victim" 'rm -f /tmp/stop'
+	guest_start "$by" "/hf/stamp-dev run $dev /tmp/ledger fua,flush 4 60 /tmp/stop"
+	guest_start "$victim" "/hf/fenced $dev 32 4 16 60 /tmp/stop"
+	sleep 1
+	guest "$by" "$4
+		dd if=/tmp/mark of=$dev seek=8 bs=4M oflag=direct"
+	sleep 1
+	guest "$victim" 'touch /tmp/stop'
+	guest "$by" 'touch /tmp/stop'
+	said=$(guest_wait "$victim" 10)
+	say "$victim: $said"
+	[[ $said =~ ^([0-9]+)\ writes,\ ([0-9]+)\ failed,\ 0\ got\ through.*longest\ ([0-9]+)\ ms ]] ||
+		fail "$victim was fenced: $said"
+	[ "${BASH_REMATCH[1]}" -gt 50 ] && [ "${BASH_REMATCH[2]}" -gt 50 ] ||
+		fail "too few writes to prove anything"
+	[ "${BASH_REMATCH[3]}" -lt 2000 ] || fail "a write took ${BASH_REMATCH[3]} ms: limit 2000"
+	say "$by: $(guest_wait "$by" 10)"
+	guest "$by" "/hf/stamp-dev check $dev /tmp/ledger
+		dd if=$dev skip=8 bs=4M count=1 iflag=direct | cmp - /tmp/mark"
+}
+
 # Guest memory is a file: where there is room, and where it may be executed.
 hf_memory_dir() {
 	local d

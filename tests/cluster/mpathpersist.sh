@@ -16,27 +16,27 @@ done
 
 # mp NODE OPTIONS: mpathpersist --out there. mp_conflict NODE OPTIONS: answered RESERVATION CONFLICT.
 mp() {
-	guest "$1" "mpathpersist --out ${*:2} /dev/mapper/3*"
+	guest "$1" "mpathpersist --out ${*:2} /dev/mapper/mpatha"
 }
 mp_conflict() {
-	guest_says "$1" "! mpathpersist --out ${*:2} /dev/mapper/3*" |
+	guest_says "$1" "! mpathpersist --out ${*:2} /dev/mapper/mpatha" |
 		grep -q 'Reservation Conflict' || fail "$*: no reservation conflict"
 }
 # asked NODE OPTION: mpathpersist --in, in one line.
 asked() {
-	guest_says "$1" "mpathpersist --in $2 /dev/mapper/3*" | xargs
+	guest_says "$1" "mpathpersist --in $2 /dev/mapper/mpatha" | xargs
 }
 # writes NODE, writes_not NODE: one block, past all caches.
 writes() {
-	guest "$1" 'dd if=/dev/zero of=$(ls /dev/mapper/3*) bs=4k count=1 oflag=direct'
+	guest "$1" 'dd if=/dev/zero of=/dev/mapper/mpatha bs=4k count=1 oflag=direct'
 }
 writes_not() {
-	guest_says "$1" '! dd if=/dev/zero of=$(ls /dev/mapper/3*) bs=4k count=1 oflag=direct' |
+	guest_says "$1" '! dd if=/dev/zero of=/dev/mapper/mpatha bs=4k count=1 oflag=direct' |
 		grep -q 'Invalid exchange' || fail "$1: no reservation conflict"
 }
 
-guest a 'login; multipath_dev 2'
-guest b 'login 1; multipath_dev 1'
+guest a 'login; paths_wait 2'
+guest b 'login 1; paths_wait 1'
 
 say "a registers through both portals, not a second time, then another key"
 mp a --register --param-sark=a1 --param-aptpl
@@ -60,7 +60,7 @@ writes b
 mp_conflict b --reserve --param-rk=b1 --prout-type=5
 
 say "a path is added to b: multipathd registers it, and it can be written through"
-guest b 'path_login 2; multipath_dev 2'
+guest b 'path_login 2; paths_wait 2'
 pr_becomes 10 1 "type 5 of a" "a 1 a1" "a 2 a1" "b 1 b1" "b 2 b1"
 guest b 'dd if=/dev/zero of=$(path_dev 2) bs=4k count=1 oflag=direct'
 
@@ -76,45 +76,37 @@ world wide unique port id: iqn.2026-11.com.example:a,i,0x" ]] || fail "full stat
 	fail "capabilities: $(asked b -c)"
 
 say "a writes; its first fabric is cut and brought back, then its second, then the target is killed"
-guest_start a '/hf/stamp-dev run $(ls /dev/mapper/3*) /tmp/ledger fua,flush 4 120 /tmp/stop'
+guest_start a '/hf/stamp-dev run /dev/mapper/mpatha /tmp/ledger fua,flush 4 120 /tmp/stop'
 for fabric in 1 2; do
 	path_cut a $fabric
-	guest a 'wait_for 20 paths_ready 1'
+	guest a 'paths_wait 1'
 	expect "the key that reserves" "$(asked a -r | grep -o 0xa1)" 0xa1
 	path_mend a $fabric
-	guest a 'wait_for 20 paths_ready 2'
+	guest a 'paths_wait 2'
 done
 target_kill
 target_start
-guest a 'wait_for 20 paths_ready 2'
-guest b 'wait_for 20 paths_ready 2'
+guest a 'paths_wait 2'
+guest b 'paths_wait 2'
 guest a 'touch /tmp/stop'
 said=$(guest_wait a)
 say "a: $said"
 [[ $said =~ pause\ ([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -lt 20000 ] || fail "a waited too long"
-guest a '/hf/stamp-dev check $(ls /dev/mapper/3*) /tmp/ledger'
+guest a '/hf/stamp-dev check /dev/mapper/mpatha /tmp/ledger'
 pr_is 1 "type 5 of a" "a 1 a1" "a 2 a1" "b 1 b1" "b 2 b1"
 
-# fence VICTIM BY ACTION: while VICTIM writes. All its paths are out, its writes fail; then BY writes
-# the same sectors, and finds what it wrote.
-fence() {
-	guest_start "$1" '! /hf/stamp-dev run $(ls /dev/mapper/3*) /tmp/fenced fua,flush 4 60 /tmp/no
-		! dd if=/dev/zero of=$(ls /dev/mapper/3*) bs=4k count=1 oflag=direct'
-	sleep 1
-	mp "$2" "--$3" "--param-rk=${2}1" "--param-sark=${1}1" --prout-type=5
+# out VICTIM BY ACTION: under I/O; VICTIM comes back.
+out() {
+	fence "$1" "$2" /dev/mapper/mpatha "mpathpersist --out --$3 --param-rk=${2}1 --param-sark=${1}1 \
+		--prout-type=5 /dev/mapper/mpatha"
 	pr_is 1 "type 5 of $2" "$2 1 ${2}1" "$2 2 ${2}1"
-	guest "$2" 'dd if=/dev/zero of=$(ls /dev/mapper/3*) bs=1M count=16 oflag=direct
-		/hf/stamp-dev run $(ls /dev/mapper/3*) /tmp/mine fua,flush 4 1 /tmp/no
-		/hf/stamp-dev check $(ls /dev/mapper/3*) /tmp/mine'
-	expect "errors of $1" "$(guest_wait "$1" 5 | grep -c 'Invalid exchange')" 2
-	guest "$2" '/hf/stamp-dev check $(ls /dev/mapper/3*) /tmp/mine; rm /tmp/mine'
-	mp "$1" --register-ignore "--param-sark=${1}1"
+	mp "$1" --register-ignore "--param-sark=${1}1" --param-aptpl
 	writes "$1"
-	guest "$1" 'rm -f /tmp/fenced'
 }
+
 say "b preempts a, which writes; a comes back, and preempts and aborts b, which writes"
-fence a b preempt
-fence b a preempt-abort
+out a b preempt
+out b a preempt-abort
 pr_is 1 "type 5 of a" "a 1 a1" "a 2 a1" "b 1 b1" "b 2 b1"
 
 say "a preempts its own key: one of its paths is left, and holds; it registers again"
