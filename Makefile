@@ -24,7 +24,7 @@ MAINS := target/main.c target/cli.c
 SHELL_SRC := $(sort $(filter-out $(MAINS),$(wildcard target/*.c backends/*.c)))
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-BENCH := $(sort $(wildcard tests/bench/*.c))
+BENCH := $(filter-out tests/bench/copies.c,$(sort $(wildcard tests/bench/*.c)))
 TOOLS := $(sort $(wildcard tests/tools/*.c))
 DAEMON_TESTS := $(sort $(wildcard tests/daemon/test_*.c))
 DAEMON_LIB := $(filter-out $(DAEMON_TESTS),$(sort $(wildcard tests/daemon/*.c)))
@@ -70,6 +70,10 @@ $(BENCH_BIN): $(B)/%: $(B)/obj/%.o
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
+$(B)/tests/bench/copies.so: tests/bench/copies.c
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@$(CC) $(ALL_CFLAGS) -fPIC -fno-builtin -shared -o $@ $< -ldl
 $(TOOLS_BIN): $(B)/%: $(B)/obj/%.o
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
@@ -136,7 +140,7 @@ sim: $(B)/tests/sim/sim
 
 units: $(UNIT_BIN)
 fuzzers: $(FUZZ_BIN)
-bench-tools: $(BENCH_BIN)
+bench-tools: $(BENCH_BIN) $(B)/tests/bench/copies.so
 tools: $(TOOLS_BIN)
 daemon-tests: $(DAEMON_BIN)
 pr-tests: $(PR_BIN)

@@ -31,7 +31,7 @@ pr-asan 400 tests/pr/run.sh $B-asan
 pr-tsan 600 tests/pr/run.sh $B-tsan
 conformance 900 env HF_BUILD=$B tests/conformance/iscsi-test-cu/run.sh
 cluster 1500 env HF_BUILD=$B tests/cluster/run.sh
-bench 240 env BENCH_SECONDS=1 B=$B tests/bench/run.sh check
+bench 480 env BENCH_SECONDS=1 B=$B tests/bench/run.sh check
 END
 }
 

@@ -4,10 +4,12 @@
 # tests/bench/README.md says what the columns mean.
 #
 #	run.sh [bench]		the whole table (about 3 minutes); also written to $B/bench.json and $B/bench.svg
-#	run.sh check		smoke test for `make check` (about a minute): generator, floor and targets under verify, a short table;
+#	run.sh check [smoke|pr|witness|cost]...	smoke test for `make check` (about a minute): generator, floor and targets under verify, a short table;
 #				last line "N passed, N failed, N skipped"
 #	run.sh syscalls		system calls per I/O of each target, by strace
 #	run.sh pr		what reservations cost: the gate per I/O, PR commands under load; also $B/pr.json
+#	run.sh cost		instructions, system calls and bytes copied per I/O, beside tests/bench/baseline.json (40 s)
+#	run.sh baseline		the same, then written there
 #	run.sh witness		how soon a witness is answered beside saturated data LUNs; also $B/witness.json (7 minutes)
 #
 #	B=DIR (build)  BENCH_SECONDS=N (2; 1 means check)  BENCH_REPEAT=N (3)  BENCH_SIZE=1G  BENCH_DRIVERS="io_uring epoll"
@@ -33,7 +35,8 @@ check) seconds=${BENCH_SECONDS:-0.5} repeat=1 size=${BENCH_SIZE:-128M}
 syscalls) seconds=10 repeat=1 size=${BENCH_SIZE:-128M} ;;
 pr) seconds=${BENCH_SECONDS:-1} repeat=${BENCH_REPEAT:-5} size=${BENCH_SIZE:-512M} ;;
 witness) seconds=${BENCH_SECONDS:-4} repeat=${BENCH_REPEAT:-1} size=${BENCH_SIZE:-512M} ;;
-*) echo "usage: run.sh [bench|check|syscalls|pr|witness]" >&2; exit 2 ;;
+cost | baseline) seconds=1 repeat=1 size=64M ;;
+*) echo "usage: run.sh [bench|check|syscalls|pr|witness|cost|baseline]" >&2; exit 2 ;;
 esac
 
 # name | options | floor too?
@@ -297,8 +300,9 @@ selftest() {
 	done
 }
 
-check() {
+smoke() {
 	local t burst
+	targets_up
 	selftest
 	for t in $names; do
 		case $t in floor*) continue ;; esac
@@ -313,8 +317,19 @@ check() {
 		[ -n "${luns2[$t]:-}" ] && verify "two LUNs" $t -r50 -q8 -n2 -b4K-64K -l ${luns2[$t]}
 	done
 	table "" ""
-	pr_check
-	witness_check
+}
+
+check() {		# check [PART...]
+	local part
+	for part in ${*:-smoke pr witness cost}; do
+		case $part in
+		smoke) smoke ;;
+		pr) pr_check ;;
+		witness) witness_check ;;
+		cost) cost_check ;;
+		*) fail "check has no part $part" ;;
+		esac
+	done
 }
 
 # What the table cannot say: latency at 80 % of each target's own best rate, timed from when a command was due; idle cost.
@@ -364,20 +379,23 @@ syscalls() {
 
 . "$top/tests/bench/pr.sh"
 . "$top/tests/bench/witness.sh"
+. "$top/tests/bench/cost.sh"
 
 for t in hf-bench floor hf-pr; do
 	[ -x "$tools/$t" ] || { echo "bench: no $tools/$t (make bench-tools)"; exit 2; }
 done
-targets_up
+[ $mode = check ] || targets_up
 case $mode in
 bench)
 	table "$B/bench.json" "$B/bench.svg"
 	extras
 	;;
-check) check ;;
+check) shift; check "$@" ;;
 syscalls) syscalls ;;
 pr) pr ;;
 witness) witness ;;
+cost) cost_measure ;;
+baseline) cost_write ;;
 esac
 [ $mode = check ] && echo "bench: $passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

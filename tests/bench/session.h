@@ -302,9 +302,8 @@ static inline int link_login(struct link *l, const struct offer *o, unsigned num
 }
 
 /*
- * One command: with data out (all of it immediate: the target must allow that, and that many
- * bytes), else with data in when there is room for some, else without data. in_len: room at in, and
- * then bytes read.
+ * One command: with data out (at most what one PDU takes: immediate, or when asked for), else with
+ * data in when there is room for some, else without data. in_len: room at in, and then bytes read.
  */
 struct command {
 	const uint8_t *lun, *cdb;
@@ -333,7 +332,7 @@ static inline int link_command(struct link *l, struct command *c)
 	be32_put(bhs + O_CMDSN, l->cmdsn++);
 	be32_put(bhs + O_EXPSTATSN, l->statsn);
 	memcpy(bhs + O_CDB, c->cdb, c->cdb_len);
-	if (pdu_send(l, bhs, c->out, c->out_len))
+	if (pdu_send(l, bhs, c->out, l->immediate ? c->out_len : 0))
 		return -1;
 	for (;;) {
 		uint32_t n = sizeof(data);
@@ -349,6 +348,16 @@ static inline int link_command(struct link *l, struct command *c)
 			c->in_len += n;
 			if (!(bhs[O_FLAGS] & F_STATUS))
 				continue;
+		} else if (bhs[0] == OP_R2T && be32_at(bhs + O_DESIRED) == c->out_len) {
+			bhs[0] = OP_DATA_OUT;	/* LUN, both tags and the offset stay */
+			bhs[O_FLAGS] = F_FINAL;
+			be32_put(bhs + O_CMDSN, 0);
+			be32_put(bhs + O_EXPSTATSN, l->statsn);
+			be32_put(bhs + O_MAXCMDSN, 0);
+			be32_put(bhs + O_DESIRED, 0);
+			if (pdu_send(l, bhs, c->out, c->out_len))
+				return -1;
+			continue;
 		} else if (bhs[0] == OP_SCSI_RSP) {
 			if (n >= 16)
 				c->sense = (uint32_t)(data[4] & 15) << 16 |

@@ -12,6 +12,7 @@
 witness_loads="idle||
 read-256k-memory|1|-r100 -b256K
 write-256k-memory|1|-r0 -b256K
+write-256k-r2t-memory|1|-r0 -b256K --no-immediate --initial-r2t
 read-4k-memory|1|-r100
 write-4k-memory|1|-r0
 read-256k-file|2|-r100 -b256K
@@ -75,7 +76,12 @@ witness_tgtd() {	# witness_tgtd PORT
 lane_known() {		# does this holdfastd know the key?
 	local dir=$work/lane
 	mkdir -p "$dir"
-	printf 'state_dir: %s\nwitness: {lane: off}\nportals:\n  - {name: a, listen: "127.0.0.1:%s", group: 1}\n' "$dir" $port >"$dir/conf.yaml"
+	cat >"$dir/conf.yaml" <<-END
+		state_dir: $dir
+		witness: {lane: off}
+		portals: [{name: a, listen: "127.0.0.1:$port", group: 1}]
+		targets: [{name: $iqn, luns: [{lun: 0, name: a, backend: memory, size: 1M}]}]
+	END
 	"${holdfastds%% *}" --config "$dir/conf.yaml" --check >"$dir/log" 2>&1
 }
 
@@ -145,7 +151,7 @@ witness() {
 }
 
 # For `make check`, where half a second on a shared machine must do: with the lane a witness's own session does not notice the
-# load (typically twice the idle time; without the lane hundreds of times it), the same session waits tens of milliseconds.
+# load (once or twice the idle time; without the lane hundreds of times it). On the same session it must be answered at all.
 witness_check() {
 	local seconds=0.7 repeat=1
 	if ! lane_known; then
@@ -158,7 +164,7 @@ witness_check() {
 			own = /"session": "own"/
 			for (i = 1; i < NF; i++) {
 				if ($i ~ /p50_to_idle/ && own && $(i + 1) > 15) bad = 1
-				if ($i ~ /p50_us/ && !own && $(i + 1) > 100000) bad = 1
+				if ($i ~ /p50_us/ && !own && $(i + 1) > 2000000) bad = 1
 				if ($i ~ /p99_us/ && own && $(i + 1) > 150000) bad = 1
 			}
 			n++
