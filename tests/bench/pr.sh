@@ -29,11 +29,6 @@ pr_up() {		# pr_up DRIVER
 	done
 }
 
-pr_down() {
-	kill ${pid[pr]}
-	wait ${pid[pr]} 2>/dev/null
-}
-
 gate() {		# gate REPEAT JSON
 	local i n load row opts
 	: >"$work/results"
@@ -91,7 +86,6 @@ pr() {
 	pr_commands 400
 	commands_judge "$work/commands.json"
 	printf '{"driver": "%s", "gate":\n%s,\n"commands":\n%s}\n' ${d%% *} "$(<"$work/gate.json")" "$(<"$work/commands.json")" >"$B/pr.json"
-	pr_down
 }
 
 # The gate must not grow: far beyond what a shared machine does to a median of three, far below what a look at 256 registrants costs.
@@ -107,5 +101,4 @@ pr_check() {
 	fi
 	pr_commands 24
 	commands_judge /dev/null
-	pr_down
 }

@@ -73,9 +73,13 @@ declare -A pid args luns2
 names=
 
 # tgtd ignores SIGTERM while it has targets, and nothing here is worth keeping.
-stop_all() {
+servers_down() {
 	local p
 	for p in $pids; do kill -9 "$p" 2>/dev/null; wait "$p" 2>/dev/null; done
+	pids= names=
+}
+stop_all() {
+	servers_down
 	rm -rf "$work" "$shm"
 }
 trap stop_all EXIT
@@ -329,6 +333,7 @@ check() {		# check [PART...]
 		cost) cost_check ;;
 		*) fail "check has no part $part" ;;
 		esac
+		servers_down
 	done
 }
 

@@ -174,6 +174,4 @@ witness_check() {
 	else
 		fail "the witness waits for the load"
 	fi
-	kill ${pid[lane-on]}
-	wait ${pid[lane-on]} 2>/dev/null
 }
