@@ -69,6 +69,7 @@ struct lu *lu_new(const struct lu_ident *id, const struct scsi_target *target, s
 	lu->store = store;
 	lu->home = home;
 	CDS_INIT_LIST_HEAD(&lu->changes);
+	CDS_INIT_LIST_HEAD(&lu->unready);
 	CDS_INIT_LIST_HEAD(&lu->holds);
 	lu_owed_init(&lu->owed);
 	v.id = &lu->id;
@@ -378,6 +379,32 @@ static void changes_begin(struct lu *lu)
 }
 
 /*
+ * While a daemon that died still has the store's lock, its writes may reach the medium: after a
+ * reset was answered they must not (the promise, (b) and (c)). So it waits for the lock.
+ */
+static bool waits_for_lock(const struct lu *lu)
+{
+	return lu->value->v.not_ready && !__atomic_load_n(&lu->damaged, __ATOMIC_RELAXED) &&
+	       !MUTATION(MUT_RESET_UNREADY);
+}
+
+static void unready_next(struct lu *lu)
+{
+	struct lu_change *c, *tmp;
+
+	if (!waits_for_lock(lu)) {
+		cds_list_splice(&lu->unready, &lu->changes);
+		CDS_INIT_LIST_HEAD(&lu->unready);
+		return;
+	}
+	cds_list_for_each_entry_safe(c, tmp, &lu->changes, link)
+		if (c->rq.kind == LU_CHANGE_RESET || c->rq.kind == LU_CHANGE_TARGET_RESET) {
+			cds_list_del(&c->link);
+			cds_list_add_tail(&c->link, &lu->unready);
+		}
+}
+
+/*
  * A loop, not a recursion by way of changes_answer(): thousands that change nothing may wait in a
  * row.
  */
@@ -386,7 +413,10 @@ static void change_next(struct lu *lu)
 	if (lu->evaluating)
 		return;
 	lu->evaluating = true;
-	while (!lu->changing && !cds_list_empty(&lu->changes)) {
+	while (!lu->changing) {
+		unready_next(lu);
+		if (cds_list_empty(&lu->changes))
+			break;
 		lu->changing = true;
 		changes_begin(lu);
 	}

@@ -215,6 +215,7 @@ struct lu {
 	struct lu_ref *value;
 	bool subscribed[REACTORS_MAX];
 	struct cds_list_head changes;	/* struct lu_change */
+	struct cds_list_head unready;	/* of them resets, until the store's lock is ours */
 	unsigned batch;			/* the first so many are in work, as one new value */
 	struct lu_change *last;		/* of them evaluated: fx is what it does */
 	bool changing;

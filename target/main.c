@@ -91,15 +91,17 @@ static void lock_won(struct lu *lu)
 		log_error("event=lun_failed lun=%s err=%d msg=\"it stays NOT READY: its "
 			  "reservations cannot be read\"", lu->id.name, -err);
 		__atomic_store_n(&lu->damaged, true, __ATOMIC_RELAXED);
-		free(c);
-		return;
+	} else {
+		log_info("event=lun_ready lun=%s msg=\"the store's lock is ours now\"",
+			 lu->id.name);
 	}
-	log_info("event=lun_ready lun=%s msg=\"the store's lock is ours now\"", lu->id.name);
-	history_start(lu, daemon_state.cfg->state_dir, &img);
-	witness_start(lu, &img);
+	history_start(lu, daemon_state.cfg->state_dir, err ? NULL : &img);
+	if (!err)
+		witness_start(lu, &img);
 	c->rq.kind = LU_CHANGE_CAPS;
 	c->rq.caps = *backend_caps(lu->be);
-	c->rq.pr = img.pr;
+	c->rq.not_ready = err != 0;
+	c->rq.pr = err ? NULL : img.pr;
 	c->rq.has_saved = img.has_modes;
 	c->rq.saved = img.saved;
 	c->rq.failed = img.failed;

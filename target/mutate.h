@@ -41,6 +41,8 @@ enum {
 	MUT_NEWEST_SLOT,
 	/* Changes made together are stored only if the last of them must be. */
 	MUT_BURST_LAST,
+	/* A reset of a LU that waits for its store's lock is answered before it has it. */
+	MUT_RESET_UNREADY,
 	MUT_COUNT
 };
 

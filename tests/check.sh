@@ -26,7 +26,7 @@ daemon-asan 400 tests/daemon/run.sh $B-asan
 daemon-tsan 600 tests/daemon/run.sh $B-tsan
 sim 300 env B=$B tests/sim/run.sh $B
 sim-asan 300 tests/sim/run.sh $B-asan 5000 300
-pr 400 tests/pr/run.sh $B
+pr 600 tests/pr/run.sh $B
 pr-asan 400 tests/pr/run.sh $B-asan
 pr-tsan 600 tests/pr/run.sh $B-tsan
 conformance 900 env HF_BUILD=$B tests/conformance/iscsi-test-cu/run.sh

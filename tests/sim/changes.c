@@ -47,8 +47,7 @@ void check_writer(const struct unit *u, const char *when)
 {
 	if (!io_changes_medium((enum io_op)u->op) || !u->path)
 		return;
-	if (!access_since(u->lun,
-			  u->orphan ? orc.lus[u->lun].answered_cmd : orc.lus[u->lun].answered,
+	if (!access_since(u->lun, u->orphan ? orc.lus[u->lun].told : orc.lus[u->lun].answered,
 			  path_no(u->path), true, true))
 		fail("(a) %s: unit %llu of %s itt %x on lun %u, which may not write since value "
 		     "%lld",
@@ -291,12 +290,14 @@ void change_answered(struct change *ch)
 	ch->answered = true;
 	ch->answered_at = sim_now;
 	if (ch->value > o->answered) {
-		o->answered = ch->value;
-		if (ch->kind == LU_CHANGE_CMD)
-			o->answered_cmd = ch->value;
+		o->answered = o->told = ch->value;
 		for (struct unit *u = orc.units; u; u = u->next)
 			if (u->lun == ch->lun) {
 				check_writer(u, "in the backend when a change was answered");
+				if (ch->aborts && u->orphan)
+					fail("(c) a reset of lun %u was answered, and a dead "
+					     "daemon's unit %llu is under way",
+					     ch->lun, (unsigned long long)u->id);
 				orc.seen.in_flight += io_changes_medium((enum io_op)u->op);
 			}
 	}

@@ -58,7 +58,7 @@ struct attention {
 struct olu {
 	struct value *v;
 	int64_t n, answered;
-	int64_t answered_cmd; /* by a command: a reset may be answered by a LU that is not ready */
+	int64_t told; /* the same, but not what was found at start: nobody knows of that yet */
 	struct attention ua[PATHS_MAX][UA_COUNT];
 	uint32_t touched[PATHS_MAX]; /* session that has a gate here */
 	uint64_t flush_failed, flush_failed_boot; /* when */
