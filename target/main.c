@@ -96,8 +96,7 @@ static void lock_won(struct lu *lu)
 			 lu->id.name);
 	}
 	history_start(lu, daemon_state.cfg->state_dir, err ? NULL : &img);
-	if (!err)
-		witness_start(lu, &img);
+	witness_start(lu, err ? NULL : &img);
 	c->rq.kind = LU_CHANGE_CAPS;
 	c->rq.caps = *backend_caps(lu->be);
 	c->rq.not_ready = err != 0;
