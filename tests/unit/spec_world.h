@@ -66,8 +66,13 @@ static inline void spec_home(struct spec_world *s, const struct lu_request *rq)
 	struct lu_fx *fx = &s->fx;
 	uint32_t cap = PR_REGISTRANTS_MAX + 1;
 
-	*fx = (struct lu_fx){ .abort = s->abort, .ua = s->ua, .cap = cap,
-			      .pr_buf = s->buf[s->turn], .pr_cap = (uint32_t)pr_state_max() };
+	memset(fx, 0xee, sizeof(*fx));		/* what lu_change() gives, it must set */
+	fx->changed = fx->persist = fx->flush = fx->abort_all = true;
+	fx->abort = s->abort;
+	fx->ua = s->ua;
+	fx->cap = cap;
+	fx->pr_buf = s->buf[s->turn];
+	fx->pr_cap = (uint32_t)pr_state_max();
 	s->changes++;
 	lu_change(&s->w.v, rq, &next, fx);
 	if (!fx->changed)

@@ -443,7 +443,70 @@ static void test_reserve_release(void)
 	spec_free(s);
 }
 
+/* A change that passed its gate and reaches home after another: as lu_change() finds the LU. */
+static uint32_t at_home(struct spec_world *s, unsigned who, uint8_t opcode, uint8_t sa,
+			uint8_t type, uint64_t key, uint64_t sa_key)
+{
+	uint8_t list[24] = { 0 };
+	struct lu_request rq = { .kind = LU_CHANGE_CMD, .seq = ++s->seq, .has_nexus = true,
+				 .nexus = s->nexus[who], .cdb = { opcode, sa, type },
+				 .cdb_len = opcode < 0x20 ? 6 : 10, .param = list };
+
+	put_be64(list, key);
+	put_be64(list + 8, sa_key);
+	if (opcode == 0x5f)
+		rq.cdb[8] = rq.param_len = sizeof(list);
+	if (opcode == 0x55) {
+		rq.cdb[1] = 0x10;
+		rq.cdb[8] = rq.param_len = 8;
+	}
+	spec_home(s, &rq);
+	if (s->fx.status == SAM_RESERVATION_CONFLICT)
+		CU_ASSERT_FALSE(s->fx.changed);
+	return s->fx.status;
+}
+
+/*
+ * Two changes that passed their gates at the same time: the second is judged by what the first has
+ * made. SPC-2 5.5.1, SPC-4 5.13.1: the order is the device server's, each is one uninterrupted
+ * event.
+ */
+static void test_judged_again_at_home(void)
+{
+	struct spec_world *s = spec_new();
+
+	for (unsigned form = 0; form < 2; form++) {
+		spec_reset(s);
+		CU_ASSERT_EQUAL(at_home(s, A0, reserve_codes[form], 0, 0, 0, 0), 0);
+		CU_ASSERT_EQUAL(at_home(s, B0, reserve_codes[form], 0, 0, 0, 0),
+				SAM_RESERVATION_CONFLICT);
+		CU_ASSERT_EQUAL(at_home(s, B0, release_codes[form], 0, 0, 0, 0), 0);
+		CU_ASSERT_FALSE(writes(s, B0));
+		CU_ASSERT(writes(s, A0));
+		for (unsigned sa = REGISTER; sa <= REGISTER_AND_IGNORE; sa++)
+			for (unsigned who = A0; who <= B0; who++)
+				CU_ASSERT_EQUAL(at_home(s, who, 0x5f, (uint8_t)sa, 1, 0, 0xa),
+						SAM_RESERVATION_CONFLICT);
+		CU_ASSERT_EQUAL(at_home(s, B0, 0x55, 0, 0, 0, 0), SAM_RESERVATION_CONFLICT);
+		CU_ASSERT_EQUAL(at_home(s, A0, 0x55, 0, 0, 0, 0), 0);
+		CU_ASSERT_FALSE(pr_any(s->w.v.pr));
+
+		spec_reset(s);
+		CU_ASSERT_EQUAL(at_home(s, A0, 0x5f, REGISTER, 0, 0, 0xa), 0);
+		CU_ASSERT_EQUAL(at_home(s, A0, reserve_codes[form], 0, 0, 0, 0),
+				SAM_RESERVATION_CONFLICT);
+		CU_ASSERT_EQUAL(at_home(s, A0, 0x5f, RESERVE, 3, 0xa, 0), 0);
+		CU_ASSERT_EQUAL(at_home(s, B0, 0x55, 0, 0, 0, 0), SAM_RESERVATION_CONFLICT);
+		CU_ASSERT_EQUAL(at_home(s, B0, reserve_codes[form], 0, 0, 0, 0),
+				SAM_RESERVATION_CONFLICT);
+		CU_ASSERT_EQUAL(at_home(s, A0, reserve_codes[form], 0, 0, 0, 0), 0);
+		CU_ASSERT_FALSE(s->w.v.reserved6);
+	}
+	spec_free(s);
+}
+
 UNIT_MAIN("spec_access",
+	UNIT(test_judged_again_at_home),
 	UNIT(test_every_command_has_a_row),
 	UNIT(test_persistent_reservation),
 	UNIT(test_other_target_port),

@@ -345,6 +345,41 @@ static void test_aptpl(void)
 	spec_free(s);
 }
 
+static uint32_t home_result(const struct spec_world *s)
+{
+	if (s->fx.status == SAM_CHECK_CONDITION)
+		return SENSE_CODE(s->fx.sense.key, s->fx.sense.asc, s->fx.sense.ascq);
+	return s->fx.status;
+}
+
+/* At home: fewer bytes have come than the CDB announces. They are not read, nothing happens. */
+static void test_short_of_data(void)
+{
+	struct spec_world *s = spec_new();
+
+	spec_reset(s);
+	CU_ASSERT_EQUAL(spec_out(s, A0, REGISTER, 0, 0, 0xa, 0), GOOD);
+	CU_ASSERT_EQUAL(spec_out(s, A0, RESERVE, 3, 0xa, 0, 0), GOOD);
+	for (unsigned sa = REGISTER; sa <= REGISTER_AND_MOVE; sa++)
+		for (uint32_t have = 0; have < 24; have++) {
+			uint8_t *list = calloc(1, have + 1);
+			struct lu_request rq = { .kind = LU_CHANGE_CMD, .seq = ++s->seq,
+						 .has_nexus = true, .nexus = s->nexus[A0],
+						 .cdb = { 0x5f, (uint8_t)sa, 3, [8] = 24 },
+						 .cdb_len = 10, .param_len = have };
+
+			if (have > 7)
+				list[7] = 0xa;
+			rq.param = have ? list : NULL;
+			spec_home(s, &rq);
+			CU_ASSERT_NOT_EQUAL(home_result(s), GOOD);
+			CU_ASSERT_FALSE(s->fx.changed);
+			free(list);
+		}
+	CU_ASSERT_STRING_EQUAL(spec_state(s, (char[256]){ 0 }), "A0=a* 3:a");
+	spec_free(s);
+}
+
 /* A REGISTER of an initiator that is not of this world. */
 static uint32_t register_stranger(struct spec_world *s, unsigned n)
 {
@@ -356,9 +391,7 @@ static uint32_t register_stranger(struct spec_world *s, unsigned n)
 	put_be32(list + 12, n);
 	snprintf(rq.nexus.initiator, sizeof(rq.nexus.initiator), "iqn.2026-11.com.example:s%u", n);
 	spec_home(s, &rq);
-	if (s->fx.status == SAM_CHECK_CONDITION)
-		return SENSE_CODE(s->fx.sense.key, s->fx.sense.asc, s->fx.sense.ascq);
-	return s->fx.status;
+	return home_result(s);
 }
 
 static uint32_t key_list_length(struct spec_world *s, unsigned who)
@@ -471,6 +504,7 @@ UNIT_MAIN("spec_params",
 	UNIT(test_transportid_lengths),
 	UNIT(test_all_tg_pt),
 	UNIT(test_aptpl),
+	UNIT(test_short_of_data),
 	UNIT(test_insufficient_resources),
 	UNIT(test_allocation_length),
 	UNIT(test_unit_attention_first))
