@@ -86,7 +86,7 @@ $(DAEMON_BIN): $(B)/%: $(B)/obj/%.o $(call obj,$(DAEMON_LIB))
 $(PR_BIN): $(B)/%: $(B)/obj/%.o $(call obj,$(DAEMON_LIB) $(PR_LIB))
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lcunit -lisal
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lcunit -lisal -ljansson
 $(PR_MUTANTS): $(B)/tests/pr/holdfastd-%: $(PR_MUTATED) target/mutate.h $(B)/obj/target/main.o $(LIBS)
 	@mkdir -p $(@D)
 	@echo "  CC      $@"

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 enum {
+	WAITED_MS = 60000, /* a challenger waits 7 s */
 	HANDED_MS = 60000, /* given up and taken within this: a planned move */
 	SILENT_MS = 6000,  /* two of Windows' defences missed: the owner was not there */
 };
@@ -42,6 +43,8 @@ static const char *how_text(unsigned how)
 
 static void say_before(struct out *o, const struct witness_change *c)
 {
+	int64_t waited = witness_time_between(&c->challenged, &c->at);
+
 	say(o, "%s had owned it for %s", c->from, SPAN(&c->owned, &c->at));
 	if (witness_time_is(&c->defended))
 		say(o, ", and defended it%s until %s, %s before", c->renewed ? " in rhythm" : "",
@@ -49,7 +52,8 @@ static void say_before(struct out *o, const struct witness_change *c)
 	if (witness_time_is(&c->gone))
 		say(o, "; its last session had ended %s before", SPAN(&c->gone, &c->at));
 	say(o, ".\n");
-	if (witness_time_is(&c->challenged))
+	/* Others ask once for what they do not get, and mean nothing by it (fence_scsi). */
+	if (waited >= 0 && waited <= WAITED_MS && c->how != WITNESS_PREEMPT_ABORT)
 		say(o, "%s had challenged it at %s, and waited %s.\n", c->to, TIME(&c->challenged),
 		    SPAN(&c->challenged, &c->at));
 }

@@ -113,6 +113,7 @@ static void test_fence_scsi(void)
 				0);
 	}
 	CU_ASSERT_EQUAL(ww_pr(nx('a'), RESERVE, 5, 0x4d2a0000, 0), 0);
+	CU_ASSERT_EQUAL(ww_pr(nx('b'), RESERVE, 5, 0x4d2a0001, 0), 0x18);
 	ww_wait(600000);
 	/* One that does not own it. */
 	CU_ASSERT_EQUAL(ww_pr(nx('a'), PREEMPT_AND_ABORT, 5, 0x4d2a0000, 0x4d2a0002), 0);
