@@ -56,6 +56,22 @@ const struct pr_state *pr_out(const struct pr_state *old, const struct scsi_targ
 const struct pr_state *pr_admin_clear(const struct pr_state *old, struct lu_fx *fx);
 
 /*
+ * The administrator puts `value` (canonical, see state.h) in the place of old: one change, with a
+ * PRGENERATION after both. Who loses his registration, or his reservation, is told as by PREEMPT.
+ * fx as above. Gives the new value, or old when that says the same.
+ */
+const struct pr_state *pr_admin_import(const struct pr_state *old, const struct pr_state *value,
+				       struct lu_fx *fx);
+
+/*
+ * The administrator removes the registrations that are in `gone` with the same key: who came back
+ * and registered anew meanwhile is left alone. Holders of the reservation stay unless `holders`;
+ * with the last of them it is released. fx as above. Gives the new value or old.
+ */
+const struct pr_state *pr_admin_prune(const struct pr_state *old, const struct pr_state *gone,
+				      bool holders, struct lu_fx *fx);
+
+/*
  * PERSISTENT RESERVE IN: writes the answer to service action sa into out (which truncates to the
  * allocation length). False for an unknown service action.
  */

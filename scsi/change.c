@@ -180,13 +180,17 @@ static void change_luns(const struct lu_value *old, const struct lu_request *rq,
 	fx->changed = true;
 }
 
-static void change_pr_clear(const struct lu_value *old, const struct lu_request *rq,
+static void change_pr_admin(const struct lu_value *old, const struct lu_request *rq,
 			    struct lu_value *next, struct lu_fx *fx)
 {
 	if (old->not_ready)
 		fx->status = SAM_BUSY;	/* what is stored is another's yet */
-	else
+	else if (rq->kind == LU_CHANGE_PR_CLEAR)
 		next->pr = pr_admin_clear(old->pr, fx);
+	else if (rq->kind == LU_CHANGE_PR_IMPORT)
+		next->pr = pr_admin_import(old->pr, rq->pr, fx);
+	else
+		next->pr = pr_admin_prune(old->pr, rq->pr, rq->pr_holders, fx);
 }
 
 static change_fn *const change_kinds[] = {
@@ -198,7 +202,9 @@ static change_fn *const change_kinds[] = {
 	[LU_CHANGE_REPAIRED]		= change_repaired,
 	[LU_CHANGE_CAPS]		= change_caps,
 	[LU_CHANGE_LUNS]		= change_luns,
-	[LU_CHANGE_PR_CLEAR]		= change_pr_clear,
+	[LU_CHANGE_PR_CLEAR]		= change_pr_admin,
+	[LU_CHANGE_PR_IMPORT]		= change_pr_admin,
+	[LU_CHANGE_PR_PRUNE]		= change_pr_admin,
 };
 
 void lu_change(const struct lu_value *old, const struct lu_request *rq, struct lu_value *next,

@@ -21,6 +21,8 @@ enum lu_change_kind {
 			 */
 	LU_CHANGE_LUNS, /* the target's LUN inventory changed */
 	LU_CHANGE_PR_CLEAR, /* the administrator clears all registrations and the reservation */
+	LU_CHANGE_PR_IMPORT, /* ... puts rq->pr in their place */
+	LU_CHANGE_PR_PRUNE, /* ... removes those that are in rq->pr */
 };
 
 /* Plain data: it crosses reactors, later gateways. */
@@ -35,13 +37,17 @@ struct lu_request {
 	const uint8_t *param;		/* parameter list; belongs to the request */
 	struct io_caps caps;
 	bool not_ready;
-	/* LU_CHANGE_CAPS: the durable part as it is now (not copied); NULL: as it was. */
+	/*
+	 * LU_CHANGE_CAPS: the durable part as it is now (not copied); NULL: as it was.
+	 * LU_CHANGE_PR_IMPORT, _PRUNE: belongs to the request, as param does.
+	 */
 	const struct pr_state *pr;
 	bool failed;			/* with pr: a flush failed, and nobody repaired it */
 	uint64_t stored;		/* with pr: its version */
 	bool has_saved;			/* with pr: saved holds, else the defaults do */
 	struct lu_modes saved;
 	uint32_t uid;			/* LU_CHANGE_PR_*: the administrator's */
+	bool pr_holders;		/* LU_CHANGE_PR_PRUNE: holders, too */
 };
 
 /* A unit attention for one nexus. */
