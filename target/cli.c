@@ -2,56 +2,136 @@
 /* holdfast: a command line for the control socket. */
 #include <errno.h>
 #include <getopt.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "target/cli_ask.h"
 #include "target/cli_show.h"
 #include "target/cli_table.h"
 
 enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
-enum {
-	ANSWER_MS = 60000,	/* the daemon gives up on itself much earlier */
-	ANSWER_MAX = 256 << 20, /* bytes: 10,000 sessions are 10 MB */
-	WORDS_MAX = 2,		/* of a command's name */
-};
+enum { WORDS_MAX = 2 };	/* of a command's name */
 
 #define CONTROL_DEFAULT "/run/holdfast/control.sock"
+
+/* Options that are arguments of commands. */
+enum cli_opt_bit {
+	OPT_FORCE = 1 << 0,
+	OPT_LAST = 1 << 1,
+	OPT_OLDER_THAN = 1 << 2,
+	OPT_DRY_RUN = 1 << 3,
+	OPT_HOLDER = 1 << 4,
+};
+
+/* The value of an option as a member of the request; NULL when it is none. */
+static json_t *value_true(const char *text);
+static json_t *value_count(const char *text);
+static json_t *value_duration(const char *text);
+
+static const struct cli_opt {
+	const char *name; /* --name */
+	int c;		  /* for getopt_long(); a letter: -c too */
+	enum cli_opt_bit bit;
+	const char *member;			/* of the request */
+	json_t *(*value)(const char *text);
+	const char *arg, *expected;		/* NULL: it has none */
+	const char *help;
+} opts[] = {
+	{ "force", 'f', OPT_FORCE, "force", value_true, NULL, NULL,
+	  "really do what destroys something" },
+	{ "last", 256, OPT_LAST, "last", value_count, "N", "a number, such as 50",
+	  "pr history: so many changes of a disk (default 100)" },
+	{ "older-than", 257, OPT_OLDER_THAN, "older_than", value_duration, "DURATION",
+	  "a number and s, m, h, d or w, such as 30d",
+	  "pr prune: only who was not logged in for so long" },
+	{ "dry-run", 'n', OPT_DRY_RUN, "dry_run", value_true, NULL, NULL,
+	  "pr prune: only show what would be done" },
+	{ "holder", 258, OPT_HOLDER, "holder", value_true, NULL, NULL,
+	  "pr prune: also who holds the reservation" },
+};
+enum { NOPTS = sizeof(opts) / sizeof(opts[0]) };
 
 struct cli_cmd {
 	const char *name;
 	enum { LUN_NONE, LUN_OPTIONAL, LUN_NEEDED } lun;
-	bool force; /* must be given: it destroys something */
+	unsigned opts;	/* enum cli_opt_bit: that it takes */
+	bool force;	/* --force must be given: it destroys something; --dry-run does instead */
+	bool file;	/* a document follows the LUN, or comes on standard input */
 	const char *help;
 	void (*show)(FILE *out, json_t *result);
 };
 
 static const struct cli_cmd cmds[] = {
-	{ "status", LUN_NONE, false, "what the daemon is and how it does", cli_show_status },
-	{ "session list", LUN_NONE, false, "who is logged in", cli_show_sessions },
-	{ "lun list", LUN_OPTIONAL, false, "the disks, their state and what was done with them",
-	  cli_show_luns },
-	{ "lun recover", LUN_NEEDED, false, "let a disk whose cache could not be written go on",
-	  cli_show_recovered },
-	{ "pr show", LUN_OPTIONAL, false, "persistent reservations: who registered, who holds",
-	  cli_show_pr },
-	{ "pr clear", LUN_NEEDED, true, "drop all registrations and the reservation of a disk",
-	  cli_show_pr },
+	{ "status", LUN_NONE, 0, false, false, "what the daemon is and how it does",
+	  cli_show_status },
+	{ "session list", LUN_NONE, 0, false, false, "who is logged in", cli_show_sessions },
+	{ "lun list", LUN_OPTIONAL, 0, false, false,
+	  "the disks, their state and what was done with them", cli_show_luns },
+	{ "lun recover", LUN_NEEDED, 0, false, false,
+	  "let a disk whose cache could not be written go on", cli_show_recovered },
+	{ "pr show", LUN_OPTIONAL, 0, false, false,
+	  "persistent reservations: who registered, who holds", cli_show_pr },
+	{ "pr history", LUN_OPTIONAL, OPT_LAST, false, false,
+	  "who changed them, when, and how; the newest last", cli_show_history },
+	{ "pr export", LUN_NEEDED, 0, false, false, "print them as a document (JSON)",
+	  cli_show_json },
+	{ "pr import", LUN_NEEDED, OPT_FORCE, true, true,
+	  "put those of a document in the place of what is there", cli_show_pr },
+	{ "pr prune", LUN_NEEDED, OPT_FORCE | OPT_OLDER_THAN | OPT_DRY_RUN | OPT_HOLDER, true,
+	  false, "drop registrations of who is not logged in any more", cli_show_pruned },
+	{ "pr clear", LUN_NEEDED, OPT_FORCE, true, false,
+	  "drop all registrations and the reservation of a disk", cli_show_pr },
 };
 enum { NCMDS = sizeof(cmds) / sizeof(cmds[0]) };
 
 struct cli {
 	const char *socket;
-	bool json, force;
+	bool json;
+	unsigned given; /* enum cli_opt_bit */
 	const struct cli_cmd *cmd;
-	const char *lun;
+	json_t *rq;
 };
+
+/* ---- values of options ----------------------------------------------------------------------- */
+
+static json_t *value_true(const char *text)
+{
+	return json_true();
+}
+
+static json_t *value_scaled(const char *text, const char *units, const json_int_t *scale)
+{
+	char *end;
+	long long n;
+	const char *u = "";
+
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	if (*text < '0' || *text > '9' || errno || n < 1 || n > 1000000000)
+		return NULL;
+	if (units) {
+		u = *end ? strchr(units, *end) : NULL;
+		if (!u)
+			return NULL;
+		n *= scale[u - units];
+		end++;
+	}
+	return *end ? NULL : json_integer(n);
+}
+
+static json_t *value_count(const char *text)
+{
+	return value_scaled(text, NULL, NULL);
+}
+
+static json_t *value_duration(const char *text)
+{
+	static const json_int_t scale[] = { 1, 60, 3600, 86400, 7 * 86400 };
+
+	return value_scaled(text, "smhdw", scale);
+}
 
 /* ---- what was typed -------------------------------------------------------------------------- */
 
@@ -61,21 +141,29 @@ static void usage(FILE *out)
 	for (unsigned i = 0; i < NCMDS; i++) {
 		char left[80];
 
-		snprintf(left, sizeof(left), "%s%s%s", cmds[i].name,
+		snprintf(left, sizeof(left), "%s%s%s%s", cmds[i].name,
 			 cmds[i].force ? " --force" : "",
 			 cmds[i].lun == LUN_NEEDED     ? " TARGET/LUN"
 			 : cmds[i].lun == LUN_OPTIONAL ? " [TARGET/LUN]"
-						       : "");
-		fprintf(out, "  %-32s%s\n", left, cmds[i].help);
+						       : "",
+			 cmds[i].file ? " [FILE]" : "");
+		fprintf(out, "  %-38s%s\n", left, cmds[i].help);
 	}
 	fputs("\noptions:\n"
 	      "  -s, --socket PATH               the daemon's control socket "
 	      "(default " CONTROL_DEFAULT ")\n"
-	      "  -j, --json                      print JSON, for programs\n"
-	      "  -f, --force                     really do what destroys something\n"
-	      "  -V, --version                   print the version\n"
-	      "  -h, --help                      print this\n",
-	      out);
+	      "  -j, --json                      print JSON, for programs\n", out);
+	for (unsigned i = 0; i < NOPTS; i++) {
+		char left[80], letter[8] = "    ";
+
+		if (opts[i].c < 256)
+			snprintf(letter, sizeof(letter), "-%c, ", opts[i].c);
+		snprintf(left, sizeof(left), "%s--%s%s%s", letter, opts[i].name,
+			 opts[i].arg ? " " : "", opts[i].arg ? opts[i].arg : "");
+		fprintf(out, "  %-32s%s\n", left, opts[i].help);
+	}
+	fputs("  -V, --version                   print the version\n"
+	      "  -h, --help                      print this\n", out);
 }
 
 /* How many words of the command's name were typed; all of them: it is the one. */
@@ -132,10 +220,66 @@ static int unknown(int argc, char **argv)
 	return EXIT_USAGE;
 }
 
+/* The document of `pr import`: a file's, or of standard input. */
+static json_t *load(const char *file)
+{
+	bool std = !file || !strcmp(file, "-");
+	FILE *f = std ? stdin : fopen(file, "re");
+	json_error_t err;
+	json_t *j;
+
+	if (!f) {
+		fprintf(stderr, "holdfast: %s: %s\n", file, strerror(errno));
+		return NULL;
+	}
+	j = json_loadf(f, JSON_REJECT_DUPLICATES, &err);
+	if (!j)
+		fprintf(stderr, "holdfast: %s, line %d, column %d: %s (expected a document as "
+			"'holdfast pr export' prints it)\n", std ? "standard input" : file,
+			err.line, err.column, err.text);
+	if (!std)
+		fclose(f);
+	return j;
+}
+
+static int take_lun(struct cli *cli, const char *text)
+{
+	json_t *lun = json_string(text);
+
+	if (!lun) {
+		fputs("holdfast: the argument is no UTF-8 (expected TARGET/LUN, or the name of a "
+		      "LUN)\n", stderr);
+		return EXIT_USAGE;
+	}
+	json_object_set_new(cli->rq, "lun", lun);
+	return -1;
+}
+
+/* Options that the command does not take, or needs. */
+static int check_options(const struct cli *cli)
+{
+	for (unsigned i = 0; i < NOPTS; i++) {
+		if (cli->given & opts[i].bit && !(cli->cmd->opts & opts[i].bit)) {
+			fprintf(stderr, "holdfast: '%s' takes no --%s\n", cli->cmd->name,
+				opts[i].name);
+			return EXIT_USAGE;
+		}
+	}
+	if (cli->cmd->force && !(cli->given & (OPT_FORCE | OPT_DRY_RUN))) {
+		fprintf(stderr,
+			"holdfast: '%s' destroys something: say --force when that is meant\n",
+			cli->cmd->name);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
 /* -1: go on; else the exit status. */
 static int parse_command(struct cli *cli, int argc, char **argv)
 {
+	const char *file = NULL;
 	unsigned words = 0;
+	int rc;
 
 	if (!argc) {
 		usage(stderr);
@@ -156,16 +300,14 @@ static int parse_command(struct cli *cli, int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (cli->cmd->lun != LUN_NONE && argc) {
-		json_t *text = json_string(argv[0]);
-
-		json_decref(text);
-		if (!text) {
-			fputs("holdfast: the argument is no UTF-8 (expected TARGET/LUN, or the "
-			      "name of a LUN)\n",
-			      stderr);
-			return EXIT_USAGE;
-		}
-		cli->lun = argv[0];
+		rc = take_lun(cli, argv[0]);
+		if (rc >= 0)
+			return rc;
+		argc--;
+		argv++;
+	}
+	if (cli->cmd->file && argc) {
+		file = argv[0];
 		argc--;
 		argv++;
 	}
@@ -174,23 +316,49 @@ static int parse_command(struct cli *cli, int argc, char **argv)
 			cli->cmd->name);
 		return EXIT_USAGE;
 	}
-	if (cli->force && !cli->cmd->force) {
-		fprintf(stderr, "holdfast: '%s' takes no --force\n", cli->cmd->name);
+	rc = check_options(cli);
+	if (rc < 0 && cli->cmd->file) {
+		json_t *doc = load(file);
+
+		if (!doc)
+			return EXIT_REFUSED;
+		json_object_set_new(cli->rq, "document", doc);
+	}
+	return rc;
+}
+
+/* An option that is an argument; -1 or the exit status. */
+static int take_option(struct cli *cli, int c)
+{
+	const struct cli_opt *o = opts;
+	json_t *v;
+
+	while (o->c != c)
+		o++;
+	v = o->value(optarg);
+	if (!v) {
+		fprintf(stderr, "holdfast: --%s '%s' is not understood (expected %s)\n", o->name,
+			optarg, o->expected);
 		return EXIT_USAGE;
 	}
+	json_object_set_new(cli->rq, o->member, v);
+	cli->given |= o->bit;
 	return -1;
 }
 
 static int parse(struct cli *cli, int argc, char **argv)
 {
-	static const struct option longs[] = {
+	struct option longs[NOPTS + 5] = {
 		{ "socket", required_argument, NULL, 's' }, { "json", no_argument, NULL, 'j' },
-		{ "force", no_argument, NULL, 'f' },	    { "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },	    { 0 },
+		{ "version", no_argument, NULL, 'V' },	    { "help", no_argument, NULL, 'h' },
 	};
-	int c;
+	int c, rc;
 
-	while ((c = getopt_long(argc, argv, "s:jfVh", longs, NULL)) != -1) {
+	for (unsigned i = 0; i < NOPTS; i++)
+		longs[4 + i] = (struct option){ opts[i].name, opts[i].arg ? required_argument
+									   : no_argument,
+						NULL, opts[i].c };
+	while ((c = getopt_long(argc, argv, "s:jfnVh", longs, NULL)) != -1) {
 		switch (c) {
 		case 's':
 			cli->socket = optarg;
@@ -198,176 +366,26 @@ static int parse(struct cli *cli, int argc, char **argv)
 		case 'j':
 			cli->json = true;
 			break;
-		case 'f':
-			cli->force = true;
-			break;
 		case 'V':
 			printf("holdfast %s\n", HOLDFAST_VERSION);
 			return 0;
 		case 'h':
 			usage(stdout);
 			return 0;
-		default:
+		case '?':
 			fputs("holdfast: 'holdfast --help' shows the options\n", stderr);
 			return EXIT_USAGE;
+		default:
+			rc = take_option(cli, c);
+			if (rc >= 0)
+				return rc;
+			break;
 		}
 	}
 	return parse_command(cli, argc - optind, argv + optind);
 }
 
-/* ---- the daemon ------------------------------------------------------------------------------ */
-
-static int connect_failed(const char *path, int err)
-{
-	fprintf(stderr, "holdfast: %s: %s\n", path, strerror(err));
-	switch (err) {
-	case ENOENT:
-		fputs("holdfast: is holdfastd running, and is this the control: of its "
-		      "configuration? (--socket PATH says another)\n",
-		      stderr);
-		break;
-	case ECONNREFUSED:
-		fputs("holdfast: nobody listens there: holdfastd is not running, and was killed "
-		      "the last time\n",
-		      stderr);
-		break;
-	case EACCES:
-	case EPERM:
-		fputs("holdfast: only the user holdfastd runs as may ask it, usually root (try "
-		      "sudo)\n",
-		      stderr);
-		break;
-	case EAGAIN:
-		fputs("holdfast: too many others are asking it: try again\n", stderr);
-		break;
-	}
-	return -1;
-}
-
-static int dial(const char *path)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (strlen(path) >= sizeof(sa.sun_path)) {
-		fprintf(stderr,
-			"holdfast: %s: too long for a socket (expected at most %zu bytes)\n", path,
-			sizeof(sa.sun_path) - 1);
-		return -1;
-	}
-	memcpy(sa.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa))) {
-		int err = errno;
-
-		if (fd >= 0)
-			close(fd);
-		return connect_failed(path, err);
-	}
-	return fd;
-}
-
-static bool send_all(int fd, const char *p, size_t n)
-{
-	while (n) {
-		ssize_t w = send(fd, p, n, MSG_NOSIGNAL);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return false;
-		p += w;
-		n -= (size_t)w;
-	}
-	return true;
-}
-
-static long long now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* One line; NULL with a message. The caller's. */
-static char *receive_line(int fd, size_t *len)
-{
-	long long end = now_ms() + ANSWER_MS;
-	char *buf = NULL;
-	size_t have = 0, cap = 0;
-
-	for (;;) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-		long long left = end - now_ms();
-		ssize_t n;
-
-		if (have == cap) {
-			cap = cap ? cap * 2 : 65536;
-			buf = cap > ANSWER_MAX ? NULL : realloc(buf, cap);
-			if (!buf) {
-				fputs("holdfast: the answer is too long\n", stderr);
-				return NULL;
-			}
-		}
-		if (left <= 0 || poll(&p, 1, (int)left) == 0) {
-			fprintf(stderr, "holdfast: holdfastd does not answer within %d s\n",
-				ANSWER_MS / 1000);
-			break;
-		}
-		n = recv(fd, buf + have, cap - have, MSG_DONTWAIT);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (n <= 0) {
-			fputs("holdfast: holdfastd ended the connection without an answer: it is "
-			      "stopping\n",
-			      stderr);
-			break;
-		}
-		have += (size_t)n;
-		if (buf[have - 1] == '\n') {
-			*len = have - 1;
-			return buf;
-		}
-	}
-	free(buf);
-	return NULL;
-}
-
-static json_t *ask(const struct cli *cli)
-{
-	json_t *rq = json_pack("{s:s}", "cmd", cli->cmd->name), *answer = NULL;
-	json_error_t err;
-	char *line, *buf = NULL;
-	size_t len = 0;
-	int fd;
-
-	if (cli->lun)
-		json_object_set_new(rq, "lun", json_string(cli->lun));
-	if (cli->force)
-		json_object_set_new(rq, "force", json_true());
-	line = json_dumps(rq, JSON_COMPACT);
-	json_decref(rq);
-	if (!line)
-		abort();
-	fd = dial(cli->socket);
-	if (fd >= 0) {
-		if (send_all(fd, line, strlen(line)) && send_all(fd, "\n", 1))
-			buf = receive_line(fd, &len);
-		else
-			fprintf(stderr, "holdfast: cannot ask holdfastd: %s\n", strerror(errno));
-		close(fd);
-	}
-	free(line);
-	if (!buf)
-		return NULL;
-	answer = json_loadb(buf, len, 0, &err);
-	free(buf);
-	if (!answer)
-		fprintf(stderr, "holdfast: the answer is no JSON (%s): is %s holdfastd's?\n",
-			err.text, cli->socket);
-	return answer;
-}
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static int tell_error(json_t *answer)
 {
@@ -381,39 +399,35 @@ static int tell_error(json_t *answer)
 	return EXIT_REFUSED;
 }
 
-int main(int argc, char **argv)
+static int show(const struct cli *cli, json_t *answer)
 {
-	struct cli cli = { .socket = CONTROL_DEFAULT };
-	int rc = parse(&cli, argc, argv);
-	json_t *answer, *result;
+	json_t *result = cli_at(answer, "result");
 
-	if (rc >= 0)
-		return rc;
-	if (cli.cmd->force && !cli.force) {
-		fprintf(stderr,
-			"holdfast: '%s' destroys something: say --force when that is meant\n",
-			cli.cmd->name);
-		return EXIT_USAGE;
-	}
-	answer = ask(&cli);
-	if (!answer)
-		return EXIT_REFUSED;
-	result = cli_at(answer, "result");
-	if (!json_is_true(cli_at(answer, "ok")) || !result) {
-		rc = tell_error(answer);
-	} else {
-		rc = 0;
-		if (cli.json) {
-			json_dumpf(result, stdout, JSON_INDENT(2));
-			putchar('\n');
-		} else {
-			cli.cmd->show(stdout, result);
-		}
-	}
-	json_decref(answer);
+	if (!json_is_true(cli_at(answer, "ok")) || !result)
+		return tell_error(answer);
+	if (cli->json)
+		cli_show_json(stdout, result);
+	else
+		cli->cmd->show(stdout, result);
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "holdfast: cannot print: %s\n", strerror(errno));
 		return EXIT_REFUSED;
 	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = { .socket = CONTROL_DEFAULT, .rq = json_object() };
+	int rc = parse(&cli, argc, argv);
+	json_t *answer;
+
+	if (rc < 0) {
+		json_object_set_new(cli.rq, "cmd", json_string(cli.cmd->name));
+		answer = cli_ask(cli.socket, cli.rq);
+		rc = answer ? show(&cli, answer) : EXIT_REFUSED;
+		json_decref(answer);
+	}
+	json_decref(cli.rq);
 	return rc;
 }

@@ -11,5 +11,8 @@ void cli_show_sessions(FILE *out, json_t *result);
 void cli_show_luns(FILE *out, json_t *result);
 void cli_show_recovered(FILE *out, json_t *result);
 void cli_show_pr(FILE *out, json_t *result);
+void cli_show_history(FILE *out, json_t *result);
+void cli_show_pruned(FILE *out, json_t *result);
+void cli_show_json(FILE *out, json_t *result);
 
 #endif

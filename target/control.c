@@ -25,7 +25,8 @@
 enum {
 	CLIENTS_MAX = 64, /* at once; more wait in the backlog */
 	CONTROL_BACKLOG = 64,
-	REQUEST_MAX = 64 << 10, /* bytes of one request line */
+	/* Bytes of one request line; PR_REGISTRANTS_MAX of them imported take the most. */
+	REQUEST_MAX = 2 << 20,
 	REQUEST_MS = 10000,	/* for a whole request to come */
 	ANSWER_MS = 30000,	/* for the client to take an answer */
 	CHANGE_MS = 10000,	/* for a LU to make a change */

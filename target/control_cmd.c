@@ -1,38 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "target/control_cmd.h"
+#include "target/control_rq.h"
 #include "target/log.h"
-#include "target/query.h"
-
-/* A change of a LU on its way: the asker's and the change's reference; the last one frees it. */
-struct control_change {
-	struct lu_change c;
-	unsigned refs; /* atomic */
-	bool ended;    /* atomic: c.status holds */
-	const struct control_cmd *cmd;
-};
-
-struct control_request {
-	const struct control_cmd *cmd;
-	struct lu *lu; /* "lun" */
-	bool force;    /* "force" */
-	const struct ucred *who;
-	struct control_change *change; /* out: not answered yet */
-};
-
-enum { ARG_LUN = 1, ARG_LUN_NEEDED = 2, ARG_FORCE = 4 };
-
-struct control_cmd {
-	const char *name;
-	unsigned args;
-	json_t *(*run)(struct control_request *rq); /* the answer; NULL with rq->change */
-	json_t *(*after)(const struct lu *lu);	    /* of a change that was made */
-};
 
 static int wake_fd = -1;
 static uint64_t started_ms;
@@ -68,8 +43,7 @@ json_t *control_error(const char *code, const char *hint, const char *fmt, ...)
 	return j;
 }
 
-/* NULL: out of memory. */
-static json_t *answer(json_t *result)
+json_t *control_answer(json_t *result)
 {
 	return result ? json_pack("{s:b, s:o}", "ok", 1, "result", result)
 		      : control_error("internal", NULL, "out of memory");
@@ -132,8 +106,11 @@ static struct lu *lu_find(const char *text, json_t **error)
 
 static void change_put(struct control_change *c)
 {
-	if (__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) == 0)
-		free(c);
+	if (__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	free(c->pr);
+	json_decref(c->plan);
+	free(c);
 }
 
 static void change_done(struct lu_change *lc)
@@ -149,24 +126,38 @@ static void change_done(struct lu_change *lc)
 }
 
 /* The control thread is no reactor, so done() runs at the LU's home. */
-static json_t *change_begin(struct control_request *rq, enum lu_change_kind kind)
+json_t *control_change_begin(struct control_request *rq, enum lu_change_kind kind, bool holders,
+			     struct pr_state *pr, json_t *plan)
 {
 	struct control_change *c = calloc(1, sizeof(*c));
 
-	if (!c)
+	if (!c) {
+		free(pr);
+		json_decref(plan);
 		return control_error("internal", NULL, "out of memory");
+	}
 	log_info("event=admin cmd=\"%s\" target=%s lun=%u name=%s uid=%d pid=%d", rq->cmd->name,
 		 query_node(rq->lu)->cfg->name, rq->lu->id.lun, LOG_Q(rq->lu->id.name),
 		 (int)rq->who->uid, (int)rq->who->pid);
 	c->cmd = rq->cmd;
 	c->refs = 2;
+	c->pr = pr;
+	c->plan = plan;
 	c->c.lu = rq->lu;
 	c->c.rq.kind = kind;
 	c->c.rq.uid = rq->who->uid;
+	c->c.rq.pr = pr;
+	c->c.rq.pr_holders = holders;
 	c->c.done = change_done;
 	rq->change = c;
 	lu_change_submit(rq->lu, &c->c);
 	return NULL;
+}
+
+json_t *control_needs_force(const char *what, const struct lu *lu)
+{
+	return control_error("refused", "say --force (\"force\": true) when that is meant", what,
+			     lu->id.name);
 }
 
 bool control_cmd_ended(const struct control_change *c)
@@ -174,24 +165,27 @@ bool control_cmd_ended(const struct control_change *c)
 	return __atomic_load_n(&c->ended, __ATOMIC_ACQUIRE);
 }
 
+static json_t *change_answer(const struct control_change *c)
+{
+	const char *name = c->c.lu->id.name;
+
+	if (!control_cmd_ended(c))
+		return control_error("timeout", "it will be made when that I/O has ended",
+				     "the change waits for I/O of LUN %s that its store does not "
+				     "end", name);
+	if (c->c.status != SAM_GOOD)
+		return control_error("failed", "the log says why",
+				     "LUN %s refused the change (SCSI status %02xh)", name,
+				     c->c.status);
+	return control_answer(c->cmd->after(c));
+}
+
 json_t *control_cmd_end(struct control_change *c)
 {
-	struct lu *lu = c->c.lu;
-	const struct control_cmd *cmd = c->cmd;
-	bool ended = control_cmd_ended(c);
-	uint8_t status = ended ? c->c.status : 0;
+	json_t *a = change_answer(c);
 
 	change_put(c);
-	if (!ended)
-		return control_error(
-			"timeout", "it will be made when that I/O has ended",
-			"the change waits for I/O of LUN %s that its store does not end",
-			lu->id.name);
-	if (status != SAM_GOOD)
-		return control_error("failed", "the log says why",
-				     "LUN %s refused the change (SCSI status %02xh)", lu->id.name,
-				     status);
-	return answer(cmd->after(lu));
+	return a;
 }
 
 void control_cmd_abandon(struct control_change *c)
@@ -203,17 +197,17 @@ void control_cmd_abandon(struct control_change *c)
 
 static json_t *cmd_status(struct control_request *rq)
 {
-	return answer(query_status_json(now_ms() - started_ms));
+	return control_answer(query_status_json(now_ms() - started_ms));
 }
 
 static json_t *cmd_session_list(struct control_request *rq)
 {
-	return answer(query_sessions_json());
+	return control_answer(query_sessions_json());
 }
 
 static json_t *cmd_lun_list(struct control_request *rq)
 {
-	return answer(query_lus_json(rq->lu));
+	return control_answer(query_lus_json(rq->lu));
 }
 
 /*
@@ -236,31 +230,28 @@ static json_t *cmd_lun_recover(struct control_request *rq)
 			"LUN %s waits for the lock of its store, which another process holds",
 			rq->lu->id.name);
 	backend_clear_error(rq->lu->be);
-	return change_begin(rq, LU_CHANGE_REPAIRED);
+	return control_change_begin(rq, LU_CHANGE_REPAIRED, false, NULL, NULL);
 }
 
-static json_t *cmd_pr_show(struct control_request *rq)
+static json_t *lun_recovered(const struct control_change *c)
 {
-	return answer(query_prs_json(rq->lu));
+	return query_lus_json(c->c.lu);
 }
 
-static json_t *cmd_pr_clear(struct control_request *rq)
-{
-	if (!rq->force)
-		return control_error(
-			"refused", "say --force (\"force\": true) when that is meant",
-			"clearing the reservations of LUN %s lets every host write it again",
-			rq->lu->id.name);
-	return change_begin(rq, LU_CHANGE_PR_CLEAR);
-}
+enum { ONE_LUN = ARG_LUN | ARG_LUN_NEEDED };
 
 static const struct control_cmd cmds[] = {
 	{ "status", 0, cmd_status, NULL },
 	{ "session list", 0, cmd_session_list, NULL },
 	{ "lun list", ARG_LUN, cmd_lun_list, NULL },
-	{ "lun recover", ARG_LUN | ARG_LUN_NEEDED, cmd_lun_recover, query_lus_json },
-	{ "pr show", ARG_LUN, cmd_pr_show, NULL },
-	{ "pr clear", ARG_LUN | ARG_LUN_NEEDED | ARG_FORCE, cmd_pr_clear, query_prs_json },
+	{ "lun recover", ONE_LUN, cmd_lun_recover, lun_recovered },
+	{ "pr show", ARG_LUN, control_pr_show, NULL },
+	{ "pr history", ARG_LUN | ARG_LAST, control_pr_history, NULL },
+	{ "pr export", ONE_LUN, control_pr_export, NULL },
+	{ "pr import", ONE_LUN | ARG_FORCE | ARG_DOCUMENT, control_pr_import, control_pr_after },
+	{ "pr prune", ONE_LUN | ARG_FORCE | ARG_DRY_RUN | ARG_HOLDER | ARG_OLDER_THAN,
+	  control_pr_prune, control_pr_pruned },
+	{ "pr clear", ONE_LUN | ARG_FORCE, control_pr_clear, control_pr_after },
 };
 
 static const struct control_cmd *cmd_find(const char *name)
@@ -271,6 +262,71 @@ static const struct control_cmd *cmd_find(const char *name)
 	return NULL;
 }
 
+static json_t *take_lun(struct control_request *rq, json_t *v)
+{
+	json_t *error = NULL;
+
+	if (!json_is_string(v))
+		return control_error("bad_request", NULL,
+				     "\"lun\" is not a string (expected \"TARGET/LUN\")");
+	rq->lu = lu_find(json_string_value(v), &error);
+	return error;
+}
+
+/* Flags, numbers of 1 and more, and the document. */
+static const struct arg {
+	const char *name;
+	enum control_arg bit;
+	size_t at; /* in struct control_request */
+	json_type type;
+	const char *expected;
+} args[] = {
+	{ "force", ARG_FORCE, offsetof(struct control_request, force), JSON_TRUE, "true or false" },
+	{ "dry_run", ARG_DRY_RUN, offsetof(struct control_request, dry_run), JSON_TRUE,
+	  "true or false" },
+	{ "holder", ARG_HOLDER, offsetof(struct control_request, holder), JSON_TRUE,
+	  "true or false" },
+	{ "last", ARG_LAST, offsetof(struct control_request, last), JSON_INTEGER,
+	  "a number of 1 or more" },
+	{ "older_than", ARG_OLDER_THAN, offsetof(struct control_request, older_than), JSON_INTEGER,
+	  "a number of seconds, 1 or more" },
+	{ "document", ARG_DOCUMENT, offsetof(struct control_request, document), JSON_OBJECT,
+	  "an object" },
+};
+
+static bool arg_set(struct control_request *rq, const struct arg *a, json_t *v)
+{
+	void *at = (char *)rq + a->at;
+
+	if (a->type == JSON_TRUE && json_is_boolean(v))
+		*(bool *)at = json_is_true(v);
+	else if (a->type == JSON_INTEGER && json_integer_value(v) > 0)
+		*(json_int_t *)at = json_integer_value(v);
+	else if (a->type == JSON_OBJECT && json_is_object(v))
+		*(json_t **)at = v;
+	else
+		return false;
+	return true;
+}
+
+/* One member of the request; gives an error's answer or NULL. */
+static json_t *arg_take(struct control_request *rq, const char *key, json_t *v)
+{
+	if (!strcmp(key, "cmd"))
+		return NULL;
+	if (!strcmp(key, "lun") && rq->cmd->args & ARG_LUN)
+		return take_lun(rq, v);
+	for (unsigned i = 0; i < sizeof(args) / sizeof(args[0]); i++) {
+		if (strcmp(key, args[i].name) || !(rq->cmd->args & args[i].bit))
+			continue;
+		return arg_set(rq, &args[i], v)
+			       ? NULL
+			       : control_error("bad_request", NULL, "\"%s\" is not %s", key,
+					       args[i].expected);
+	}
+	return control_error("bad_request", NULL, "%s takes no \"%.100s\"", rq->cmd->name, key);
+}
+
 /* Fills rq from the members of the request; gives an error's answer or NULL. */
 static json_t *args_get(struct control_request *rq, json_t *j)
 {
@@ -278,29 +334,17 @@ static json_t *args_get(struct control_request *rq, json_t *j)
 	const char *key;
 
 	json_object_foreach(j, key, v) {
-		if (!strcmp(key, "cmd"))
-			continue;
-		if (!strcmp(key, "lun") && rq->cmd->args & ARG_LUN) {
-			if (!json_is_string(v))
-				return control_error(
-					"bad_request", NULL,
-					"\"lun\" is not a string (expected \"TARGET/LUN\")");
-			rq->lu = lu_find(json_string_value(v), &error);
-			if (!rq->lu)
-				return error;
-		} else if (!strcmp(key, "force") && rq->cmd->args & ARG_FORCE) {
-			if (!json_is_boolean(v))
-				return control_error("bad_request", NULL,
-						     "\"force\" is not true or false");
-			rq->force = json_is_true(v);
-		} else {
-			return control_error("bad_request", NULL, "%s takes no \"%.100s\"",
-					     rq->cmd->name, key);
-		}
+		error = arg_take(rq, key, v);
+		if (error)
+			return error;
 	}
 	if (rq->cmd->args & ARG_LUN_NEEDED && !rq->lu)
 		return control_error("bad_request", NULL,
 				     "%s needs \"lun\" (expected \"TARGET/LUN\")", rq->cmd->name);
+	if (rq->cmd->args & ARG_DOCUMENT && !rq->document)
+		return control_error("bad_request", NULL,
+				     "%s needs \"document\" (expected what pr export gave)",
+				     rq->cmd->name);
 	return NULL;
 }
 

@@ -71,6 +71,8 @@ static const char *action_of(const struct lu_request *rq)
 		[LU_CHANGE_TARGET_RESET] = "TARGET RESET",
 		[LU_CHANGE_NEXUS_LOST] = "session ended",
 		[LU_CHANGE_PR_CLEAR] = "administrator: clear",
+		[LU_CHANGE_PR_IMPORT] = "administrator: import",
+		[LU_CHANGE_PR_PRUNE] = "administrator: prune",
 	};
 
 	if (rq->kind != LU_CHANGE_CMD)
@@ -101,12 +103,9 @@ static json_t *key_json(uint64_t key)
 
 static json_t *reg_json(const struct pr_state *s, unsigned i)
 {
-	struct nexus n;
-	json_t *o;
+	json_t *o = query_registrant_json(s, i);
 
-	pr_nexus(s, i, &n);
-	o = query_nexus_json(&n);
-	json_object_set_new(o, "key", key_json(s->regs[i].key));
+	json_object_del(o, "holder");
 	return o;
 }
 
@@ -218,7 +217,8 @@ static json_t *by_json(const struct lu_change *c)
 {
 	if (c->rq.has_nexus)
 		return query_nexus_json(&c->rq.nexus);
-	return c->rq.kind == LU_CHANGE_PR_CLEAR
+	return c->rq.kind == LU_CHANGE_PR_CLEAR || c->rq.kind == LU_CHANGE_PR_IMPORT ||
+			       c->rq.kind == LU_CHANGE_PR_PRUNE
 		       ? json_pack("{s:I}", "administrator", (json_int_t)c->rq.uid)
 		       : json_null();
 }

@@ -17,6 +17,7 @@
 #include "target/history.h"
 #include "target/log.h"
 #include "target/net.h"
+#include "target/presence.h"
 #include "target/stop.h"
 #include "target/store.h"
 #include "target/witness.h"
@@ -186,6 +187,7 @@ static int serve(const struct config *cfg)
 		reactors_stop();
 		return 1;
 	}
+	presence_start(cfg->state_dir);
 	net_listen();
 	log_info("event=ready state=ready version=%s reactors=%u driver=%s targets=%u luns=%u",
 		 HOLDFAST_VERSION, reactor_count(), reactor_driver_name(), daemon_state.nnodes,
@@ -200,6 +202,7 @@ static int serve(const struct config *cfg)
 		log_last_words("event=stopped state=stopped unfinished=%u", bad);
 		_exit(1);
 	}
+	presence_stop();
 	/* The reactors idle by now; stores may still ring them while they are closed. */
 	daemon_teardown(&daemon_state);
 	reactors_stop();

@@ -92,11 +92,17 @@ json_t *query_status_json(uint64_t uptime_ms);
 json_t *query_sessions_json(void);
 json_t *query_lus_json(const struct lu *only);
 json_t *query_prs_json(const struct lu *only);
+/* The last changes of reservations, `last` of each LU at most. */
+json_t *query_history_json(const struct lu *only, uint64_t last);
 
 /* Which LU something is about: the same three members everywhere. A new object. */
 json_t *query_lu_json(const struct lu *lu);
 /* initiator, isid, group. A new object. */
 json_t *query_nexus_json(const struct nexus *n);
+
+/* A registrant: its nexus, key, whether it is a holder. A new object. */
+struct pr_state;
+json_t *query_registrant_json(const struct pr_state *s, unsigned i);
 
 /* One member of an object each. */
 void query_put_int(json_t *o, const char *name, uint64_t n);

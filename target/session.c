@@ -7,6 +7,7 @@
 
 #include "target/conn.h"
 #include "target/log.h"
+#include "target/presence.h"
 #include "target/session.h"
 #include "target/witness.h"
 
@@ -55,6 +56,7 @@ struct session *session_new(struct conn *c, const struct login *l, const struct 
 	if (e)
 		registry_set(e, s);
 	__atomic_add_fetch(&daemon_state.nsessions, 1, __ATOMIC_RELAXED);
+	presence_tell(s, true);
 	return s;
 }
 
@@ -95,6 +97,7 @@ void session_free(struct session *s, const char *why)
 			       s->logged_out ||
 				       __atomic_load_n(&daemon_state.stopping, __ATOMIC_RELAXED));
 	}
+	presence_tell(s, false);
 	registry_tsih_put(s->tsih);
 	__atomic_sub_fetch(&daemon_state.nsessions, 1, __ATOMIC_RELAXED);
 	log_info("event=logout ini=%s target=%s tsih=%u why=\"%s\"", s->nexus->nexus.initiator,

@@ -8,6 +8,8 @@ answers each with a line. At the end of its input it goes away without logging o
     register S LUN KEY              PERSISTENT RESERVE OUT by session number S: the SCSI status
     reserve S LUN KEY TYPE
     preempt S LUN KEY OTHER         PREEMPT AND ABORT
+    storm S LUN N KEY               registers so often, with keys KEY, KEY + 1, ...; the last key
+                                    that was answered
     write S LUN BYTES               one block of zeroes
     sync S LUN                      SYNCHRONIZE CACHE(10)
     reserve6 S LUN                  RESERVE(6)
@@ -83,6 +85,19 @@ COMMANDS = {
 }
 
 
+def storm(session, lun, n, key):
+    """The target may be killed in the middle."""
+    done = 0
+    try:
+        for k in range(key, key + n):
+            session.send(lun, *pr_out(6, 0, "0", hex(k)))
+            if session.status() == 0:
+                done = k
+    except (SystemExit, OSError):
+        pass
+    return f"done {done}"
+
+
 def run(port, words):
     wait = words[-1] != "&"
     if not wait:
@@ -93,6 +108,8 @@ def run(port, words):
             sessions.append(Session(port, target, initiator, i + 1))
         return f"open {len(sessions)}"
     session = sessions[int(words[1])]
+    if words[0] == "storm":
+        return storm(session, int(words[2]), int(words[3]), int(words[4]))
     session.send(int(words[2]), *COMMANDS[words[0]](*words[3:]))
     return f"status {session.status():02x}" if wait else "sent"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs the wire tests (test_*.c) and the command line's (cli.sh) of a build directory, each against daemons of its own, under
+# Runs the wire tests (test_*.c) and the command line's (cli.sh, pr_cli.sh) of a build directory, each against daemons of its own, under
 # both event loop drivers, and adds up their counts. Two at a time.
 #
 #	tests/daemon/run.sh [BUILD_DIR [NAME...]]	only these: login, data, cli, ...
@@ -43,7 +43,8 @@ plan() {
 		[[ $name = *.* || " stress tmf login logout hold data isolation portal nop cmdsn digest reject task_set " = *" $name "* ]] ||
 			echo "auto $name $f"
 	done
-	[ ! -e tests/daemon/cli.sh ] || echo "auto cli tests/daemon/cli.sh $B"
+	echo "auto cli tests/daemon/cli.sh $B"
+	echo "auto pr_cli tests/daemon/pr_cli.sh $B"
 }
 
 one() {
