@@ -100,6 +100,24 @@ static void test_move_list(void)
 	list[24] = 0x85;
 	BAD(BAD_PARAM);
 	list[24] = 0x45;
+	len = 24 + tid + (uint32_t)spec_tid(list + 24 + tid, 2);	/* one TransportID, not two */
+	put_be32(list + 20, len - 24);
+	BAD(BAD_PARAM);
+	len = 24 + tid;
+	put_be32(list + 20, tid);
+	strcpy((char *)list + 28, "iqn.2026-11.com.example:a, b");
+	BAD(BAD_PARAM);
+	spec_tid(list + 24, 1);
+	/*
+	 * Format 00b names an initiator device: 7.6.4.6 wants it refused unless exactly one initiator
+	 * port of that name is known. Of the asker's own there is one at least, which is the asker.
+	 */
+	memset(list + 24, 0, tid);
+	list[24] = 0x05;
+	put_be16(list + 26, (uint16_t)(tid - 4));
+	strcpy((char *)list + 28, spec_iports[A0].name);
+	BAD(BAD_PARAM);
+	spec_tid(list + 24, 1);
 	/* SCOPE and TYPE are ignored: the reservation keeps its own (5.13.8 b). */
 	got = spec_out_raw(s, A0, REGISTER_AND_MOVE, 5, list, len, len);
 	AFTER(s, got, GOOD, "A0=a B1=b* 3:b", "");

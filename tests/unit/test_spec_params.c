@@ -159,6 +159,10 @@ static void test_bad_transportids(void)
 		{ 1, "iqn.2026-11.com.example:a,t,0x800102030405", 60 },
 		{ 1, "iqn.2026-11.com.example:a", 60 },
 		{ 1, ",i,0x800102030405", 24 },				/* no name */
+		{ 1, "iqn.2026-11.com.example: a,i,0x800102030405", 60 },
+		{ 1, "iqn.2026-11.com.example:a\x7f,i,0x800102030405", 60 },
+		{ 1, "iqn.2026-11.com.example:a,b,i,0x800102030405", 60 },
+		{ 1, "iqn.2026-11.com.example:a,i,0x80010203040:", 60 },
 		{ 1, "", 24 },
 		{ 0, "", 24 },
 		/* no NUL */

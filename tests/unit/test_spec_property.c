@@ -200,6 +200,9 @@ static bool step_out(struct spec_world *s, struct spec_model *m)
 		SAME(error_of(got) & (v.errors | v.maybe));
 		SAME(!s->w.c.sense.sks_valid || got == SAM_RESERVATION_CONFLICT ||
 		     !!(s->w.c.sense.sks[0] & 0x40) == (error_of(got) == E_CDB));
+		SAME(!s->w.c.sense.sks_valid || got == SAM_RESERVATION_CONFLICT ||
+		     get_be16(s->w.c.sense.sks + 1) <
+		     (error_of(got) == E_CDB ? 10 : s->w.c.need_out));
 		for (unsigned k = 0; k < 5; k++)
 			count_errors[k] += error_of(got) >> k & 1;
 		*m = before;
