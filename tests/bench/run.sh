@@ -10,6 +10,7 @@
 #	run.sh pr		what reservations cost: the gate per I/O, PR commands under load; also $B/pr.json
 #	run.sh cost		instructions, system calls and bytes copied per I/O, beside tests/bench/baseline.json (40 s)
 #	run.sh baseline		the same, then written there
+#	run.sh profile		where the CPU time of one I/O goes, by source file and system call, beside the floor's
 #	run.sh witness		how soon a witness is answered beside saturated data LUNs; also $B/witness.json (7 minutes)
 #
 #	B=DIR (build)  BENCH_SECONDS=N (2; 1 means check)  BENCH_REPEAT=N (3)  BENCH_SIZE=1G  BENCH_DRIVERS="io_uring epoll"
@@ -35,8 +36,9 @@ check) seconds=${BENCH_SECONDS:-0.5} repeat=1 size=${BENCH_SIZE:-128M}
 syscalls) seconds=10 repeat=1 size=${BENCH_SIZE:-128M} ;;
 pr) seconds=${BENCH_SECONDS:-1} repeat=${BENCH_REPEAT:-5} size=${BENCH_SIZE:-512M} ;;
 witness) seconds=${BENCH_SECONDS:-4} repeat=${BENCH_REPEAT:-1} size=${BENCH_SIZE:-512M} ;;
+profile) seconds=${BENCH_SECONDS:-4} repeat=1 size=${BENCH_SIZE:-1G} ;;
 cost | baseline) seconds=1 repeat=1 size=64M ;;
-*) echo "usage: run.sh [bench|check|syscalls|pr|witness|cost|baseline]" >&2; exit 2 ;;
+*) echo "usage: run.sh [bench|check|syscalls|pr|witness|cost|baseline|profile]" >&2; exit 2 ;;
 esac
 
 # name | options | floor too?
@@ -385,6 +387,7 @@ syscalls() {
 . "$top/tests/bench/pr.sh"
 . "$top/tests/bench/witness.sh"
 . "$top/tests/bench/cost.sh"
+. "$top/tests/bench/profile.sh"
 
 for t in hf-bench floor hf-pr; do
 	[ -x "$tools/$t" ] || { echo "bench: no $tools/$t (make bench-tools)"; exit 2; }
@@ -400,6 +403,7 @@ syscalls) syscalls ;;
 pr) pr ;;
 witness) witness ;;
 cost) cost_measure ;;
+profile) profile ;;
 baseline) cost_write ;;
 esac
 [ $mode = check ] && echo "bench: $passed passed, $failed failed, $skipped skipped"
