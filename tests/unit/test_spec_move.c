@@ -100,7 +100,8 @@ static void test_move_list(void)
 	list[24] = 0x85;
 	BAD(BAD_PARAM);
 	list[24] = 0x45;
-	len = 24 + tid + (uint32_t)spec_tid(list + 24 + tid, 2);	/* one TransportID, not two */
+	/* One TransportID, not two */
+	len = 24 + tid + (uint32_t)spec_tid(list + 24 + tid, 2);
 	put_be32(list + 20, len - 24);
 	BAD(BAD_PARAM);
 	len = 24 + tid;
@@ -109,8 +110,8 @@ static void test_move_list(void)
 	BAD(BAD_PARAM);
 	spec_tid(list + 24, 1);
 	/*
-	 * Format 00b names an initiator device: 7.6.4.6 wants it refused unless exactly one initiator
-	 * port of that name is known. Of the asker's own there is one at least, which is the asker.
+	 * Format 00b names an initiator device: 7.6.4.6 wants it refused unless exactly one
+	 * initiator port of that name is known. Of the asker's own it is the asker at least.
 	 */
 	memset(list + 24, 0, tid);
 	list[24] = 0x05;
