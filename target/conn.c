@@ -168,11 +168,29 @@ static void txd_stamp(struct conn *c, struct txd *d)
 	}
 }
 
+/* d's turn has come; if there is more of what it is a part of, that stands behind it from now on. */
+static void tx_number(struct conn *c, struct txd *d)
+{
+	struct txd *more;
+
+	if (d->stamped)
+		return;
+	txd_stamp(c, d);
+	if (!d->more)
+		return;
+	more = reply_more(c, d);
+	more->ahead = d->ahead;
+	more->next = d->next;
+	d->next = more;
+	if (!more->next)
+		c->tx_tail = &more->next;
+	c->tx_count++;
+}
+
 void conn_stamp(struct conn *c)
 {
 	for (struct txd *d = c->tx_head; d; d = d->next)
-		if (!d->stamped)
-			txd_stamp(c, d);
+		tx_number(c, d);
 }
 
 static size_t txd_size(const struct txd *d)
@@ -231,8 +249,7 @@ static void conn_flush(struct defer *df)
 
 		for (struct txd *d = c->tx_head;
 		     d && n + 3 <= IOV_MAX_SEND && total <= c->tx_batch; d = d->next) {
-			if (!d->stamped)
-				txd_stamp(c, d);
+			tx_number(c, d);
 			total += txd_size(d);
 			n = add_iov(iov, n, d->bhs, d->bhs_len, &skip);
 			n = add_iov(iov, n, d->data, d->len, &skip);

@@ -30,6 +30,7 @@ struct txd {
 	uint8_t bhs_len, tail_len;
 	uint8_t sn;			/* enum tx_sn */
 	bool stamped;
+	bool more;			/* reply_more() makes the one behind it */
 	bool ahead;			/* of those queued before it */
 	struct task *task; /* a reference to it is dropped when sent; data is in its buffers */
 	struct buf *buf;		/* goes when sent */
@@ -136,6 +137,11 @@ void conn_trim(void);
 
 /* Replies (reply.c). */
 void reply_task(struct task *t);		/* Data-In and status of a completed task */
+/*
+ * The Data-In behind d, made when d gets its numbers: however small MaxRecvDataSegmentLength is, a
+ * read has one descriptor more than what goes to the socket at once.
+ */
+struct txd *reply_more(struct conn *c, const struct txd *d);
 void reply_r2t(struct task *t, struct r2t *r);
 void reply_nop_in(struct conn *c, uint32_t itt, uint32_t ttt, const uint8_t lun[8],
 		  struct buf *data, uint32_t len);

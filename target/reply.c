@@ -65,53 +65,60 @@ static void reply_status(struct task *t)
 	task_send(t, d);
 }
 
+/* The next Data-In of t, the status in the last one (RFC 7143 11.7). */
+static struct txd *data_in(struct conn *c, struct task *t)
+{
+	const struct iscsi_params *p = &c->session->params;
+	struct txd *d = conn_tx(c, SN_NONE);
+	struct bhs_data_in *h = (struct bhs_data_in *)d->bhs;
+	uint32_t left = t->in.len - t->in.pos;
+	uint8_t flags = 0;
+
+	d->data = t->cmd.in + t->in.pos;
+	d->len = left < p->max_recv_dsl ? left : p->max_recv_dsl;
+	/* A sequence is at most MaxBurstLength and ends with F. */
+	if (d->len > p->max_burst - t->in.burst)
+		d->len = p->max_burst - t->in.burst;
+	d->task = t;
+	task_get(t);
+	h->opcode = OP_DATA_IN;
+	h->itt = be32_of(t->itt);
+	h->ttt = be32_of(ISCSI_TAG_NONE);
+	h->datasn = be32_of(t->in.sn++);
+	h->offset = be32_of(t->in.pos);
+	t->in.pos += d->len;
+	t->in.burst += d->len;
+	d->more = t->in.pos < t->in.len;
+	if (t->in.burst == p->max_burst || !d->more) {
+		h->flags |= PDU_FINAL;
+		t->in.burst = 0;
+	}
+	if (!d->more) {
+		h->residual = be32_of(residual(&t->cmd, &flags));
+		h->flags |= flags | DATAIN_STATUS;
+		h->status = t->cmd.status;
+		d->sn = SN_TAKE;
+	}
+	return d;
+}
+
+struct txd *reply_more(struct conn *c, const struct txd *d)
+{
+	return data_in(c, d->task);
+}
+
 void reply_task(struct task *t)
 {
 	struct session *s = t->session;
-	struct conn *c = s->conn;
-	uint32_t len = t->cmd.in_len, seg = s->params.max_recv_dsl, off = 0, sn = 0, burst = 0;
 
-	if (len > t->cmd.edtl)
-		len = t->cmd.edtl;
+	t->in.len = t->cmd.in_len < t->cmd.edtl ? t->cmd.in_len : t->cmd.edtl;
 	/* Data goes with GOOD only (scsi_status()): its last PDU carries the status then. */
-	if (!len || !t->cmd.dir_in || t->cmd.status != SAM_GOOD) {
+	if (!t->in.len || !t->cmd.dir_in || t->cmd.status != SAM_GOOD) {
 		reply_status(t);
 		return;
 	}
-	s->bytes_out += len;
-	while (off < len) {
-		struct txd *d = conn_tx(c, SN_NONE);
-		struct bhs_data_in *h = (struct bhs_data_in *)d->bhs;
-		uint32_t n = len - off < seg ? len - off : seg;
-
-		/* A sequence is at most MaxBurstLength and ends with F (11.7). */
-		if (n > s->params.max_burst - burst)
-			n = s->params.max_burst - burst;
-		burst += n;
-		h->opcode = OP_DATA_IN;
-		h->itt = be32_of(t->itt);
-		h->ttt = be32_of(ISCSI_TAG_NONE);
-		h->datasn = be32_of(sn++);
-		h->offset = be32_of(off);
-		d->data = t->cmd.in + off;
-		d->len = n;
-		d->task = t;
-		task_get(t);
-		off += n;
-		if (burst == s->params.max_burst || off == len) {
-			h->flags |= PDU_FINAL;
-			burst = 0;
-		}
-		if (off == len) {
-			uint8_t flags = 0;
-
-			h->residual = be32_of(residual(&t->cmd, &flags));
-			h->flags |= flags | DATAIN_STATUS;
-			h->status = t->cmd.status;
-			d->sn = SN_TAKE;
-		}
-		task_send(t, d);
-	}
+	s->bytes_out += t->in.len;
+	task_send(t, data_in(s->conn, t));
 }
 
 void reply_r2t(struct task *t, struct r2t *r)

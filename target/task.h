@@ -64,6 +64,14 @@ struct task {
 	} out;
 	struct sense fault;
 
+	/* Data-In: what of it is in PDUs already (reply.c). */
+	struct {
+		uint32_t len;		/* bytes that go */
+		uint32_t pos;		/* bytes in PDUs */
+		uint32_t burst;		/* of them in the sequence in hand */
+		uint32_t sn;		/* DataSN of the next */
+	} in;
+
 	struct buf *bin, *bout, *bscratch;
 
 	/* In the backend. */
