@@ -251,6 +251,14 @@ bool backend_submit(struct backend *be, struct io_req *io)
 	return io->at_once && !io->pending;
 }
 
+const uint8_t *backend_lend(struct backend *be, uint64_t off, uint64_t len)
+{
+	assert(len > 0 && off <= be->caps.size && len <= be->caps.size - off);
+	if (!be->ops->lend || __atomic_load_n(&be->busy, __ATOMIC_ACQUIRE))
+		return NULL;
+	return be->ops->lend(be, off, len);
+}
+
 static void io_ended(struct io_req *io, int result)
 {
 	assert(io->pending);

@@ -78,6 +78,8 @@ struct backend_ops {
 	int (*open)(struct backend *be, const struct backend_options *o);
 	void (*close)(struct backend *be);
 	void (*submit)(struct backend *be, struct io_req *io);
+	/* See backend_lend(). NULL where data is not in this process's memory, and for filters. */
+	const uint8_t *(*lend)(struct backend *be, uint64_t off, uint64_t len);
 	/*
 	 * After -EWOULDBLOCK from open: tries the lock again. 0, -EWOULDBLOCK or another -errno
 	 * with be->errbuf set. NULL where open never says so.
@@ -119,6 +121,12 @@ void backend_close(struct backend *be);
  * called.
  */
 bool backend_submit(struct backend *be, struct io_req *io);
+/*
+ * Reads without a copy: where [off, off + len) is in the store's own memory, or NULL when it is to
+ * be read as ever. To be looked at until this reactor submits a change or goes back to its loop;
+ * what others write meanwhile shows.
+ */
+const uint8_t *backend_lend(struct backend *be, uint64_t off, uint64_t len);
 const struct io_caps *backend_caps(const struct backend *be);
 
 #endif

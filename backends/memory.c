@@ -130,6 +130,17 @@ static void memory_read(const struct memory *m, char *to, uint64_t off, uint64_t
 	}
 }
 
+/* Holes are not lent: looking at them would make pages of them. */
+static const uint8_t *memory_lend(struct backend *be, uint64_t off, uint64_t len)
+{
+	const struct memory *m = be->priv;
+	uint64_t end = (off + len - 1) / GRANULE + 1;
+
+	if (granule_run_end(m, off / GRANULE, end, true) < end)
+		return NULL;
+	return (const uint8_t *)m->base + off;
+}
+
 static void memory_write(struct memory *m, const char *from, uint64_t off, uint64_t len)
 {
 	relaxed_copy(m->base + off, from, len);
@@ -320,4 +331,5 @@ const struct backend_ops memory_ops = {
 	.open = memory_open,
 	.close = memory_close,
 	.submit = memory_submit,
+	.lend = memory_lend,
 };

@@ -35,6 +35,7 @@ static __thread struct {
 	struct txd *free;
 	unsigned n;
 } pool;
+static __thread struct conn *lender; /* what the store lent is queued here */
 static __thread struct cds_list_head conns;
 static __thread bool conns_ready;
 static unsigned conn_ids;
@@ -168,7 +169,7 @@ static void txd_stamp(struct conn *c, struct txd *d)
 	}
 }
 
-/* d's turn has come; if there is more of what it is a part of, that stands behind it from now on. */
+/* d's turn has come. If there is more of what it is a part of, that stands behind it now. */
 static void tx_number(struct conn *c, struct txd *d)
 {
 	struct txd *more;
@@ -234,12 +235,9 @@ static void tx_blocked(struct conn *c)
 	rfd_want(&c->rfd, (c->tx_count > TX_HIGH ? 0 : FD_READ) | FD_WRITE);
 }
 
-static void conn_flush(struct defer *df)
+/* Sends what is queued: 0 when all of it went, or -errno (-EAGAIN: the socket is full). */
+static int tx_push(struct conn *c)
 {
-	struct conn *c = caa_container_of(df, struct conn, flush);
-
-	if (c->state == CONN_MOVING)
-		return;
 	while (c->tx_head) {
 		struct iovec iov[IOV_MAX_SEND];
 		size_t skip = c->tx_off, total = 0;
@@ -261,22 +259,73 @@ static void conn_flush(struct defer *df)
 		if (sent < 0) {
 			if (errno == EINTR)
 				continue;
-			if (errno == EAGAIN) {
-				tx_blocked(c);
-				return;
-			}
-			conn_close(c, "the connection broke while sending");
-			return;
+			return -errno;
 		}
 		tx_done(c, (size_t)sent);
-		if ((size_t)sent < total) {
-			tx_blocked(c);
-			return;
-		}
+		if ((size_t)sent < total)
+			return -EAGAIN;
+	}
+	return 0;
+}
+
+static void conn_flush(struct defer *df)
+{
+	struct conn *c = caa_container_of(df, struct conn, flush);
+	int err;
+
+	if (c->state == CONN_MOVING)
+		return;
+	err = tx_push(c);
+	if (err == -EAGAIN) {
+		tx_blocked(c);
+		return;
+	}
+	if (err) {
+		conn_close(c, "the connection broke while sending");
+		return;
 	}
 	rfd_want(&c->rfd, FD_READ);
 	if (c->close_after_tx)
 		conn_close(c, c->why);
+}
+
+/* With data digests a copy is needed anyway: what they vouch for must not change any more. */
+bool conn_lend(struct conn *c)
+{
+	if (!c->input || c->state != CONN_FULL || c->ddigest || c->session->mixed ||
+	    c->rfd.want & FD_WRITE)
+		return false;
+	lender = c;
+	return true;
+}
+
+/* d is the first of t's PDUs that the socket did not take, or not all of. */
+static void lent_keep(struct txd *d, struct task *t)
+{
+	const uint8_t *lent = t->lent;
+	size_t at = (size_t)(d->data - lent);
+
+	memcpy(t->bin->data + at, lent + at, t->in.len - at);
+	for (; d; d = d->next)
+		if (d->task == t)
+			d->data = t->bin->data + (d->data - lent);
+	t->cmd.in = t->bin->data;
+	t->lent = NULL;
+}
+
+void conn_lent_end(void)
+{
+	struct conn *c = lender;
+
+	if (!c)
+		return;
+	lender = NULL;
+	/* If the socket is full, or broken: conn_flush() finds the same at the end of the turn. */
+	if (c->state == CONN_FULL)
+		(void)tx_push(c);
+	for (struct txd *d = c->tx_head; d; d = d->next)
+		if (d->task && d->task->lent)
+			lent_keep(d, d->task);
 }
 
 /* ---- receiving ------------------------------------------------------------------------------ */
@@ -463,6 +512,7 @@ void conn_run(struct conn *c, void (*fn)(struct conn *c))
 {
 	c->input = true;
 	fn(c);
+	conn_lent_end();
 	c->input = false;
 	if (c->state == CONN_CLOSING)
 		conn_end(c);

@@ -102,6 +102,13 @@ struct txd *conn_tx(struct conn *c, enum tx_sn sn);
 /* Queues it; sent at the end of the loop turn. */
 void conn_send(struct conn *c, struct txd *d);
 /*
+ * Data-In from memory that is the store's (task.lent) is for the connection whose input is being
+ * worked on, true: before the reactor does anything else, or changes a medium, conn_lent_end()
+ * gives it to the socket, and copies what that does not take to the tasks' own buffers.
+ */
+bool conn_lend(struct conn *c);
+void conn_lent_end(void);
+/*
  * The same, ahead of what is queued and has no numbers yet (of what came ahead, behind). The order
  * of answers is the target's business, but a sequence of Data-In must go the same way as a whole.
  */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "scsi/table.h"
+#include "target/conn.h"
 #include "target/log.h"
 #include "target/mutate.h"
 #include "target/port.h"
@@ -321,6 +322,31 @@ static void unit_done(struct io_req *io)
 	task_put(t);
 }
 
+/*
+ * A read of one unit, from the store's memory to the socket without a copy of ours. As long as the
+ * memory is lent nothing comes between: no hold is granted to others (none is here now, and asking
+ * for one takes a message), and what this reactor changes comes after conn_lent_end().
+ */
+static bool unit_lent(struct task *t)
+{
+	const struct scsi_io *sio = &t->cmd.io;
+	struct lu_port *p = t->gate->port;
+
+	if (sio->op != IO_READ || sio->area != AREA_IN || sio->len != t->cmd.need_in ||
+	    !cds_list_empty(&p->held) || !t->session)
+		return false;
+	t->lent = backend_lend(p->lu->be, sio->off, sio->len);
+	if (t->lent && !conn_lend(t->session->conn))
+		t->lent = NULL;
+	if (!t->lent)
+		return false;
+	t->cmd.in = (uint8_t *)(uintptr_t)t->lent;
+	t->cmd.io.result = 0;
+	p->ios[IO_READ]++;
+	p->bytes[IO_READ] += sio->len;
+	return true;
+}
+
 bool lu_port_submit(struct task *t, bool at_once)
 {
 	struct lun_gate *g = t->gate;
@@ -338,6 +364,10 @@ bool lu_port_submit(struct task *t, bool at_once)
 		task_complete(t);
 		return false;
 	}
+	if (io_changes_medium(sio->op))
+		conn_lent_end();
+	else if (at_once && unit_lent(t))
+		return true;
 	if (!t->in_busy && (sio->op == IO_READ || io_changes_medium(sio->op))) {
 		if (!cds_list_empty(&p->held) && held_against(p, t)) {
 			t->state = TASK_PARKED;

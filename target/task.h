@@ -72,6 +72,8 @@ struct task {
 		uint32_t sn;		/* DataSN of the next */
 	} in;
 
+	const uint8_t *lent;		/* cmd.in is in the store's memory (conn_lend()) */
+
 	struct buf *bin, *bout, *bscratch;
 
 	/* In the backend. */

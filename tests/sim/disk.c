@@ -259,8 +259,16 @@ static int no_open(struct backend *be, const struct backend_options *o)
 	return backend_fail(be, -ENOTSUP, "not in the simulation");
 }
 
+static const uint8_t *bottom_lend(struct backend *be, uint64_t off, uint64_t len)
+{
+	const struct disk *d = be->priv;
+
+	return d->at_once && d->stalled_until <= sim_now && rnd_chance(700) ? d->cache + off : NULL;
+}
+
 const struct backend_ops memory_ops = {
 	.type = "memory",
+	.lend = bottom_lend,
 	.open = bottom_open,
 	.close = bottom_close,
 	.submit = bottom_submit,
@@ -373,7 +381,8 @@ bool sim_backend_submit(struct backend *be, struct io_req *io)
 	      (unsigned long long)k->u.id, k->u.path ? path_name(k->u.path) : "-",
 	      k->u.cmd ? k->u.cmd->itt : 0, k->u.op, k->u.lun, (unsigned long long)k->from,
 	      (unsigned long long)(k->to - k->from));
-	if (io->at_once && disk_at(k->u.lun)->at_once && io->op <= IO_ZERO)
+	if (io->at_once && disk_at(k->u.lun)->at_once && io->op <= IO_ZERO &&
+	    disk_at(k->u.lun)->stalled_until <= sim_now)
 		return kio_now(k);
 	k->next = kios;
 	kios = k;
