@@ -150,6 +150,10 @@ static void prune_look(struct prune *p, unsigned i)
 	(void)pr_add(p->gone, &n, s->regs[i].key);
 }
 
+/*
+ * A nexus that logs in from now on to when the change is made loses its registration all the same:
+ * home knows no sessions. It is told, as each one is.
+ */
 static json_t *prune_do(struct control_request *rq, struct prune *p)
 {
 	json_t *plan;

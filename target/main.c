@@ -174,8 +174,10 @@ static int serve(const struct config *cfg)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGPIPE);
+	sigaddset(&set, SIGXFSZ);	/* a limit on file sizes is that write's error */
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	sigdelset(&set, SIGPIPE);
+	sigdelset(&set, SIGXFSZ);
 	raise_files();
 	if (net_bind(cfg))
 		return 1;

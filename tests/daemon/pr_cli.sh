@@ -207,7 +207,21 @@ ok "it starts again" start "$D/a.yaml"
 ok "all are there" [ "$(count csv)" = "$n" ]
 hf --json pr history csv --last 20000
 ok "one after the other" json '[.luns[0].changes[].seq] | . == [range(1; length + 1)]'
-key_of() { printf %d "$("$D/holdfast" --socket "$S" --json pr show "$1" | jq -r ".luns[0].registrants[] | select(.initiator == \"$IQN:$2\") | .key")"; }
+key_of() {
+	printf %d "$("$D/holdfast" --socket "$S" --json pr show "$1" |
+		jq -r ".luns[0].registrants[] | select(.initiator == \"$IQN:$2\") | .key")"
+}
+if have prlimit && prlimit --pid "$daemon" --fsize=4096:; then
+	ok "a session" enter
+	ok "a limit on file sizes refuses a change" told "status 02" register 0 0 0x777
+	ok "and ends nothing" told "status 02" register 0 0 0x778
+	prlimit --pid "$daemon" --fsize=unlimited:
+	ok "without it it goes on" told "status 00" register 0 0 0x779
+	ok "and is recorded" last csv '.sa_key == "0x0000000000000779"'
+	leave
+else
+	skip "a limit on file sizes: no prlimit"
+fi
 # In the middle: what was answered is in force; the history ends with what is in force.
 for round in 1 2 3 4 5; do
 	printf '%s\n' "open $IQN:cluster1 $IQN:n1 1" "storm 0 0 100000 $((round * 100000))" |
