@@ -22,13 +22,16 @@ enum { UNREG = 2 };
 
 enum { SPEC_PORTS = 2, SPEC_IPORTS = 4, SPEC_NEXUSES = SPEC_PORTS * SPEC_IPORTS };
 
-/* Two nodes, one of which has two sessions' worth of ISIDs, and a third; not adjacent port tags. */
+/*
+ * Three nodes, one of which has two ISIDs; port tags that are not adjacent. The lengths of the
+ * names leave 2, 3 and 0 when a TransportID's text is divided by 4; all hexadecimal digits occur.
+ */
 static const uint16_t spec_tpgts[SPEC_PORTS] = { 1, 7 };
 static const struct { const char *name; uint8_t isid[6]; } spec_iports[SPEC_IPORTS] = {
 	{ "iqn.2026-11.com.example:a", { 0x80, 1, 2, 3, 4, 0xaf } },
 	{ "iqn.2026-11.com.example:a", { 0x80, 1, 2, 3, 4, 0xb0 } },
-	{ "iqn.2026-11.com.example:node-b", { 0x80, 1, 2, 3, 4, 0xaf } },
-	{ "iqn.2026-11.com.example:c", { 0, 2, 0x3d, 0, 0, 1 } },
+	{ "iqn.2026-11.com.example:node-b", { 0x80, 0x57, 0x68, 3, 4, 0xaf } },
+	{ "iqn.2026-11.com.example:c-z", { 0, 2, 0x3d, 0xac, 0xef, 0x19 } },
 };
 
 /* Nexus numbers: through the first port A0 B0 C0 D0, through the second A1 B1 C1 D1. */

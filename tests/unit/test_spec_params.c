@@ -224,7 +224,7 @@ static void test_initiator_device(void)
 	spec_reset(s);
 	CU_ASSERT_EQUAL(spec_out(s, C0, REGISTER, 0, 0, 0xc, 0), GOOD);
 	CU_ASSERT_EQUAL(spec_out(s, C0, RESERVE, 1, 0xc, 0, 0), GOOD);
-	list_text(list_iport(list_new(&l, 0, 0xa, 0), 1), 0, "iqn.2026-11.com.example:c", 32);
+	list_text(list_iport(list_new(&l, 0, 0xa, 0), 1), 0, spec_iports[C0].name, 36);
 	AFTER(s, list_send(s, A0, &l), BAD_PARAM, "C0=c* 1:c", "");
 	spec_free(s);
 }
@@ -238,6 +238,8 @@ static void test_transportid_case(void)
 	spec_reset(s);
 	list_text(list_new(&l, 0, 0xa, 0), 1, "IQN.2026-11.COM.Example:A,i,0x8001020304B0", 60);
 	AFTER(s, list_send(s, A0, &l), GOOD, "A0=a B0=a", "");
+	list_text(list_new(&l, 0, 0xc, 0), 1, "IQN.2026-11.COM.EXAMPLE:C-Z,i,0x00023DACEF19", 60);
+	AFTER(s, list_send(s, C0, &l), GOOD, "A0=a B0=a C0=c D0=c", "");
 	spec_free(s);
 }
 
@@ -384,15 +386,15 @@ static void test_short_of_data(void)
 	spec_free(s);
 }
 
-/* A REGISTER of an initiator that is not of this world. */
-static uint32_t register_stranger(struct spec_world *s, unsigned n)
+/* An initiator that is not of this world registers, or unregisters (off). */
+static uint32_t stranger(struct spec_world *s, unsigned n, unsigned sa, bool off)
 {
-	uint8_t list[24] = { [8] = 1 };
+	uint8_t list[24] = { [8] = !off };
 	struct lu_request rq = { .kind = LU_CHANGE_CMD, .seq = ++s->seq, .has_nexus = true,
-				 .nexus = { .tpgt = 1 }, .cdb = { 0x5f, 0, [8] = 24 },
+				 .nexus = { .tpgt = 1 }, .cdb = { 0x5f, (uint8_t)sa, [8] = 24 },
 				 .cdb_len = 10, .param = list, .param_len = 24 };
 
-	put_be32(list + 12, n);
+	put_be32(list + 12, off ? 0 : n);
 	snprintf(rq.nexus.initiator, sizeof(rq.nexus.initiator), "iqn.2026-11.com.example:s%u", n);
 	spec_home(s, &rq);
 	return home_result(s);
@@ -414,7 +416,7 @@ static void test_insufficient_resources(void)
 	CU_ASSERT_EQUAL(spec_out(s, A0, REGISTER, 0, 0, 0xa, 0), GOOD);
 	CU_ASSERT_EQUAL(spec_out(s, A0, RESERVE, 1, 0xa, 0, 0), GOOD);
 	for (unsigned n = 1; n < PR_REGISTRANTS_MAX - 1; n++)
-		CU_ASSERT_EQUAL(register_stranger(s, n), GOOD);
+		CU_ASSERT_EQUAL(stranger(s, n, REGISTER, false), GOOD);
 	CU_ASSERT_EQUAL(key_list_length(s, A0), 8 * (PR_REGISTRANTS_MAX - 1));
 	/* Two with room for one: neither. */
 	CU_ASSERT_EQUAL(spec_out(s, B0, REGISTER, 0, 0, 0xb, ALL_TG_PT), NO_RESOURCES);
@@ -424,7 +426,7 @@ static void test_insufficient_resources(void)
 	CU_ASSERT_EQUAL(spec_out(s, B0, REGISTER, 0, 0, 0xb, 0), GOOD);
 	CU_ASSERT_EQUAL(key_list_length(s, A0), 8 * PR_REGISTRANTS_MAX);
 	/* Full: no new one, in no way; everything else still works. */
-	CU_ASSERT_EQUAL(register_stranger(s, 5000), NO_RESOURCES);
+	CU_ASSERT_EQUAL(stranger(s, 5000, REGISTER, false), NO_RESOURCES);
 	CU_ASSERT_EQUAL(spec_out(s, C0, REGISTER_AND_IGNORE, 0, 0, 0xc, 0), NO_RESOURCES);
 	CU_ASSERT_EQUAL(spec_move(s, A0, 0xa, 0xc, C0, 0), NO_RESOURCES);
 	CU_ASSERT_EQUAL(spec_out(s, C0, REGISTER, 0, 0x1, 0xc, 0), CONFLICT);
@@ -438,6 +440,26 @@ static void test_insufficient_resources(void)
 	CU_ASSERT_EQUAL(spec_out(s, A0, CLEAR, 0, 0xa, 0, 0), GOOD);
 	CU_ASSERT_EQUAL(s->fx.nua, PR_REGISTRANTS_MAX - 1);
 	CU_ASSERT_EQUAL(key_list_length(s, A0), 0);
+	spec_free(s);
+}
+
+/* Initiators with ever new names come and go: nothing of them stays (random ISIDs do that). */
+static void test_come_and_go(void)
+{
+	struct spec_world *s = spec_new();
+	size_t size;
+
+	spec_reset(s);
+	CU_ASSERT_EQUAL(spec_out(s, A0, REGISTER, 0, 0, 0xa, 0), GOOD);
+	size = pr_state_size(s->w.v.pr);
+	for (unsigned n = 1; n < 3 * PR_REGISTRANTS_MAX; n++) {
+		CU_ASSERT_EQUAL(stranger(s, n, REGISTER_AND_IGNORE, false), GOOD);
+		CU_ASSERT(pr_state_size(s->w.v.pr) <= pr_state_max());
+		CU_ASSERT_EQUAL(stranger(s, n, REGISTER_AND_IGNORE, true), GOOD);
+		CU_ASSERT_EQUAL(pr_state_size(s->w.v.pr), size);
+	}
+	CU_ASSERT_EQUAL(key_list_length(s, A0), 8);
+	CU_ASSERT_STRING_EQUAL(spec_state(s, (char[256]){ 0 }), "A0=a");
 	spec_free(s);
 }
 
@@ -510,5 +532,6 @@ UNIT_MAIN("spec_params",
 	UNIT(test_aptpl),
 	UNIT(test_short_of_data),
 	UNIT(test_insufficient_resources),
+	UNIT(test_come_and_go),
 	UNIT(test_allocation_length),
 	UNIT(test_unit_attention_first))
