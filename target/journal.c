@@ -16,12 +16,18 @@
 
 #include "target/journal_file.h"
 #include "target/log.h"
+#include "target/rcall.h"
 #include "target/reactor.h"
 
 enum {
 	PENDING_MAX = 256 << 10, /* bytes of lines that wait to be written */
 	AHEAD = 1 << 20,	 /* bytes reserved in front of the end: some 2,500 records */
 	CLOSE_MS = 2000,	 /* for the last batch, when closing */
+	/*
+	 * Between two fdatasync: they make the file system's own journal move, for which the
+	 * stores of reservations on it would wait in a storm of changes.
+	 */
+	SYNC_MS = 1000,
 };
 
 /* Lines that were not written yet. */
@@ -39,7 +45,13 @@ struct journal {
 	uint64_t lost_all; /* atomic: since the start */
 	bool warned;
 	struct batch pending;
+	struct reactor *home; /* of the first record: where all this is */
+	struct timer timer;   /* to the next fdatasync, when one is due */
+	uint64_t synced_at;   /* ms, of the last one */
+	bool unsynced;	      /* something was written since then */
+	bool closing;
 	bool busy; /* atomic: the rest is the worker's */
+	bool sync; /* fdatasync after the batch */
 	struct batch batch;
 	struct work work;
 	int err;
@@ -130,8 +142,11 @@ static int segment_begin(struct journal *j)
 	fd = journal_file_open(j->path, i, O_RDWR | O_CREAT | O_EXCL);
 	if (fd < 0)
 		return fd;
-	if (j->fd >= 0)
+	if (j->fd >= 0) {
+		if (fdatasync(j->fd))
+			log_debug("event=journal path=%s%u err=%d", j->path, j->newer, errno);
 		close(j->fd);
+	}
 	j->fd = fd;
 	j->newer = i;
 	j->seg = (struct journal_segment){ .there = true, .first = j->batch.first };
@@ -184,13 +199,14 @@ static int write_at(int fd, const char *p, size_t n, uint64_t off)
 
 static int batch_write(struct journal *j)
 {
-	int err = segment_ready(j);
+	int err = j->batch.len ? segment_ready(j) : 0;
 
 	if (err)
 		return err;
-	reserve(j);
+	if (j->batch.len)
+		reserve(j);
 	err = write_at(j->fd, j->batch.buf, j->batch.len, j->seg.end);
-	if (!err && fdatasync(j->fd))
+	if (!err && j->sync && fdatasync(j->fd))
 		err = -errno;
 	if (!err) {
 		j->seg.end += j->batch.len;
@@ -234,9 +250,20 @@ static void trouble(struct journal *j, const char *why)
 	j->warned = true;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 /* How a batch ended. */
 static void batch_end(struct journal *j)
 {
+	j->unsynced = !j->sync && (j->unsynced || !j->err);
+	if (j->sync)
+		j->synced_at = now_ms();
 	if (!j->err) {
 		if (j->warned && j->batch.told)
 			log_info("event=journal path=%s msg=\"is written again\" lost=%" PRIu64,
@@ -262,6 +289,7 @@ static void write_done(struct work *w);
 
 static void write_begin(struct journal *j)
 {
+	j->sync = j->closing || now_ms() >= j->synced_at + SYNC_MS;
 	j->batch = j->pending;
 	j->pending = (struct batch){ 0 };
 	j->work.run = write_run;
@@ -275,10 +303,33 @@ static void write_done(struct work *w)
 	struct journal *j = caa_container_of(w, struct journal, work);
 
 	batch_end(j);
-	if (j->pending.len)
+	if (j->pending.len || (j->closing && j->unsynced)) {
 		write_begin(j);
-	else
-		__atomic_store_n(&j->busy, false, __ATOMIC_RELEASE);
+		return;
+	}
+	if (j->unsynced)
+		timer_arm(&j->timer, SYNC_MS);
+	__atomic_store_n(&j->busy, false, __ATOMIC_RELEASE);
+}
+
+/* Also an empty batch is synced. */
+static void sync_due(struct timer *t)
+{
+	struct journal *j = caa_container_of(t, struct journal, timer);
+
+	if (j->unsynced && !__atomic_load_n(&j->busy, __ATOMIC_RELAXED))
+		write_begin(j);
+}
+
+static void close_here(void *arg)
+{
+	struct journal *j = arg;
+
+	if (reactor_self() != j->home)
+		return;
+	j->closing = true;
+	timer_cancel(&j->timer);
+	sync_due(&j->timer);
 }
 
 /* A line at the end of what is pending; false when there is no room. */
@@ -326,6 +377,8 @@ void journal_append(struct journal *j, const char *body)
 	assert(len >= 2 && len <= JOURNAL_BODY_MAX && body[0] == '{' && body[len - 1] == '}');
 	if (!j)
 		return;
+	j->home = reactor_self();
+	j->timer.fn = sync_due;
 	seq = j->next++;
 	/* In the place of the last one that was lost. */
 	snprintf(lost, sizeof(lost), "{\"lost\":%" PRIu64 "}", j->lost);
@@ -347,6 +400,7 @@ void journal_close(struct journal *j)
 {
 	if (!j)
 		return;
+	rcall_each(close_here, j);
 	for (unsigned ms = 0; __atomic_load_n(&j->busy, __ATOMIC_ACQUIRE); ms++) {
 		if (ms == CLOSE_MS) {
 			/* Left as it is: a worker has it. */

@@ -54,15 +54,15 @@ void journal_close(struct journal *j);
 
 /*
  * Adds a record: `body` is a JSON object, "{...}", of at most JOURNAL_BODY_MAX bytes, without
- * newlines, with members other than "seq", "time" and "lost". It is copied; writing and fdatasync
- * are a worker's. One reactor only, the same at every call; never blocks. A record for which there
+ * newlines, with members other than "seq", "time" and "lost". It is copied; a worker writes it at
+ * once, and syncs it a second later at most: at once when nothing was for a second. One reactor only, the same at every call; never blocks. A record for which there
  * is no room (the file system stands still, or memory is out) is lost, and counted.
  */
 void journal_append(struct journal *j, const char *body);
 
 /* Records lost since the daemon started. Any thread. */
 uint64_t journal_lost(const struct journal *j);
-/* Whether there are records that are not on stable storage yet. Any thread. */
+/* Whether there are records that are not written yet (and then maybe not synced). Any thread. */
 bool journal_busy(const struct journal *j);
 
 struct journal_record {
