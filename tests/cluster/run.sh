@@ -5,7 +5,7 @@
 # is. HF_LOGS=DIR keeps the outputs. lib.sh knows more variables.
 set -u
 limit=300			# seconds of one scenario
-all=(qemu-img basic restart powercut sg_persist mpathpersist fence_scsi fence_mpath pr-powercut)
+all=(qemu-img basic restart powercut sg_persist mpathpersist fence_scsi fence_mpath lvm pr-powercut)
 
 HF_BUILD=$(realpath -m "${HF_BUILD:-$(dirname "$0")/../../build}")
 export HF_BUILD
