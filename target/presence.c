@@ -143,6 +143,12 @@ void presence_stop(void)
 	lock_drop();
 }
 
+bool presence_busy(void)
+{
+	rcall_each(nothing, NULL);
+	return journal_busy(__atomic_load_n(&presence.journal, __ATOMIC_ACQUIRE));
+}
+
 /* ---- asked ----------------------------------------------------------------------------------- */
 
 struct presence {

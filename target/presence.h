@@ -29,6 +29,9 @@ void presence_stop(void);
 /* A session of a target began (in), or ended. Its reactor; never blocks. */
 void presence_tell(const struct session *s, bool in);
 
+/* Whether something that was told is not in the journal yet. Not a reactor. */
+bool presence_busy(void);
+
 /* What is known now. NULL: nothing. The control thread, or any other that may block. */
 struct presence *presence_load(void);
 void presence_free(struct presence *p);

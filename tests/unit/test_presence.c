@@ -60,6 +60,12 @@ static uint64_t now(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+static void settle(void)
+{
+	while (presence_busy())
+		usleep(100);
+}
+
 /* UINT64_MAX: nothing is known. */
 static uint64_t seen(const char *name)
 {
@@ -67,7 +73,7 @@ static uint64_t seen(const char *name)
 	struct nexus n = nexus(name);
 	uint64_t ns;
 
-	usleep(20000);	/* for the journal */
+	settle();
 	p = presence_load();
 	if (!presence_seen(p, target, &n, &ns))
 		ns = UINT64_MAX;
@@ -169,7 +175,7 @@ static void test_lost(void)
 	presence_start(dir);
 	tell("a", 1, true);
 	tell("a", 1, false);
-	usleep(20000);
+	settle();
 	t1 = now();
 	signal(SIGXFSZ, SIG_IGN);
 	getrlimit(RLIMIT_FSIZE, &old);
@@ -177,7 +183,7 @@ static void test_lost(void)
 	few.rlim_cur = 100;	/* less than there is: nothing can be written */
 	setrlimit(RLIMIT_FSIZE, &few);
 	tell("c", 2, true);
-	usleep(20000);
+	settle();
 	setrlimit(RLIMIT_FSIZE, &old);
 	tell("b", 2, true);
 	t2 = now();
