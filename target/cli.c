@@ -5,10 +5,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "target/cli_ask.h"
 #include "target/cli_show.h"
 #include "target/cli_table.h"
+#include "target/cli_witness.h"
 
 enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
@@ -23,18 +25,21 @@ enum cli_opt_bit {
 	OPT_OLDER_THAN = 1 << 2,
 	OPT_DRY_RUN = 1 << 3,
 	OPT_HOLDER = 1 << 4,
+	OPT_SINCE = 1 << 5,
+	OPT_FOLLOW = 1 << 6,
 };
 
 /* The value of an option as a member of the request; NULL when it is none. */
 static json_t *value_true(const char *text);
 static json_t *value_count(const char *text);
 static json_t *value_duration(const char *text);
+static json_t *value_since(const char *text);
 
 static const struct cli_opt {
 	const char *name; /* --name */
 	int c;		  /* for getopt_long(); a letter: -c too */
 	enum cli_opt_bit bit;
-	const char *member;			/* of the request */
+	const char *member;			/* of the request; NULL: nobody is asked */
 	json_t *(*value)(const char *text);
 	const char *arg, *expected;		/* NULL: it has none */
 	const char *help;
@@ -42,7 +47,7 @@ static const struct cli_opt {
 	{ "force", 'f', OPT_FORCE, "force", value_true, NULL, NULL,
 	  "really do what destroys something" },
 	{ "last", 256, OPT_LAST, "last", value_count, "N", "a number, such as 50",
-	  "pr history: so many changes of a disk (default 100)" },
+	  "pr history, witness log: so many of a disk (default 100, 1000)" },
 	{ "older-than", 257, OPT_OLDER_THAN, "older_than", value_duration, "DURATION",
 	  "a number and s, m, h, d or w, such as 30d",
 	  "pr prune: only who was not logged in for so long" },
@@ -50,6 +55,11 @@ static const struct cli_opt {
 	  "pr prune: only show what would be done" },
 	{ "holder", 258, OPT_HOLDER, "holder", value_true, NULL, NULL,
 	  "pr prune: also who holds the reservation" },
+	{ "since", 259, OPT_SINCE, "since", value_since, "TIME",
+	  "a time in UTC, such as '2026-11-22 03:00', or how long ago, such as 2h",
+	  "witness log: nothing older" },
+	{ "follow", 'F', OPT_FOLLOW, NULL, value_true, NULL, NULL,
+	  "witness log: go on with what happens" },
 };
 enum { NOPTS = sizeof(opts) / sizeof(opts[0]) };
 
@@ -83,6 +93,12 @@ static const struct cli_cmd cmds[] = {
 	  false, "drop registrations of who is not logged in any more", cli_show_pruned },
 	{ "pr clear", LUN_NEEDED, OPT_FORCE, true, false,
 	  "drop all registrations and the reservation of a disk", cli_show_pr },
+	{ "witness show", LUN_OPTIONAL, 0, false, false,
+	  "quorum disks: who owns them, who is there, what is wrong", cli_show_witness },
+	{ "witness log", LUN_OPTIONAL, OPT_LAST | OPT_SINCE | OPT_FOLLOW, false, false,
+	  "what happened on them; the newest last", cli_show_witness_log },
+	{ "witness explain", LUN_OPTIONAL, 0, false, false,
+	  "who owns them now, since when, and why", cli_show_witness_story },
 };
 enum { NCMDS = sizeof(cmds) / sizeof(cmds[0]) };
 
@@ -131,6 +147,28 @@ static json_t *value_duration(const char *text)
 	static const json_int_t scale[] = { 1, 60, 3600, 86400, 7 * 86400 };
 
 	return value_scaled(text, "smhdw", scale);
+}
+
+/* A time, or how long ago, as seconds since 1970. */
+static json_t *value_since(const char *text)
+{
+	static const char *const forms[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S",
+					     "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M",
+					     "%Y-%m-%dT%H:%M",	  "%Y-%m-%d" };
+	json_t *ago = value_duration(text);
+
+	if (ago) {
+		json_integer_set(ago, (json_int_t)time(NULL) - json_integer_value(ago));
+		return ago;
+	}
+	for (unsigned i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct tm tm = { 0 };
+		const char *end = strptime(text, forms[i], &tm);
+
+		if (end && !*end && timegm(&tm) > 0)
+			return json_integer((json_int_t)timegm(&tm));
+	}
+	return NULL;
 }
 
 /* ---- what was typed -------------------------------------------------------------------------- */
@@ -358,7 +396,7 @@ static int parse(struct cli *cli, int argc, char **argv)
 		longs[4 + i] = (struct option){ opts[i].name, opts[i].arg ? required_argument
 									   : no_argument,
 						NULL, opts[i].c };
-	while ((c = getopt_long(argc, argv, "s:jfnVh", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "s:jfnFVh", longs, NULL)) != -1) {
 		switch (c) {
 		case 's':
 			cli->socket = optarg;
@@ -424,9 +462,13 @@ int main(int argc, char **argv)
 
 	if (rc < 0) {
 		json_object_set_new(cli.rq, "cmd", json_string(cli.cmd->name));
-		answer = cli_ask(cli.socket, cli.rq);
-		rc = answer ? show(&cli, answer) : EXIT_REFUSED;
-		json_decref(answer);
+		if (cli.given & OPT_FOLLOW) {
+			rc = cli_witness_follow(cli.socket, cli.rq, cli.json);
+		} else {
+			answer = cli_ask(cli.socket, cli.rq);
+			rc = answer ? show(&cli, answer) : EXIT_REFUSED;
+			json_decref(answer);
+		}
 	}
 	json_decref(cli.rq);
 	return rc;

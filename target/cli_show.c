@@ -2,6 +2,7 @@
 #include "target/cli_show.h"
 
 #include "target/cli_table.h"
+#include "target/cli_witness.h"
 
 #define NCOLS(a) ((unsigned)(sizeof(a) / sizeof((a)[0])))
 
@@ -54,7 +55,9 @@ void cli_show_status(FILE *out, json_t *r)
 		fprintf(out, ": %lld ready, %lld waiting for their lock, %lld failed",
 			number(r, "luns.ready"), number(r, "luns.waiting_for_lock"),
 			number(r, "luns.failed"));
-	fprintf(out, "\n%-18s%lld of %lld\n", "sessions", number(r, "sessions"),
+	fputc('\n', out);
+	cli_show_witness_status(out, cli_at(r, "witness"));
+	fprintf(out, "%-18s%lld of %lld\n", "sessions", number(r, "sessions"),
 		number(r, "sessions_max"));
 	fprintf(out, "%-18s%lld, %lld of %lld half open\n", "connections", number(r, "connections"),
 		number(r, "half_open"), number(r, "half_open_max"));

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target/cli_witness.h"
 
+#include <time.h>
+
+#include "target/cli_ask.h"
 #include "target/cli_table.h"
 
 #define NCOLS(cols) (sizeof(cols) / sizeof((cols)[0]))
@@ -117,6 +120,20 @@ void cli_show_witness(FILE *out, json_t *r)
 	each(out, r, show_one);
 }
 
+void cli_show_witness_status(FILE *out, json_t *w)
+{
+	json_t *a = cli_at(w, "warnings"), *e;
+	size_t i;
+
+	if (!number(w, "luns"))
+		return;
+	fprintf(out, "%-18s%lld LUN%s%s\n", "witness", number(w, "luns"),
+		number(w, "luns") == 1 ? "" : "s", json_array_size(a) ? "" : ", all well");
+	json_array_foreach(a, i, e)
+		fprintf(out, "%-18sWARNING: %s: %s\n", "", TEXT(e, "lun", CLI_TEXT),
+			SENTENCE(e, "text"));
+}
+
 /* ---- log ------------------------------------------------------------------------------------- */
 
 static void log_one(FILE *out, json_t *l)
@@ -138,6 +155,63 @@ static void log_one(FILE *out, json_t *l)
 void cli_show_witness_log(FILE *out, json_t *r)
 {
 	each(out, r, log_one);
+}
+
+/* ---- follow ---------------------------------------------------------------------------------- */
+
+enum { FOLLOW_MS = 500 };
+
+static void follow_json(json_t *l)
+{
+	json_t *a = cli_at(l, "entries"), *e;
+	size_t i;
+
+	json_array_foreach(a, i, e) {
+		json_object_set(e, "name", cli_at(l, "name"));
+		json_dumpf(e, stdout, JSON_COMPACT);
+		putchar('\n');
+	}
+}
+
+/* Prints the entries of an answer, and asks for what comes after them the next time. */
+static void follow_answer(json_t *rq, json_t *r, bool json)
+{
+	json_t *after = json_object(), *l;
+	size_t i;
+
+	json_array_foreach(cli_at(r, "luns"), i, l) {
+		if (json)
+			follow_json(l);
+		else
+			log_one(stdout, l);
+		json_object_set(after, json_string_value(cli_at(l, "name")), cli_at(l, "sequence"));
+	}
+	json_object_set_new(rq, "after", after);
+	json_object_del(rq, "since");
+	json_object_del(rq, "last");
+}
+
+int cli_witness_follow(const char *socket_path, json_t *rq, bool json)
+{
+	struct timespec pause = { .tv_nsec = FOLLOW_MS * 1000000 };
+	bool ok = true;
+
+	while (ok) {
+		json_t *a = cli_ask(socket_path, rq), *r = cli_at(a, "result");
+
+		ok = a && json_is_true(cli_at(a, "ok")) && r;
+		if (ok)
+			follow_answer(rq, r, json);
+		else if (a)
+			fprintf(stderr, "holdfast: %s\n", TEXT(a, "error", CLI_TEXT));
+		json_decref(a);
+		/* Nobody reads any more. */
+		if (fflush(stdout))
+			ok = false;
+		if (ok)
+			nanosleep(&pause, NULL);
+	}
+	return 1;
 }
 
 /* ---- explain --------------------------------------------------------------------------------- */

@@ -252,6 +252,9 @@ static const struct control_cmd cmds[] = {
 	{ "pr prune", ONE_LUN | ARG_FORCE | ARG_DRY_RUN | ARG_HOLDER | ARG_OLDER_THAN,
 	  control_pr_prune, control_pr_pruned },
 	{ "pr clear", ONE_LUN | ARG_FORCE, control_pr_clear, control_pr_after },
+	{ "witness show", ARG_LUN, control_witness_show, NULL },
+	{ "witness log", ARG_LUN | ARG_LAST | ARG_SINCE | ARG_AFTER, control_witness_log, NULL },
+	{ "witness explain", ARG_LUN, control_witness_explain, NULL },
 };
 
 static const struct control_cmd *cmd_find(const char *name)
@@ -290,6 +293,9 @@ static const struct arg {
 	  "a number of 1 or more" },
 	{ "older_than", ARG_OLDER_THAN, offsetof(struct control_request, older_than), JSON_INTEGER,
 	  "a number of seconds, 1 or more" },
+	{ "since", ARG_SINCE, offsetof(struct control_request, since), JSON_INTEGER,
+	  "seconds since 1970, 1 or more" },
+	{ "after", ARG_AFTER, offsetof(struct control_request, after), JSON_OBJECT, "an object" },
 	{ "document", ARG_DOCUMENT, offsetof(struct control_request, document), JSON_OBJECT,
 	  "an object" },
 };

@@ -18,6 +18,8 @@ struct control_request {
 	bool force, dry_run, holder;
 	json_int_t last;	/* records; 0: not given */
 	json_int_t older_than;	/* seconds */
+	json_int_t since;	/* seconds since 1970, UTC; 0: not given */
+	json_t *after;		/* {NAME: sequence}; borrowed */
 	json_t *document;	/* borrowed */
 	struct control_change *change; /* out: not answered yet */
 };
@@ -32,6 +34,8 @@ enum control_arg {
 	ARG_HOLDER = 1 << 5,
 	ARG_OLDER_THAN = 1 << 6,
 	ARG_DOCUMENT = 1 << 7,
+	ARG_SINCE = 1 << 8,
+	ARG_AFTER = 1 << 9,
 };
 
 struct control_cmd {
@@ -74,5 +78,10 @@ json_t *control_pr_prune(struct control_request *rq);
 json_t *control_pr_clear(struct control_request *rq);
 json_t *control_pr_after(const struct control_change *c);
 json_t *control_pr_pruned(const struct control_change *c);
+
+/* About witness LUNs (control_witness.c). */
+json_t *control_witness_show(struct control_request *rq);
+json_t *control_witness_log(struct control_request *rq);
+json_t *control_witness_explain(struct control_request *rq);
 
 #endif

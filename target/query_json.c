@@ -9,6 +9,7 @@
 #include "target/history.h"
 #include "target/log.h"
 #include "target/query.h"
+#include "target/query_witness.h"
 
 static const char *const op_names[IO_OPS] = {
 	[IO_READ] = "read",	  [IO_WRITE] = "write",	      [IO_FLUSH] = "flush",
@@ -191,6 +192,7 @@ json_t *query_status_json(uint64_t uptime_ms)
 	query_put_int(o, "tasks", tasks);
 	json_object_set_new(o, "luns", lu_counts_json(lus, nlus));
 	json_object_set_new(o, "reactors", reactors);
+	json_object_set_new(o, "witness", query_witness_status_json());
 	free(lus);
 	query_sessions_free(&q);
 	return o;

@@ -226,9 +226,13 @@ static json_t *views_json(const struct lu *only,
 			  void (*fn)(json_t *o, const struct witness_view *v))
 {
 	struct witness_view *view = malloc(sizeof(*view));
-	json_t *o = json_object(), *a = json_array();
+	json_t *o, *a;
 
-	for (unsigned i = 0; view && i < (only ? 1 : daemon_state.nlus); i++) {
+	if (!view)
+		return NULL;
+	o = json_object();
+	a = json_array();
+	for (unsigned i = 0; i < (only ? 1 : daemon_state.nlus); i++) {
 		struct take t = { .lu = only ? only : daemon_state.lus[i], .view = view };
 		json_t *l;
 
@@ -254,6 +258,28 @@ json_t *query_witness_json(const struct lu *only)
 json_t *query_witness_story_json(const struct lu *only)
 {
 	return views_json(only, put_story);
+}
+
+static void put_warnings(json_t *o, const struct witness_view *v)
+{
+	json_object_set_new(o, "warnings", warnings_json(v));
+}
+
+json_t *query_witness_status_json(void)
+{
+	json_t *all = views_json(NULL, put_warnings), *warnings = json_array(), *l, *w;
+	json_t *o = json_object();
+	size_t i, k;
+
+	json_array_foreach(json_object_get(all, "luns"), i, l)
+		json_array_foreach(json_object_get(l, "warnings"), k, w) {
+			json_object_set(w, "lun", json_object_get(l, "name"));
+			json_array_append(warnings, w);
+		}
+	query_put_int(o, "luns", json_array_size(json_object_get(all, "luns")));
+	json_object_set_new(o, "warnings", warnings);
+	json_decref(all);
+	return o;
 }
 
 /* ---- the journal ----------------------------------------------------------------------------- */

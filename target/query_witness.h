@@ -12,6 +12,9 @@
 json_t *query_witness_json(const struct lu *only);
 json_t *query_witness_story_json(const struct lu *only);
 
+/* {"luns": how many there are, "warnings": [{"lun": name, "name", "text"}]}, for the status. */
+json_t *query_witness_status_json(void);
+
 struct query_witness_log {
 	uint64_t last;	   /* records of each LU, at most */
 	uint64_t since_ns; /* UTC: not older than this */

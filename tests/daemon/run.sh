@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs the wire tests (test_*.c) and the command line's (cli.sh, pr_cli.sh) of a build directory, each against daemons of its own, under
+# Runs the wire tests (test_*.c) and the command line's (*cli.sh) of a build directory, each against daemons of its own, under
 # both event loop drivers, and adds up their counts. Two at a time.
 #
 #	tests/daemon/run.sh [BUILD_DIR [NAME...]]	only these: login, data, cli, ...
@@ -45,6 +45,7 @@ plan() {
 	done
 	echo "auto cli tests/daemon/cli.sh $B"
 	echo "auto pr_cli tests/daemon/pr_cli.sh $B"
+	echo "auto witness_cli tests/daemon/witness_cli.sh $B"
 }
 
 one() {

@@ -5,19 +5,19 @@
 #	tests/pr/run.sh BUILD_DIR
 #
 # PR_FULL=1: more kills, and Windows' own seconds.
-# ONLY=name[,name]: hammer storm windows registrants attention mutants
+# ONLY=name[,name]: hammer storm windows registrants attention witness mutants
 # Sanitizer builds (BUILD_DIR ends in -asan or -tsan) get more time and do less; what a sanitizer
 # says in the daemon's log is a failure.
 set -u
 build=$(realpath -m "${1:?BUILD_DIR}")
 bin=$build/tests/pr
-rounds=1000 killed=40 kills=200 windows=(--nodes 64)
+rounds=1000 killed=40 kills=200 deaths=12 windows=(--nodes 64)
 case $build in
-*-asan) export WIRE_SLOW=${WIRE_SLOW:-4} rounds=40 killed=6 kills=10 windows=(--nodes 16) ;;
-*-tsan) export WIRE_SLOW=${WIRE_SLOW:-8} rounds=40 killed=6 kills=10 windows=(--nodes 8) ;;
+*-asan) export WIRE_SLOW=${WIRE_SLOW:-4} rounds=40 killed=6 kills=10 deaths=4 windows=(--nodes 16) ;;
+*-tsan) export WIRE_SLOW=${WIRE_SLOW:-8} rounds=40 killed=6 kills=10 deaths=4 windows=(--nodes 8) ;;
 esac
 if [ "${PR_FULL:-0}" = 1 ]; then
-	rounds=1000 killed=100 kills=400 windows=(--nodes 64 --real)
+	rounds=1000 killed=100 kills=400 deaths=40 windows=(--nodes 64 --real)
 fi
 export WIRE_PORT=${WIRE_PORT:-13480}
 TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/hf-pr.XXXXXX")
@@ -76,6 +76,8 @@ mutant() {
 	fi
 }
 
+# Clusters take their time, most of it asleep: beside all the others.
+! wanted witness || begin witness witness "$deaths"
 if wanted hammer; then
 	begin abort hammer abort $rounds
 	begin preempt hammer preempt $rounds
@@ -93,6 +95,7 @@ for name in storm registrants attention windows; do
 	esac
 	finish $name
 done
+! wanted witness || finish witness
 # The mutants are of the plain build only.
 if wanted mutants && [[ $build != *-?san ]]; then
 	after="of node A after the answer"

@@ -18,7 +18,7 @@
 enum { PATHS = 2 };
 
 static struct wire *path[26][PATHS]; /* of the node of a letter */
-static unsigned kills = 12, skipped;
+static unsigned kills = 12;
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
@@ -392,7 +392,7 @@ static void something(void)
 		break;
 	default:
 		io_read(&io, 0, pr_random(100), 1, buf);
-		io_run(w, &io);	/* a unit attention is an answer, too */
+		io_run(w, &io); /* a unit attention is an answer, too */
 	}
 }
 
@@ -517,11 +517,7 @@ static void test_full(void)
 	snprintf(dir, sizeof(dir), "%s", daemon_path("state"));
 	state = dir;
 	/* The LU's store takes 504 KiB. */
-	if (mount("none", state, "tmpfs", 0, "size=516k")) {
-		printf("    SKIP a full state directory: mount: %s\n", strerror(errno));
-		skipped++;
-		return;
-	}
+	CU_ASSERT_FATAL(!mount("none", state, "tmpfs", 0, "size=516k"));
 	daemon_restart();
 	node_open('a');
 	node_open('b');
@@ -549,24 +545,45 @@ static void test_full(void)
 	same_as_pr();
 	CU_ASSERT(explains(TARGET "  " A " took this disk at T, with RESERVE.\n"
 				  "  " A " had given it up S before, with RELEASE.\n"
-			   "  Why: it took back what it had given up.\n"
+				  "  Why: it took back what it had given up.\n"
 				  "  What software uses it is unknown.\n"));
 	daemon_stop();
 	CU_ASSERT(!umount(state));
+}
+
+/* A file system of our own is for root to mount. */
+static bool can_mount(void)
+{
+	char dir[] = "/tmp/hf-mount-XXXXXX";
+	bool ok = mkdtemp(dir) && !mount("none", dir, "tmpfs", 0, "size=64k");
+
+	if (!ok)
+		printf("SKIP a full state directory: mount: %s\n", strerror(errno));
+	else
+		umount(dir);
+	rmdir(dir);
+	return ok;
 }
 
 int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
 		UNIT(test_windows), UNIT(test_fence_scsi), UNIT(test_sbd),
-		UNIT(test_torn),    UNIT(test_kill),	   UNIT(test_full),
+		UNIT(test_torn),    UNIT(test_kill),	   UNIT(test_full), /* the last */
 	};
+	unsigned n = sizeof(tests) / sizeof(tests[0]);
 	const char *only = getenv("WITNESS_ONLY");
+	int rc;
 
 	if (argc > 1)
 		kills = (unsigned)atoi(argv[1]);
-	for (unsigned i = 0; only && i < sizeof(tests) / sizeof(tests[0]); i++)
+	for (unsigned i = 0; only && i < n; i++)
 		if (!strcmp(only, tests[i].name))
 			return unit_run("witness", &tests[i], 1);
-	return unit_run("witness", tests, sizeof(tests) / sizeof(tests[0]));
+	if (can_mount())
+		return unit_run("witness", tests, n);
+	rc = unit_run("witness", tests, n - 1);
+	if (!rc)
+		printf("witness: %u passed, 0 failed, 1 skipped\n", n - 1);
+	return rc;
 }
