@@ -22,6 +22,7 @@ ALL_LDFLAGS := $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 PURE := $(sort $(wildcard scsi/*.c pr/*.c witness/*.c target/iscsi/*.c))
 MAINS := target/main.c target/cli.c
 SHELL_SRC := $(sort $(filter-out $(MAINS),$(wildcard target/*.c backends/*.c)))
+DOCTOR := $(sort $(wildcard target/doctor/*.c))
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 FUZZ := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH := $(filter-out tests/bench/copies.c,$(sort $(wildcard tests/bench/*.c)))
@@ -42,7 +43,7 @@ PR_BIN := $(patsubst %.c,$(B)/%,$(PR_TESTS))
 PR_MUTANTS := $(addprefix $(B)/tests/pr/holdfastd-,NO_DRAIN GATE_ONCE EARLY_ANSWER NO_ORPHANS NO_PERSIST)
 PR_MUTATED := target/lu.c target/port.c target/tmf.c
 
-all: $(B)/holdfastd $(B)/holdfast
+all: $(B)/holdfastd $(B)/holdfast $(B)/holdfast-doctor
 
 $(B)/libpure.a: $(call obj,$(PURE))
 	@rm -f $@; ar rcs $@ $^
@@ -56,6 +57,11 @@ $(B)/holdfastd: $(B)/obj/target/main.o $(LIBS)
 $(B)/holdfast: $(B)/obj/target/cli.o $(LIBS)
 	@echo "  LD      $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+# Apart, so that nothing else needs an initiator's library.
+$(B)/holdfast-doctor: $(call obj,$(DOCTOR))
+	@echo "  LD      $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -liscsi -ljansson
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -206,6 +212,7 @@ man: $(MAN)
 install: all man
 	install -D -m 755 $(B)/holdfastd $(DESTDIR)$(PREFIX)/sbin/holdfastd
 	install -D -m 755 $(B)/holdfast $(DESTDIR)$(PREFIX)/bin/holdfast
+	install -D -m 755 $(B)/holdfast-doctor $(DESTDIR)$(PREFIX)/bin/holdfast-doctor
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(filter %.5,$(MAN))
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(filter %.8,$(MAN))
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/holdfast conf/holdfast.yaml README.md

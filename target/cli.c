@@ -2,10 +2,12 @@
 /* holdfast: a command line for the control socket. */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "target/cli_ask.h"
 #include "target/cli_show.h"
@@ -187,6 +189,8 @@ static void usage(FILE *out)
 			 cmds[i].file ? " [FILE]" : "");
 		fprintf(out, "  %-38s%s\n", left, cmds[i].help);
 	}
+	fprintf(out, "  %-38s%s\n", "doctor URL",
+		"can clusters use this disk of any iSCSI target?");
 	fputs("\noptions:\n"
 	      "  -s, --socket PATH               the daemon's control socket "
 	      "(default " CONTROL_DEFAULT ")\n"
@@ -454,11 +458,41 @@ static int show(const struct cli *cli, json_t *answer)
 	return 0;
 }
 
+/*
+ * A program of its own, with a library that nothing else needs: beside this one, or in PATH. Its
+ * options are its own. Gives an exit status if it is not there.
+ */
+static int doctor(char **argv)
+{
+	static char name[] = "holdfast-doctor";
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof(name) - 1);
+	char *slash;
+
+	argv[0] = name;
+	path[n > 0 ? n : 0] = 0;
+	slash = strrchr(path, '/');
+	if (slash) {
+		memcpy(slash + 1, name, sizeof(name));
+		execv(path, argv);
+	}
+	execvp(name, argv);
+	fprintf(stderr,
+		"holdfast: %s: %s: is it installed? (it is neither beside this program nor in "
+		"PATH)\n",
+		name, strerror(errno));
+	return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	struct cli cli = { .socket = CONTROL_DEFAULT, .rq = json_object() };
-	int rc = parse(&cli, argc, argv);
 	json_t *answer;
+	int rc;
+
+	if (argc > 1 && !strcmp(argv[1], "doctor"))
+		return doctor(argv + 1);
+	rc = parse(&cli, argc, argv);
 
 	if (rc < 0) {
 		json_object_set_new(cli.rq, "cmd", json_string(cli.cmd->name));
