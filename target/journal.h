@@ -55,8 +55,9 @@ void journal_close(struct journal *j);
 /*
  * Adds a record: `body` is a JSON object, "{...}", of at most JOURNAL_BODY_MAX bytes, without
  * newlines, with members other than "seq", "time" and "lost". It is copied; a worker writes it at
- * once, and syncs it a second later at most: at once when nothing was for a second. One reactor only, the same at every call; never blocks. A record for which there
- * is no room (the file system stands still, or memory is out) is lost, and counted.
+ * once, and syncs it a second later at most: at once when nothing was for a second. One reactor
+ * only, the same at every call; never blocks. A record for which there is no room (the file system
+ * stands still, or memory is out) is lost, and counted.
  */
 void journal_append(struct journal *j, const char *body);
 

@@ -90,11 +90,12 @@ targets:
 END
 }
 start() { # CONFIG: the daemon; its log is $D/log
+	rm -f "$D/log"	# the one before says that it is ready, too
 	# What a reactor keeps in its pools it does not give back at the end: no leak.
 	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 "$B/holdfastd" --config "$1" 2> "$D/log" &
 	daemon=$!
 	for _ in $(seq 300); do
-		grep -q state=ready "$D/log" && return 0
+		grep -qs state=ready "$D/log" && return 0
 		kill -0 $daemon 2> /dev/null || return 1
 		sleep 0.1
 	done

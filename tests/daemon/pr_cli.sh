@@ -238,6 +238,7 @@ for round in 1 2 3 4 5; do
 	done=$(sed -n 's/^done //p' "$D/visit")
 	start "$D/a.yaml" || break
 	hf --json pr show csv
+	ok "round $round: is shown" shows registrants
 	generation=$(jq '.luns[0].generation' "$out")
 	key=$(key_of csv n1)
 	ok "round $round: what was answered is there" [ "$key" -ge "${done:-0}" -a "${done:-0}" -gt 0 ]
