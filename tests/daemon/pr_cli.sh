@@ -254,6 +254,51 @@ ok "and that a record is missing" last csv '.action == "found at start"'
 ok "it stops" finish TERM
 ok "nothing a sanitizer complains about" clean_log
 
+# ---- what a start changes ------------------------------------------------------------------------
+cat > "$D/g.yaml" <<END
+state_dir: $D/state-g
+control: $S
+portals:
+  - {name: net, listen: "127.0.0.1:${ports[0]}"}
+targets:
+  - name: $IQN:cluster1
+    luns:
+      - {lun: 0, name: csv, backend: memory, size: 16M, pr_retain: standard}
+END
+export HOLDFAST_BOOT_ID=11111111-1111-1111-1111-111111111111
+ok "it starts, the first boot" start "$D/g.yaml"
+ok "n1 registers" visit n1 "register 0 0 0x1"
+ok "it stops" finish TERM
+ok "it starts, the same boot" start "$D/g.yaml"
+hf pr show csv
+ok "the registration is there" shows '1 registrant,'
+hf pr history csv
+ok "nothing happened" shows ': 1 change$'
+ok "it stops" finish TERM
+export HOLDFAST_BOOT_ID=22222222-2222-2222-2222-222222222222
+ok "it starts, another boot" start "$D/g.yaml"
+hf pr show csv
+ok "the registration is gone" shows '0 registrants, generation 0$'
+ok "which is recorded" last csv '.seq == 2 and .action == "power on" and .by == null and .registrants == 0'
+ok "n1 registers" visit n1 "register 0 0 0x2"
+ok "it stops" finish TERM
+unset HOLDFAST_BOOT_ID
+f=$(find "$D/state-g" -name 'lu-*.state')
+cp "$f" "$D/kept"
+dd if=/dev/urandom of="$f" bs=1k count=400 conv=notrunc 2> /dev/null
+ok "it starts with a damaged store" start "$D/g.yaml"
+hf lun list csv
+ok "the LUN is damaged" shows ' damaged '
+ok "which is recorded" last csv '.action == "damaged"'
+hf --force pr clear csv
+ok "it cannot be cleared" says 1 "refused the change"
+ok "it stops" finish TERM
+rm "$f"
+ok "it starts without the store" start "$D/g.yaml"
+ok "what it found is recorded" last csv '.action == "found at start" and .registrants == 0'
+ok "it stops" finish TERM
+ok "nothing a sanitizer complains about" clean_log
+
 # ---- a full file system --------------------------------------------------------------------------
 mkdir "$D/full"
 if mount -t tmpfs -o size=12M none "$D/full" 2> /dev/null; then
