@@ -69,7 +69,7 @@ profile() {
 	while IFS='|' read -r row opts; do
 		case $row in ${BENCH_ROWS:-*}) ;; *) continue ;; esac
 		for t in floor holdfast-$d; do
-			profile_one $row $t $opts -T $((seconds + 2))
+			profile_one $row $t $opts -T $((${seconds%.*} + 2))
 		done
 	done <<<"$profile_rows"
 	awk -v least=${BENCH_LEAST:-0.5} '$5 >= least || $3 == "all"' "$work/profile" | sort -s -k1,1 -k2,2 -k4,4nr |
