@@ -321,8 +321,8 @@ const struct schema config_schema = {
 };
 
 static const struct schema *const sections[] = {
-	&config_schema, &schema_iscsi, &schema_limits, &schema_witness, &schema_portal, &schema_target,
-	&schema_auth, &schema_lun
+	&config_schema, &schema_iscsi, &schema_limits, &schema_witness, &schema_portal,
+	&schema_target, &schema_auth, &schema_lun
 };
 
 /* ---- looking things up ---- */

@@ -15,7 +15,7 @@
 
 enum {
 	POOL_KEEP = 1024,
-	UNITS_AT_ONCE = 4, /* of one command, if the store is so fast: then others have their turn */
+	UNITS_AT_ONCE = 4, /* of one command, if the store is so fast; then others come */
 };
 
 static __thread struct {
