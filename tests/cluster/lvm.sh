@@ -13,12 +13,14 @@
 hf_begin lvm
 rounds=20
 
-disk 1 pv 64M
+# Writes take up to 200 ms to reach the medium, so that some are always on their way there.
+disk 1 pv 64M 'filters: "delay:op=write,max_us=200000"'
 target_start
 for node in a b; do
 	guest_boot $node
 	guest $node 'initiator_start; dmesg -n 1; modprobe dm_mod
-		 login 1; ln -s $(lun_dev $IQN 1) /dev/pv'
+		login 1; ln -s $(lun_dev $IQN 1) /dev/pv
+		head -c 4M /dev/zero | tr "\0" $HF_NAME >/tmp/mark'
 done
 
 # lvm_start NODE: as the first one does it.
@@ -44,8 +46,7 @@ lvm_take() {
 		sg_persist --no-inquiry --out --preempt-abort --param-sark=0x${2}1 --param-rk=0x${1}1 \
 			--prout-type=1 /dev/pv >/dev/null
 		end=\${EPOCHREALTIME/./}
-		head -c 4M /dev/zero | tr '\0' $1 >/tmp/mark
-		dd if=/tmp/mark of=/dev/vg/lv bs=1M oflag=direct status=none
+		dd if=/tmp/mark of=/dev/vg/lv bs=4M oflag=direct status=none
 		echo \$(((middle - start) / 1000)) \$(((end - middle) / 1000))
 		wait"
 }
@@ -53,7 +54,7 @@ lvm_take() {
 # lvm_use NODE: finds what it wrote when it took the volume, and writes to it until lvm_leave.
 lvm_use() {
 	rm -f "$HF_RUN/share/$1/stop" "$HF_RUN/share/$1/uses"
-	guest_start "$1" '[ ! -e /tmp/mark ] || dd if=/dev/vg/lv bs=1M iflag=direct status=none | cmp - /tmp/mark
+	guest_start "$1" 'dd if=/dev/vg/lv bs=1M iflag=direct status=none | cmp - /tmp/mark
 		touch /hf/$HF_NAME/uses
 		/hf/fenced /dev/vg/lv 0 4 16 60 /hf/$HF_NAME/stop'
 	hf_wait 10 test -e "$HF_RUN/share/$1/uses" || fail "$1: what it wrote is not there"
@@ -72,6 +73,7 @@ guest b 'vgchange -q -ay vg; vgmknodes; ! dd if=/dev/zero of=/dev/vg/lv bs=4k co
 
 slowest=0 wrote=0 refused=0 longest=0
 loser=a winner=b
+guest a 'dd if=/tmp/mark of=/dev/vg/lv bs=4M oflag=direct'
 lvm_use a
 for ((round = 1; round <= rounds; round++)); do
 	took=$(lvm_take $winner $loser)
