@@ -247,7 +247,7 @@ static void abort_task(struct doctor *d)
 	doctor_wait(d, ARRIVE_MS);
 	b->held = false;
 	if (complete(t)) {
-		check_note(d, "answered in %.1f ms", t->a.ms);
+		check_note(d, "answered in %.1f ms", t->a.ms - ARRIVE_MS);
 		if (scratch_fill(a, NEW)) {
 			if (victim_end(d, &v, true))
 				check_warn(d, "the aborted write ended with GOOD");

@@ -16,7 +16,7 @@
 		0, V_END, NULL, 0, 0, NULL, false \
 	}
 
-enum { WE_RO = 5 };
+enum { WE_RO = 5, WE_AR = 7 };
 
 /* clang-format off */
 static const struct step fence_scsi[] = {
@@ -44,6 +44,28 @@ static const struct step fence_scsi[] = {
 	STEP(C, WRITE, "", 0, CONFLICT, "the fenced node writes: corruption"),
 	STEP(A, REGISTER_IGNORE, "0a", 0, GOOD, "a fenced node cannot come back after its restart"),
 	STEP(A, WRITE, "", 0, GOOD, "a fenced node cannot come back after its restart"),
+	END,
+};
+
+/* LVM's shared volume groups: type 7, and a victim that is fenced while all others hold on. */
+static const struct step lvm[] = {
+	STEP(A, REGISTER_IGNORE, "0a", 0, GOOD, "vgchange --persist start fails"),
+	STEP(A, RESERVE, "a", WE_AR, GOOD, "vgchange --persist start fails"),
+	STEP(B, REGISTER_IGNORE, "0b", 0, GOOD, "a second host cannot start"),
+	STEP(B, RESERVE, "b", WE_AR, GOOD, "every registrant holds the reservation"),
+	STEP(C, REGISTER_IGNORE, "0c", 0, GOOD, "a third host cannot start"),
+	STEP(C, WRITE, "", 0, GOOD, "a host that started cannot write"),
+	STEP(A, PREEMPT_ABORT, "ac", WE_AR, GOOD, "vgchange --persist remove fails"),
+	STEP(A, KEYS, "ab", 0, GOOD, "the removed host stays registered, or others with it not"),
+	STEP(A, HOLDER, "0", WE_AR, GOOD, "the reservation of all was lost with one"),
+	STEP(C, TUR, "", 0, UA_REGS_PREEMPTED, "the removed host is not told"),
+	STEP(C, WRITE, "", 0, CONFLICT, "the removed host writes: corruption"),
+	STEP(B, WRITE, "", 0, GOOD, "other hosts lose their access"),
+	STEP(A, REGISTER, "a0", 0, GOOD, "vgchange --persist stop fails"),
+	STEP(B, HOLDER, "0", WE_AR, GOOD, "the first to stop ends it for all"),
+	STEP(B, WRITE, "", 0, GOOD, "the first to stop ends it for all"),
+	STEP(B, REGISTER, "b0", 0, GOOD, "vgchange --persist stop fails"),
+	STEP(B, HOLDER, "", 0, GOOD, "the reservation stays without registrants"),
 	END,
 };
 
@@ -369,6 +391,11 @@ const struct check checks_fence[] = {
 	  "PREEMPT of one's own key removes the other nexuses with it, not one's own.",
 	  "After a restart with another ISID a node cannot come back.", NEED_ALONE, NULL,
 	  self_preempt },
+	{ "lvm-shared", "LVM's shared volume groups: start, remove, stop",
+	  "SPC-4 5.13.10, 5.13.11.2.4 to .6; lvmpersist(8)",
+	  "Type 7 is held by all who are registered, and ends with the last.",
+	  "Volume groups with --setpersist lose a host's access, or do not fence it.", NEED_ALONE,
+	  NULL, lvm },
 	{ "pr-capabilities", "REPORT CAPABILITIES is true", "SPC-4 6.15.4",
 	  "The type mask lists what RESERVE takes.",
 	  "mpathpersist and guests choose by it what to send.", NEED_ALONE, capabilities },
