@@ -71,6 +71,7 @@ struct config {
 	char *data_dir;			/* base of relative paths; default: state_dir */
 	char *control;
 	unsigned reactors, workers;
+	unsigned poll_us;
 	enum reactor_driver driver;
 	unsigned log_level;		/* enum log_level */
 	enum config_pr_retain pr_retain;	/* for LUNs that do not say otherwise */

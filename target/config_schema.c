@@ -289,6 +289,8 @@ static const struct schema_key keys_config[] = {
 	  .doc = "Threads for what may block; 0 lets the daemon choose." },
 	{ "driver", SCHEMA_WORD, FIELD(config, driver), .words = words_driver, .def = "auto",
 	  .doc = "What the event loops run on." },
+	{ "poll_us", SCHEMA_INT, FIELD(config, poll_us), .max = 1000, .def = "50",
+	  .doc = "Microseconds a reactor may look for work before it sleeps; 0 is never." },
 	{ "log_level", SCHEMA_WORD, FIELD(config, log_level), .words = words_log_level,
 	  .def = "info",
 	  .doc = "The least important lines that are logged." },

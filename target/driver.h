@@ -36,6 +36,7 @@ struct driver_ops {
 	 * back. False: there is more to submit, do not sleep before the next one.
 	 */
 	bool (*wait)(struct driver *d, int64_t ns);
+	bool (*ready)(const struct driver *d);	/* has wait() collected anything? */
 	void (*dispatch)(struct driver *d);	/* calls back for what wait() collected */
 };
 

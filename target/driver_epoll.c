@@ -148,6 +148,11 @@ static bool epoll_wait_ns(struct driver *d, int64_t ns)
 	return true;
 }
 
+static bool epoll_ready(const struct driver *d)
+{
+	return ((const struct epoll *)(const void *)d)->n > 0;
+}
+
 static void epoll_dispatch(struct driver *d)
 {
 	struct epoll *e = epoll_of(d);
@@ -184,5 +189,6 @@ const struct driver_ops driver_epoll = {
 	.want = epoll_want,
 	.del = epoll_del,
 	.wait = epoll_wait_ns,
+	.ready = epoll_ready,
 	.dispatch = epoll_dispatch,
 };

@@ -419,6 +419,11 @@ static bool uring_wait(struct driver *d, int64_t ns)
 	return all && !io_uring_sq_ready(&u->ring);
 }
 
+static bool uring_ready(const struct driver *d)
+{
+	return io_uring_cq_ready(&((const struct uring *)(const void *)d)->ring);
+}
+
 static void uring_dispatch(struct driver *d)
 {
 	struct uring *u = uring_of(d);
@@ -492,5 +497,6 @@ const struct driver_ops driver_uring = {
 	.del = uring_del,
 	.rio = uring_rio,
 	.wait = uring_wait,
+	.ready = uring_ready,
 	.dispatch = uring_dispatch,
 };

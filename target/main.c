@@ -161,6 +161,7 @@ static int serve(const struct config *cfg)
 	struct reactor_options ro = { .count = cfg->reactors,
 				      .driver = cfg->driver,
 				      .workers = cfg->workers,
+				      .poll_us = cfg->poll_us,
 				      .lane = cfg->witness.lane && config_has_witness(cfg) };
 	sigset_t set;
 	unsigned bad;

@@ -28,6 +28,9 @@ enum {
 		256, /* so that a flood of messages does not starve sockets and timers */
 	STALL_MS_DEFAULT = 5000,
 	LANE_NICE = -10,
+	POLLS_MAX = 8,
+	POLL_GAP_NS = 100000,	/* between two looks: another had the core meanwhile */
+	POLL_SHARED_MS = 100,	/* then so long we leave it to him when we have nothing to do */
 };
 
 struct reactor {
@@ -41,6 +44,8 @@ struct reactor {
 	struct defer *deferred;		/* those being run */
 	bool again;			/* do not sleep before the next turn */
 	bool stopping;
+	unsigned polls;			/* how often in a row polling may be in vain: loop_poll() */
+	uint64_t poll_from;		/* ns: not before */
 	struct msg stop;
 	unsigned index;
 	pthread_t thread;
@@ -61,6 +66,7 @@ static struct reactor *reactors[REACTORS_MAX];
 static unsigned reactors_n;
 static bool have_lane;			/* the last one is it */
 static const struct driver_ops *driver_ops;
+static uint64_t poll_ns;
 static __thread struct reactor *self;
 
 /* ---- who and when --------------------------------------------------------------------------- */
@@ -256,10 +262,55 @@ static int64_t loop_patience(struct reactor *r)
 	return next - now < INT64_MAX ? (int64_t)(next - now) : INT64_MAX;
 }
 
+static void loop_pause(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/*
+ * Waking a core that sleeps takes longer than many commands do. So before it sleeps a reactor looks
+ * for poll_ns whether something comes, where that pays: a sleep shorter than that earns a poll, one
+ * that finds something earns POLLS_MAX, one in vain costs one. Who is idle, or is asked for
+ * something now and then, does not poll; nor where others want the core: they would be given it
+ * just when something comes. True: something came.
+ */
+static bool loop_poll(struct reactor *r, uint64_t from, int64_t ns)
+{
+	uint64_t patience = ns < 0 || (uint64_t)ns > poll_ns ? poll_ns : (uint64_t)ns;
+	uint64_t now = from, last;
+
+	if (!r->polls || from < r->poll_from)
+		return false;
+	do {
+		r->again = !r->driver->ops->wait(r->driver, 0);
+		if (r->again || r->driver->ops->ready(r->driver) || !mailbox_empty(&r->mailbox)) {
+			r->polls = POLLS_MAX;
+			return true;
+		}
+		loop_pause();
+		last = now;
+		now = clock_ns();
+		if (now - last > POLL_GAP_NS)
+			r->poll_from = now + POLL_SHARED_MS * 1000000ull;
+	} while (now - from < patience);
+	r->polls--;
+	return false;
+}
+
 static void loop_wait(struct reactor *r)
 {
 	int64_t ns = loop_patience(r);
+	uint64_t from = ns && poll_ns ? clock_ns() : 0;
 
+	counter_add(&r->stats.turns, 1);
+	if (from && loop_poll(r, from, ns)) {
+		r->now = clock_ns();
+		return;
+	}
 	if (ns && !mailbox_sleep(&r->mailbox))
 		ns = 0;
 	if (ns)
@@ -268,7 +319,8 @@ static void loop_wait(struct reactor *r)
 	if (ns)
 		doorbell_awake(&r->mailbox.bell);
 	r->now = clock_ns();
-	counter_add(&r->stats.turns, 1);
+	if (from && r->now - from < poll_ns && r->polls < POLLS_MAX)
+		r->polls++;
 }
 
 static void loop_messages(struct reactor *r)
@@ -559,6 +611,7 @@ int reactors_start(const struct reactor_options *o)
 		return -EINVAL;
 	}
 	have_lane = o->lane;
+	poll_ns = o->poll_us * 1000ull;
 	signals_block(&old);
 	if (log_thread_start())
 		log_warn(

@@ -28,6 +28,7 @@ struct reactor_options {
 	enum reactor_driver driver; /* DRIVER_AUTO: io_uring if the kernel allows, else epoll; the
 				       log says which and why */
 	unsigned workers;		/* threads for what may block; 0: default */
+	unsigned poll_us; /* look for so long before sleeping, where it pays; 0: sleep at once */
 	bool lane;			/* one reactor more, see reactor_lane() */
 	unsigned
 		stall_ms; /* watchdog: abort() when a reactor has not turned for so long; 0: 5000 */

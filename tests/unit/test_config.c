@@ -15,7 +15,7 @@ static void test_defaults(void)
 	CU_ASSERT_STRING_EQUAL(c->state_dir, "/var/lib/holdfast");
 	CU_ASSERT_STRING_EQUAL(c->data_dir, "/var/lib/holdfast");
 	CU_ASSERT_STRING_EQUAL(c->control, "/run/holdfast/control.sock");
-	CU_ASSERT(!c->reactors && !c->workers && c->driver == DRIVER_AUTO);
+	CU_ASSERT(!c->reactors && !c->workers && c->poll_us == 50 && c->driver == DRIVER_AUTO);
 	CU_ASSERT_EQUAL(c->log_level, LOG_LEVEL_INFO);
 	CU_ASSERT_EQUAL(c->pr_retain, CONFIG_PR_RETAIN_ALWAYS);
 	CU_ASSERT(c->offer.own_max_recv_dsl == 262144 && c->offer.max_burst == 1048576 &&
@@ -51,7 +51,7 @@ static void test_defaults(void)
 static void test_everything(void)
 {
 	struct config *c = good("state_dir: s\ndata_dir: ./d//e/\ncontrol: c.sock\nreactors: "
-				"2\nworkers: 3\ndriver: epoll\n"
+				"2\nworkers: 3\ndriver: epoll\npoll_us: 0\n"
 				"log_level: debug\npr_retain: standard\n"
 				"iscsi: {max_recv_data_segment_length: 8192, max_burst_length: "
 				"64K, max_outstanding_r2t: 1,\n"
@@ -86,7 +86,7 @@ static void test_everything(void)
 		"\x6b\xa7\xb8\x10\x9d\xad\x41\xd1\x80\xb4\x00\xc0\x4f\xd4\x30\xc8";
 
 	CU_ASSERT_STRING_EQUAL(c->state_dir, "s");
-	CU_ASSERT(c->reactors == 2 && c->workers == 3 && c->driver == DRIVER_EPOLL &&
+	CU_ASSERT(c->reactors == 2 && c->workers == 3 && !c->poll_us && c->driver == DRIVER_EPOLL &&
 		  c->log_level == LOG_LEVEL_DEBUG);
 	CU_ASSERT(c->offer.own_max_recv_dsl == 8192 && c->offer.max_burst == 65536 &&
 		  c->offer.first_burst == 65536);
@@ -172,8 +172,8 @@ static void test_unknown_key(void)
 	    "t.yaml:2: portals[0].tpgt: unknown key (expected one of name, listen, group)\n");
 	bad("\"x\\ty\": 1\n" NO_TARGETS,
 	    "t.yaml:1: x?y: unknown key (expected one of state_dir, data_dir, control, reactors, "
-	    "workers, driver, log_level, pr_retain, iscsi, discovery_auth, limits, witness, "
-	    "portals, "
+	    "workers, driver, poll_us, log_level, pr_retain, iscsi, discovery_auth, limits, "
+	    "witness, portals, "
 	    "targets)\n");
 	bad("? [a]\n: 1\n" NO_TARGETS, "t.yaml:1: found a list as a key (expected a word)\n");
 	bad("'': 1\n" NO_TARGETS, "t.yaml:1: found \"\" as a key (expected a word)\n");

@@ -250,7 +250,7 @@ static void test_all_errors_at_once(void)
 	    "(expected a different one)\n"
 	    "t.yaml:6: reactors: found \"many\" (expected a whole number from 0 to 256)\n"
 	    "t.yaml:7: log: unknown key (expected one of state_dir, data_dir, control, reactors, "
-	    "workers, driver, log_level, "
+	    "workers, driver, poll_us, log_level, "
 	    "pr_retain, iscsi, discovery_auth, limits, witness, portals, targets)\n");
 	for (unsigned i = 0; i < 70; i++)
 		sprintf(text + strlen(text), "key%u: 1\n", i);
