@@ -34,9 +34,10 @@ cost_luns() {		# cost_luns NAME
 
 # cost_up NAME DRIVER PORT RUNNER...: a daemon run by RUNNER
 cost_up() {
-	local name=$1 driver=$2 listen=$3 l pin=$pin_target
+	local name=$1 driver=$2 listen=$3 l
 	shift 3
-	pin_target="$pin_target $*" daemon_up $name $driver $listen "${holdfastds%% *}" "$(cost_luns $name)" || return 1
+	pin_target="$pin_target $*" BENCH_CONFIG="${BENCH_CONFIG:-}
+$(poll_off)" daemon_up $name $driver $listen "$holdfastd1" "$(cost_luns $name)" || return 1
 	args[$name]="-p $listen -t $iqn"
 	for l in 0 1; do
 		timeout 120 $pin_generator "$tools/hf-bench" ${args[$name]} -l $l -F -b 256K -q 8 -T 100 >/dev/null || fail "$name: fill"
@@ -92,7 +93,7 @@ count_copied() {
 cost_toolchain() {
 	local f have=
 	for f in avx2 avx512f erms fsrm; do grep -qw $f /proc/cpuinfo && have="$have $f"; done
-	echo "$(readelf -p .comment "${holdfastds%% *}" | sed -n 's/^ *\[.*\] *//p' | head -1), $(getconf GNU_LIBC_VERSION), $(uname -m)$have"
+	echo "$(readelf -p .comment "$holdfastd1" | sed -n 's/^ *\[.*\] *//p' | head -1), $(getconf GNU_LIBC_VERSION), $(uname -m)$have"
 }
 
 # judge ROW WHAT FIGURE: prints "ok", "new", "better" or "worse", and the baseline's figure

@@ -18,7 +18,7 @@ read-256k-memory|0|-r100 -q8 -n8 -b256K"
 # A daemon with a memory LUN and one on a file, both written once.
 pr_up() {		# pr_up DRIVER
 	local l
-	daemon_up pr "$1" $((port + 6)) "${holdfastds%% *}" "
+	daemon_up pr "$1" $((port + 6)) "$holdfastd1" "
   - name: $iqn
     luns:
       - {lun: 0, name: pr, backend: memory, size: $size}

@@ -64,7 +64,7 @@ profile() {
 	: >"$work/profile"
 	d=${d%% *}
 	floor_up floor $port || return
-	holdfast_up $d $((port + 1)) "${holdfastds%% *}" || return
+	holdfast_up $d $((port + 1)) "$holdfastd1" || return
 	timeout 120 $pin_generator "$tools/hf-bench" ${args[holdfast-$d]} -F -b 1M -q 8 -T 100 >/dev/null || fail "profile: fill"
 	while IFS='|' read -r row opts; do
 		case $row in ${BENCH_ROWS:-*}) ;; *) continue ;; esac

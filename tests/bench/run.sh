@@ -15,7 +15,7 @@
 #
 #	B=DIR (build)  BENCH_SECONDS=N (2; 1 means check)  BENCH_REPEAT=N (3)  BENCH_SIZE=1G  BENCH_DRIVERS="io_uring epoll"
 #	BENCH_TARGETS="floor floor-store holdfast tgtd istgt" (check: without floor-store and istgt)  BENCH_FLOOR="-H" options for the floors
-#	BENCH_ROWS=PATTERN  BENCH_PORT=N (13270, and 9 more)
+#	BENCH_ROWS=PATTERN  BENCH_PORT=N (13270, and 11 more)
 #	BENCH_HOLDFASTD="FILE [NAME=FILE...]"	which daemon; several builds are compared with one another
 #	BENCH_CONFIG="key: value" lines added to holdfastd's configuration  BENCH_EXTRA="hf-bench options" added to each row
 set -u
@@ -29,6 +29,7 @@ port=${BENCH_PORT:-13270}
 iqn=iqn.2026-11.com.example:bench
 tools=$B/tests/bench
 holdfastds=${BENCH_HOLDFASTD:-$B/holdfastd}
+holdfastd1=${holdfastds%% *} holdfastd1=${holdfastd1#*=}	# the one that single measurements take
 case $mode in
 bench) seconds=${BENCH_SECONDS:-2} repeat=${BENCH_REPEAT:-3} size=${BENCH_SIZE:-1G} ;;
 check) seconds=${BENCH_SECONDS:-0.5} repeat=1 size=${BENCH_SIZE:-128M}
@@ -133,14 +134,33 @@ floor_up() {		# floor_up NAME PORT OPTIONS...
 }
 
 # Which targets have no part in a row: the floors in what only iSCSI has, the storing one where nothing is stored, istgt where
-# there are more sessions than it takes.
+# there are more sessions than it takes, polling where nothing sleeps anyway.
 idle_in() {		# idle_in ROW FLOOR_TOO TARGET
 	case $3 in
 	floor) [ $2 = no ] ;;
 	istgt) [ "${1%64}" != "$1" ] ;;
+	*-polling-*) [ "${1%qd1}" = "$1" ] ;;
 	floor-store) [ $2 = no ] || [ "${1#write}" = "$1" ] ;;
 	*) return 1 ;;
 	esac
+}
+
+# config_knows LINE: does this holdfastd take it in its configuration?
+config_knows() {
+	local dir=$work/knows
+	mkdir -p "$dir"
+	cat >"$dir/conf.yaml" <<-END
+		state_dir: $dir
+		$1
+		portals: [{name: a, listen: "127.0.0.1:$port", group: 1}]
+		targets: [{name: $iqn, luns: [{lun: 0, name: a, backend: memory, size: 1M}]}]
+	END
+	"$holdfastd1" --config "$dir/conf.yaml" --check >"$dir/log" 2>&1
+}
+
+# CPU per I/O and system calls are taken with polling off; it is a target of its own where it matters.
+poll_off() {
+	config_knows "poll_us: 0" && echo "poll_us: 0"
 }
 
 # daemon_up NAME DRIVER PORT FILE TARGETS: a holdfastd, TARGETS being that part of its configuration
@@ -174,10 +194,11 @@ daemon_up() {
 	args[$name]="-p $listen -t $iqn -l 0"
 }
 
-holdfast_up() {		# holdfast_up DRIVER PORT [NAME=]FILE
+holdfast_up() {		# holdfast_up DRIVER PORT [NAME=]FILE [LINES]
 	local name=holdfast-$1
 	case $3 in *=*) name=${3%%=*}-$1 ;; esac
-	daemon_up "$name" "$1" "$2" "${3#*=}" "
+	BENCH_CONFIG="${BENCH_CONFIG:-}
+${4-$(poll_off)}" daemon_up "$name" "$1" "$2" "${3#*=}" "
   - name: $iqn
     luns:
       - {lun: 0, name: $name, backend: memory, size: $size}
@@ -286,7 +307,10 @@ targets_up() {
 					holdfast_up "$d" $((port + n)) "$f"
 					n=$((n + 1))
 				done
-			done ;;
+			done
+			if [ $mode = bench ] && config_knows "poll_us: 50"; then
+				holdfast_up ${d:-io_uring} $((port + 11)) "holdfast-polling=$holdfastd1" ""
+			fi ;;
 		tgtd)
 			if ! command -v tgtd >/dev/null || ! command -v tgtadm >/dev/null; then
 				skip "tgtd: not installed (Debian package tgt)"

@@ -42,7 +42,7 @@ witness_luns() {	# witness_luns DIR: the configuration's targets
 
 witness_holdfast() {	# witness_holdfast NAME PORT LINES
 	local name=$1 l
-	BENCH_CONFIG=$3 daemon_up $name ${BENCH_DRIVERS:-io_uring} $2 "${holdfastds%% *}" "$(witness_luns $name)" || return 1
+	BENCH_CONFIG=$3 daemon_up $name ${BENCH_DRIVERS:-io_uring} $2 "$holdfastd1" "$(witness_luns $name)" || return 1
 	own[$name]="-p $2 -t $iqn-witness --probe 0"
 	same[$name]="-p $2 -t $iqn --probe 0"
 	data[$name]="-p $2 -t $iqn"
@@ -73,27 +73,15 @@ witness_tgtd() {	# witness_tgtd PORT
 	witnesses="$witnesses tgtd"
 }
 
-lane_known() {		# does this holdfastd know the key?
-	local dir=$work/lane
-	mkdir -p "$dir"
-	cat >"$dir/conf.yaml" <<-END
-		state_dir: $dir
-		witness: {lane: off}
-		portals: [{name: a, listen: "127.0.0.1:$port", group: 1}]
-		targets: [{name: $iqn, luns: [{lun: 0, name: a, backend: memory, size: 1M}]}]
-	END
-	"${holdfastds%% *}" --config "$dir/conf.yaml" --check >"$dir/log" 2>&1
-}
-
 witness_up() {
 	local name lines n=1
-	if lane_known; then
+	if config_knows "witness: {lane: off}"; then
 		while IFS='|' read -r name lines; do
 			witness_holdfast $name $((port + n)) "$lines"
 			n=$((n + 1))
 		done <<<"$witness_variants"
 	else
-		skip "lane on and off: the configuration does not know 'witness: lane': $(tail -1 "$work/lane/log")"
+		skip "lane on and off: the configuration does not know 'witness: lane': $(tail -1 "$work/knows/log")"
 		witness_holdfast now $((port + 1)) ""
 	fi
 }
@@ -154,7 +142,7 @@ witness() {
 # load (once or twice the idle time; without the lane hundreds of times it). On the same session it must be answered at all.
 witness_check() {
 	local seconds=0.7 repeat=1
-	if ! lane_known; then
+	if ! config_knows "witness: {lane: off}"; then
 		skip "witness beside a load: the configuration does not know 'witness: lane'"
 		return
 	fi
