@@ -195,7 +195,7 @@ static void put_numbers(json_t *o, const struct witness_view *v)
 			    json_pack("{s:o, s:o}", "store", space_json(v, WITNESS_SPACE_STORE),
 				      "state", space_json(v, WITNESS_SPACE_STATE)));
 	query_put_int(o, "samples_dropped", v->dropped);
-	query_put_int(o, "journal_lost", v->w.journal_lost);
+	query_put_int(o, "journal_lost", v->lost);
 }
 
 static void put_show(json_t *o, const struct witness_view *v)

@@ -129,14 +129,16 @@ static void entry_log(const struct witness_watch *x, const struct witness_entry 
 
 static void append(struct witness_watch *x, json_t *o)
 {
-	char *body = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	char body[JOURNAL_BODY_MAX + 1];
+	size_t n = o ? json_dumpb(o, body, JOURNAL_BODY_MAX, JSON_COMPACT) : 0;
 
 	json_decref(o);
-	if (body && strlen(body) <= JOURNAL_BODY_MAX)
-		journal_append(x->journal, body);
-	else
+	if (!n || n > JOURNAL_BODY_MAX) {
 		x->unkept++;
-	free(body);
+		return;
+	}
+	body[n] = 0;
+	journal_append(x->journal, body);
 }
 
 static void emit(void *arg, const struct witness_entry *e)
@@ -697,6 +699,7 @@ bool witness_view_take(const struct lu *lu, struct witness_view *out)
 	out->now = witness_now(&x->w, utc_ms(), now_ms());
 	out->started = x->started;
 	out->dropped = x->dropped;
+	out->lost = lost(x);
 	return true;
 }
 

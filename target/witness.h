@@ -51,6 +51,7 @@ struct witness_view {
 	struct witness_time now;
 	bool started;	  /* it has a journal */
 	uint64_t dropped; /* samples of I/O that were not looked at */
+	uint64_t lost;	  /* entries that are not in the journal, and not made good for */
 };
 /* Copies what is known: on the LU's home only (rcall_each()). False: not watched, or not home. */
 bool witness_view_take(const struct lu *lu, struct witness_view *out);

@@ -216,6 +216,13 @@ void oracle_gates(void);
 void oracle_end(void); /* nothing is under way: every command has ended */
 void oracle_store_fails(void);
 void oracle_stats(void);
+
+/* witness.c */
+void witness_check(bool quiet); /* quiet: nothing is under way */
+void witness_kill(void);
+void witness_forget(void);	/* a new world */
+void witness_stats(void);
+void sim_run_on(uint64_t ns);	/* events of so much time */
 uint64_t oracle_answered(unsigned lun);
 
 /* ---- initiator.c ---- */

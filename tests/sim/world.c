@@ -12,6 +12,7 @@
 #include "target/conn.h"
 #include "target/daemon.h"
 #include "target/net.h"
+#include "target/witness.h"
 #include "tests/sim/hooks.h"
 #include "tests/sim/initiator.h"
 #include "tests/sim/sim.h"
@@ -80,6 +81,7 @@ static void retry_locks(void *arg, uint64_t n)
 		c->rq.kind = LU_CHANGE_CAPS;
 		c->rq.caps = *backend_caps(lu->be);
 		c->done = caps_told;
+		witness_start(lu, &(struct store_image){ .pr = lu->value->v.pr });
 		lu_change_submit(lu, c);
 	}
 	if (waiting)
@@ -104,6 +106,7 @@ static void daemon_kill(bool power)
 {
 	TRACE("%s", power ? "POWER LOSS" : "KILL -9");
 	up = false;
+	witness_kill();
 	oracle_kill(power);
 	sim_works_kill();
 	vsocks_kill();
@@ -310,8 +313,14 @@ static void pools_trim(void)
 	}
 }
 
+void sim_run_on(uint64_t ns)
+{
+	run_until(sim_now + ns);
+}
+
 static void daemon_end(void)
 {
+	witness_check(true);
 	for (unsigned i = 0; i < daemon_state.nlus; i++)
 		for (unsigned k = 0; k < world.reactors; k++) {
 			struct lu_port *p = &daemon_state.lus[i]->ports[k];
@@ -370,6 +379,7 @@ static void world_run(uint64_t seed)
 	run_quiet(initiators_gone, "logout");
 	daemon_end();
 	oracle_stop();
+	witness_forget();
 	initiators_stop();
 	disks_stop();
 	os_stop();
@@ -436,8 +446,10 @@ int main(int argc, char **argv)
 		world_run(first + i);
 		steps += sim_steps;
 	}
-	if (stats)
+	if (stats) {
 		oracle_stats();
+		witness_stats();
+	}
 	printf("%llu worlds, %llu events\n", (unsigned long long)n, (unsigned long long)steps);
 	return 0;
 }
