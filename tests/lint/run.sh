@@ -36,6 +36,7 @@ grep -L 'SPDX-License-Identifier: Apache-2.0' "${C[@]}" Makefile .ci/run .ci/dep
 for f in "${C[@]}"; do expand -t8 "$f" | LC_ALL=C.UTF-8 awk -v f="$f" 'length > 100 { print f ":" NR ": " length " columns" }'; done |
 	rule "lines end within 100 columns"
 grep -nE ' +$|	+$' "${C[@]}" | rule "no blanks at the end of a line"
+git grep -nE '^(<{7}|>{7}) ' | rule "no merge was left half done"
 git ls-files 'scsi/*.c' 'pr/*.c' 'target/*.c' 'backends/*.c' | xargs -r grep -nE '\b(strcpy|strcat|gets|strtok)\('  | rule "no string functions without bounds"
 git ls-files '*.sh' .ci/run .ci/deps | xargs -r shellcheck -S error -s bash 2>&1 | rule "shellcheck finds no error in scripts"
 for f in docs/*.scd; do scdoc < "$f" 2>&1 > /tmp/lint.$$ && mandoc -Tlint -W error /tmp/lint.$$; rm -f /tmp/lint.$$; done 2>&1 |
