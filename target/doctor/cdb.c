@@ -181,8 +181,7 @@ struct cdb cdb_reserve6(bool release)
 	return c;
 }
 
-/* ---- persistent reservations (SPC-4 6.15, 6.16)
- * ---------------------------------------------------- */
+/* ---- persistent reservations (SPC-4 6.15, 6.16) --------------------------------------- */
 
 struct cdb cdb_pr_in(enum pr_in sa, uint16_t len)
 {

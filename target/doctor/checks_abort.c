@@ -22,8 +22,7 @@ enum {
 	FENCED = 0x66
 };
 
-/* ---- a victim with writes in the target
- * ------------------------------------------------------------ */
+/* ---- a victim with writes in the target ----------------------------------------------- */
 
 struct victim {
 	struct node *n;
@@ -169,8 +168,7 @@ static void preempt_abort_writes(struct doctor *d)
 	preempt_held(d, PROUT_PREEMPT_ABORT);
 }
 
-/* ---- a victim at full speed
- * ------------------------------------------------------------------------ */
+/* ---- a victim at full speed ----------------------------------------------------------- */
 
 static void preempt_abort_load(struct doctor *d)
 {
@@ -214,8 +212,7 @@ static void preempt_abort_load(struct doctor *d)
 	check_note(d, "answered in at most %.1f ms with up to %u writes under way", most, STREAM);
 }
 
-/* ---- task management
- * ------------------------------------------------------------------------------- */
+/* ---- task management ------------------------------------------------------------------ */
 
 static bool complete(struct cmd *c)
 {

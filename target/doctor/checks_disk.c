@@ -23,8 +23,7 @@ static struct answer good(struct node *n, const struct cdb *c, uint32_t least)
 	return a;
 }
 
-/* ---- INQUIRY
- * --------------------------------------------------------------------------------------- */
+/* ---- INQUIRY -------------------------------------------------------------------------- */
 
 static void inquiry(struct doctor *d)
 {
@@ -109,7 +108,7 @@ static void vpd_pages(struct doctor *d)
 		c = cdb_inquiry(pages[i], 1024);
 		a = good(&d->nodes[A], &c, 4);
 		if (a.how == HOW_STATUS &&
-		    (a.data[1] != pages[i] || get_be16(a.data + 2) + 4u > 1024 + 4 ||
+		    (a.data[1] != pages[i] || get_be16(a.data + 2) + 4u < a.len ||
 		     (a.len < 1024 && get_be16(a.data + 2) + 4u != a.len)))
 			check_fail(d,
 				   "VPD page %02Xh answers with page %02Xh, page length %u, in "
@@ -118,8 +117,7 @@ static void vpd_pages(struct doctor *d)
 	}
 }
 
-/* ---- page 83h
- * -------------------------------------------------------------------------------------- */
+/* ---- page 83h ------------------------------------------------------------------------- */
 
 struct ids {
 	unsigned n;
@@ -312,8 +310,7 @@ static void vpd_unique(struct doctor *d)
 	check_note(d, "compared with %u other disks", others);
 }
 
-/* ---- geometry, modes
- * ------------------------------------------------------------------------------- */
+/* ---- geometry, modes ------------------------------------------------------------------ */
 
 static void capacity(struct doctor *d)
 {

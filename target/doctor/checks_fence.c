@@ -88,8 +88,7 @@ static const struct step self_preempt[] = {
 };
 /* clang-format on */
 
-/* ---- REPORT CAPABILITIES, READ FULL STATUS
- * --------------------------------------------------------- */
+/* ---- REPORT CAPABILITIES, READ FULL STATUS -------------------------------------------- */
 
 static bool capabilities_get(struct node *n, uint8_t out[8], bool *have)
 {
@@ -308,8 +307,7 @@ static void generation(struct doctor *d)
 			   g[4]);
 }
 
-/* ---- what else writes
- * ------------------------------------------------------------------------------ */
+/* ---- what else writes ----------------------------------------------------------------- */
 
 static void other_writes(struct doctor *d)
 {
@@ -406,8 +404,8 @@ const struct check checks_fence[] = {
 	{ "pr-aptpl", "reservations survive a restart of the target (APTPL)",
 	  "SPC-4 5.13.5, 6.16.3",
 	  "With PTPL_C 1, APTPL=1 is taken and PTPL_A tells; else it is refused.",
-	  "After a restart of the storage nobody owns the disk, and fenced nodes are free. (Doctor "
-	  "does not restart the target: that it is kept is not tested.)", NEED_ALONE, aptpl },
+	  "After a restart of the storage nobody owns the disk, and fenced nodes are free. "
+	  "(That it is kept is tried with --restart.)", NEED_ALONE, aptpl },
 	{ "pr-all-tg-pt", "ALL_TG_PT registers through all target ports", "SPC-4 5.13.7, 6.16.3",
 	  "With ATP_C 1 the initiator port is registered at every target port.",
 	  "mpathpersist registers each path by itself then.", NEED_ALONE, all_tg_pt },

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions that go and come back. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "target/doctor/doctor.h"
 
-enum { WE_RO = 5, CLOSE_MS = 2000, STEP_MS = 50 };
+enum { WE_RO = 5, CLOSE_MS = 2000, STEP_MS = 50, RESTART_MS = 60000 };
+
+static const struct step restarted[] = {
+	{ C, V_KEYS, "ab", 0, GOOD, "registrations are lost", false },
+	{ C, V_HOLDER, "a", WE_RO, GOOD, "the reservation is lost", false },
+	{ 0 },
+};
 
 /* A reconnect is no news to anybody but, at most, to who lost the nexus. */
 static void reconnect(struct doctor *d)
@@ -77,8 +84,82 @@ static void reinstate(struct doctor *d)
 	node_logout(x);
 }
 
+static bool all_back(struct doctor *d)
+{
+	int64_t end = now_us() + RESTART_MS * 1000ll;
+	int up = 0;
+
+	/* While it starts it refuses: that is no sign of a target that hangs. */
+	while (up < MAIN_NODES && now_us() < end && !doctor_stop) {
+		if (node_login(&d->nodes[up]))
+			node_settle(&d->nodes[up++], NULL);
+		else
+			doctor_wait(d, STEP_MS * 5);
+	}
+	d->timeouts = 0;
+	return up == MAIN_NODES;
+}
+
+static void restart(struct doctor *d)
+{
+	struct node *a = &d->nodes[A], *b = &d->nodes[B], *c = &d->nodes[C];
+	struct cdb w = cdb_write(0, 0, d->block, NULL, false);
+	int status;
+
+	for (int i = A; i <= B; i++) {
+		struct cdb r = cdb_pr_out(PROUT_REGISTER, 0, 0, d->nodes[i].key, PR_APTPL);
+
+		if (i != A2 && !node_expect(&d->nodes[i], &r, GOOD, "APTPL=1 is not taken"))
+			return;
+	}
+	if (!pr_do(a, PROUT_RESERVE, WE_RO, a->key, 0, GOOD))
+		return;
+	for (int i = 0; i < MAIN_NODES; i++)
+		node_drop(&d->nodes[i]);
+	check_line(d, "", d->restart, "", 0);
+	status = system(d->restart);
+	if (status) {
+		check_skip(d, "the restart command fails (%d)", status);
+		return;
+	}
+	if (!all_back(d)) {
+		check_fail(d, "the target does not come back within %d s: %s", RESTART_MS / 1000,
+			   d->why);
+		return;
+	}
+	steps_run(d, restarted);
+	if (node_expect(c, &w, CONFLICT, "a node that was never let in writes") &&
+	    node_expect(a, &w, GOOD, "the owner cannot write"))
+		node_expect(b, &w, GOOD, "a registered node cannot write");
+}
+
+static void discovery(struct doctor *d)
+{
+	struct node *x = &d->nodes[MAIN_NODES];
+
+	snprintf(x->name, sizeof(x->name), "%s", d->nodes[A].name);
+	for (int i = A; i <= A2; i++) {
+		x->portal = d->nodes[i].portal;
+		x->isid = d->nodes[A].isid + 50;
+		if (!node_discover(x)) {
+			check_warn(d, "no discovery at %s (another password?): %s", x->portal,
+				   d->why);
+			continue;
+		}
+		check_line(d, d->nodes[i].label, "SendTargets=All",
+			   x->found ? "found" : "not found", 0);
+		if (!x->found)
+			check_fail(d, "%s names %u targets, and this is not among them", x->portal,
+				   x->targets);
+		check_note(d, "%u targets", x->targets);
+	}
+}
+
 /* clang-format off */
 const struct check checks_session[] = {
+	{ "discovery", "SendTargets names the target at every portal", "RFC 7143 appendix C",
+	  "A discovery session lists what one may log in to.",
+	  "Windows' iSCSI initiator and iscsiadm find nothing to connect to.", 0, discovery },
 	{ "reconnect", "a reconnect brings no storm of unit attentions", "SAM-5 5.14, 6.3.4",
 	  "At most one, I_T NEXUS LOSS OCCURRED (29h/07h), and only for that nexus.",
 	  "POWER ON, RESET after every glitch makes Linux and Windows fail I/O or rescan; told to "
@@ -87,6 +168,10 @@ const struct check checks_session[] = {
 	  "The old session is closed, the registration passes to the new one.",
 	  "A node whose network stalled waits for minutes, or works on beside its own ghost.",
 	  NEED_ALONE, reinstate },
+	{ "restart", "reservations survive a restart of the target", "SPC-4 5.13.5 (APTPL)",
+	  "Registered with APTPL=1: after the restart keys and reservation are as they were.",
+	  "After a restart of the storage nobody owns the disk, and fenced nodes write.",
+	  NEED_ALONE | NEED_RESTART, restart },
 	{ 0 },
 };
 /* clang-format on */

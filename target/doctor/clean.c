@@ -12,8 +12,7 @@
 
 enum { KEYS_MAX = 64, CLEANUP_MS = 3000, WRITE_EXCLUSIVE_RO = 5, MIB = 1 << 20 };
 
-/* ---- before the first check
- * ------------------------------------------------------------------------ */
+/* ---- before the first check ----------------------------------------------------------- */
 
 static bool survey_capacity(struct doctor *d)
 {
@@ -111,8 +110,7 @@ bool clean_survey(struct doctor *d)
 	return true;
 }
 
-/* ---- scratch
- * --------------------------------------------------------------------------------------- */
+/* ---- scratch -------------------------------------------------------------------------- */
 
 /* Runs fn over the scratch blocks, as many at a time as one command takes. */
 static bool scratch_each(struct node *n,
@@ -216,8 +214,7 @@ static bool restore_some(struct node *n, uint32_t at, uint16_t count, void *arg)
 	return answer_is(&a, GOOD);
 }
 
-/* ---- registrations
- * --------------------------------------------------------------------------------- */
+/* ---- registrations -------------------------------------------------------------------- */
 
 static bool nodes_ready(struct doctor *d)
 {

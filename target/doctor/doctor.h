@@ -21,7 +21,7 @@ enum {
 	KEY_MARK = 0x484644,	/* the first three bytes of each of our keys: "HFD" */
 };
 
-/* ---- one command (io.c, cdb.c) -------------------------------------------------------------- */
+/* ---- one command (io.c, cdb.c) -------------------------------------------------------- */
 
 /* A command as it is sent. Values: made by the functions of cdb.c, which also say it in words. */
 struct cdb {
@@ -60,6 +60,9 @@ struct node {
 	bool held;	 /* nothing it is sent is read, so no R2T is answered */
 	bool broken;	 /* its connection failed; it is ended at the next turn */
 	int login;	 /* -1 under way, else a libiscsi status */
+	bool discovery;	 /* a discovery session */
+	bool found;	 /* it names the target, among so many */
+	unsigned targets;
 	struct cmd *cmds;
 	uint8_t in[DATA_MAX];
 };
@@ -87,6 +90,8 @@ bool node_login(struct node *n);
 int node_settle(struct node *n, uint16_t *first);
 void node_logout(struct node *n); /* with a Logout PDU */
 void node_drop(struct node *n);	  /* the connection just ends */
+/* SendTargets=All (RFC 7143 appendix C) in a session of its own: n->found, n->targets. */
+bool node_discover(struct node *n);
 /* Whether the target has closed its connection. */
 bool node_closed(struct node *n);
 
@@ -135,14 +140,14 @@ struct cdb cdb_pr_out(enum pr_out sa, uint8_t type, uint64_t key, uint64_t sa_ke
 /* The same for the checks' keys: "A's key" instead of digits. */
 const char *key_text(const struct doctor *d, uint64_t key, char out[40]);
 
-/* ---- checks --------------------------------------------------------------------------------- */
+/* ---- checks --------------------------------------------------------------------------- */
 
 enum verdict { PASS, SKIPPED, WARN, FAIL };
 
 enum { /* what a check needs; else it is skipped, with the reason */
 	NEED_WRITES = 1,
-	NEED_PORTAL = 2,
-	NEED_ALONE = 4, /* no registrations of others: they might be disturbed */
+	NEED_ALONE = 2, /* no registrations of others: they might be disturbed */
+	NEED_RESTART = 4,
 };
 
 struct check {
@@ -179,7 +184,7 @@ struct doctor {
 	const char *url, *second, *initiator;
 	bool writes, foreign_ok, json, verbose, real_time;
 	unsigned limit_ms;
-	const char *only;
+	const char *only, *restart;
 	/* the target */
 	char portal[256], portal2[256], target[256], user[256], password[256];
 	char target_user[256], target_password[256];
@@ -201,7 +206,7 @@ struct doctor {
 	struct node nodes[NODES];
 	uint64_t mark; /* the first 6 bytes of our keys */
 	bool cleaning; /* Ctrl-C does not stop what cleans up */
-	unsigned timeouts;
+	unsigned timeouts; /* of commands and logins, and checks that could not begin */
 	double pr_ms_max; /* the slowest PR command answered */
 	char pr_ms_what[120];
 	char said[100]; /* the answer to the last READ KEYS or READ RESERVATION */
@@ -222,7 +227,7 @@ void check_note(struct doctor *d, const char *fmt, ...) __attribute__((format(pr
 void check_line(struct doctor *d, const char *node, const char *sent, const char *answer,
 		double ms);
 
-/* ---- what is expected (steps.c) ------------------------------------------------------------- */
+/* ---- what is expected (steps.c) ------------------------------------------------------- */
 
 enum want {
 	GOOD,
@@ -283,7 +288,7 @@ bool pr_do(struct node *n, enum pr_out sa, uint8_t type, uint64_t key, uint64_t 
 int pr_keys(struct node *n, uint64_t *keys, unsigned max, uint32_t *generation);
 bool pr_holder(struct node *n, uint64_t *key, uint8_t *type); /* key 0, type 0: none */
 
-/* ---- state of the LUN (clean.c) ------------------------------------------------------------- */
+/* ---- state of the LUN (clean.c) ------------------------------------------------------- */
 
 bool key_is_ours(const struct doctor *d, uint64_t key);
 /* Before the first check: geometry, registrations of others, other LUNs. False with d->why. */
@@ -299,9 +304,11 @@ bool scratch_fill(struct node *n, uint8_t pattern);
 /* Whether all of it is this pattern; the first other byte in *found. */
 bool scratch_is(struct node *n, uint8_t pattern, uint8_t *found);
 
-/* ---- output (print.c) ----------------------------------------------------------------------- */
+/* ---- output (print.c) ----------------------------------------------------------------- */
 
 extern const char *const verdict_names[];
+/* What is no printable ASCII becomes a question mark: the target's bytes may be anything. */
+void printable(char *s);
 void print_result(const struct doctor *d, const struct result *r);
 void print_summary(const struct doctor *d, const struct result *r, unsigned n, double seconds);
 void print_json(const struct doctor *d, const struct result *r, unsigned n, double seconds);

@@ -25,8 +25,7 @@ int64_t now_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* ---- sessions
- * ------------------------------------------------------------------------------------ */
+/* ---- sessions ------------------------------------------------------------------------- */
 
 static void cmd_end(struct cmd *c, enum how how)
 {
@@ -66,8 +65,10 @@ static void doctor_turn(struct doctor *d, int timeout_ms)
 		struct node *n = &d->nodes[i];
 		int fd = n->ctx ? iscsi_get_fd(n->ctx) : -1;
 
-		if (fd < 0)
+		if (fd < 0) {
+			n->broken |= n->ctx != NULL;
 			continue;
+		}
 		who[np] = n;
 		p[np++] = (struct pollfd){
 			.fd = fd,
@@ -137,7 +138,7 @@ static struct iscsi_context *session_new(struct node *n)
 	if (!ctx)
 		return NULL;
 	iscsi_set_noautoreconnect(ctx, 1);
-	iscsi_set_session_type(ctx, ISCSI_SESSION_NORMAL);
+	iscsi_set_session_type(ctx, n->discovery ? ISCSI_SESSION_DISCOVERY : ISCSI_SESSION_NORMAL);
 	iscsi_set_header_digest(ctx, ISCSI_HEADER_DIGEST_NONE);
 	iscsi_set_targetname(ctx, d->target);
 	iscsi_set_isid_random(ctx, n->isid, WORD_OF_PRIVATE_ISID);
@@ -167,6 +168,7 @@ static int login_once(struct node *n, const char *portal)
 	while (n->login == -1 && !n->broken && !stopped(d) && now_us() < end)
 		doctor_turn(d, TURN_MS);
 	if (n->login == -1) {
+		d->timeouts += !stopped(d);
 		snprintf(d->why, sizeof(d->why), "%s",
 			 stopped(d)  ? "interrupted"
 			 : n->broken ? "the connection was closed during login"
@@ -198,6 +200,7 @@ bool node_login(struct node *n)
 	snprintf(why, sizeof(why), "%.199s", n->d->why);
 	why[strcspn(why, "\n")] = 0;
 	snprintf(n->d->why, sizeof(n->d->why), "login of %s at %s: %s", n->label, portal, why);
+	printable(n->d->why);
 	check_line(n->d, n->label, "login", why, 0);
 	return false;
 }
@@ -234,8 +237,44 @@ int node_settle(struct node *n, uint16_t *first)
 	return -1;
 }
 
-/* ---- commands
- * -------------------------------------------------------------------------------------- */
+/* The addresses belong to libiscsi, until the callback ends. */
+static void discovered(struct iscsi_context *ctx, int status, void *data, void *arg)
+{
+	const struct iscsi_discovery_address *a = status == SCSI_STATUS_GOOD ? data : NULL;
+	struct node *n = arg;
+
+	(void)ctx;
+	for (; a; a = a->next) {
+		n->found |= !strcmp(a->target_name, n->d->target);
+		n->targets++;
+	}
+	n->login = status;
+}
+
+bool node_discover(struct node *n)
+{
+	int64_t end = now_us() + (int64_t)n->d->limit_ms * 1000;
+	bool up;
+
+	n->found = false;
+	n->targets = 0;
+	n->discovery = true;
+	up = node_login(n);
+	if (up) {
+		n->login = -1;
+		if (iscsi_discovery_async(n->ctx, discovered, n))
+			n->login = SCSI_STATUS_ERROR;
+		while (n->login == -1 && !n->broken && !stopped(n->d) && now_us() < end)
+			doctor_turn(n->d, TURN_MS);
+		up = n->login == SCSI_STATUS_GOOD;
+		n->login = SCSI_STATUS_ERROR;
+	}
+	node_drop(n);
+	n->discovery = false;
+	return up;
+}
+
+/* ---- commands ------------------------------------------------------------------------- */
 
 static bool is_pr(const struct cdb *c)
 {

@@ -31,8 +31,7 @@ static const struct check *const groups[] = {
 };
 enum { NGROUPS = sizeof(groups) / sizeof(groups[0]), CHECKS_MAX = 128 };
 
-/* ---- verdicts
- * -------------------------------------------------------------------------------------- */
+/* ---- verdicts ------------------------------------------------------------------------- */
 
 static void worsen(struct doctor *d, enum verdict v, const char *fmt, va_list ap)
 {
@@ -76,8 +75,7 @@ void check_line(struct doctor *d, const char *node, const char *sent, const char
 	l->ms = ms;
 }
 
-/* ---- the command line
- * ------------------------------------------------------------------------------ */
+/* ---- the command line ----------------------------------------------------------------- */
 
 static void usage(FILE *out)
 {
@@ -101,6 +99,8 @@ static void usage(FILE *out)
 	      "them\n"
 	      "  -i, --initiator NAME             the initiator name of all nodes (default: one "
 	      "each)\n"
+	      "  -R, --restart COMMAND            a shell command that restarts the target: do "
+	      "reservations survive?\n"
 	      "  -V, --version, -h, --help\n\n"
 	      "Exit status: 0 nothing failed, 1 something failed, 2 usage, no connection, or a LUN "
 	      "in use.\n",
@@ -192,6 +192,7 @@ static int parse(struct doctor *d, int argc, char **argv)
 		{ "time-limit", required_argument, NULL, 't' },
 		{ "real-time", no_argument, NULL, 'r' },
 		{ "initiator", required_argument, NULL, 'i' },
+		{ "restart", required_argument, NULL, 'R' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -200,7 +201,7 @@ static int parse(struct doctor *d, int argc, char **argv)
 	long s;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "2:wFjvo:lt:ri:Vh", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "2:wFjvo:lt:ri:R:Vh", longs, NULL)) != -1) {
 		switch (c) {
 		case '2':
 			d->second = optarg;
@@ -243,6 +244,9 @@ static int parse(struct doctor *d, int argc, char **argv)
 				return refuse("'%s' is too long for an initiator name", optarg);
 			d->initiator = optarg;
 			break;
+		case 'R':
+			d->restart = optarg;
+			break;
 		case 'V':
 			printf("holdfast doctor %s\n", HOLDFAST_VERSION);
 			return 0;
@@ -261,8 +265,7 @@ static int parse(struct doctor *d, int argc, char **argv)
 	return parse_url(d);
 }
 
-/* ---- the run
- * --------------------------------------------------------------------------------------- */
+/* ---- the run -------------------------------------------------------------------------- */
 
 static void nodes_init(struct doctor *d)
 {
@@ -304,8 +307,8 @@ static const char *cannot(const struct doctor *d, const struct check *c)
 		return "it writes: say --allow-writes";
 	if (c->needs & NEED_WRITES && !d->scratch_blocks)
 		return "the LUN is smaller than 8 MiB: there is no room to write";
-	if (c->needs & NEED_PORTAL && !d->second)
-		return "it needs --second-portal";
+	if (c->needs & NEED_RESTART && !d->restart)
+		return "say how the target is restarted: --restart COMMAND";
 	if (c->needs & (NEED_ALONE | NEED_WRITES) && d->nforeign)
 		return "others are registered, and might be disturbed";
 	return NULL;
@@ -315,22 +318,24 @@ static void run_check(struct doctor *d, struct result *r)
 {
 	const char *why = cannot(d, r->check);
 	int64_t start = now_us();
+	bool ready = !why && clean_start(d);
 
+	d->now = r;
+	/* Once more: somebody may have registered meanwhile. */
+	if (!why)
+		why = cannot(d, r->check);
 	if (why) {
-		d->now = r;
 		check_skip(d, "%s", why);
-	} else if (!clean_start(d)) {
-		d->now = r;
+	} else if (!ready) {
+		d->timeouts++;
 		if (doctor_stop)
 			check_skip(d, "interrupted");
 		else
 			check_fail(d, "it cannot begin, after the check before it: %s", d->why);
+	} else if (r->check->steps) {
+		steps_run(d, r->check->steps);
 	} else {
-		d->now = r;
-		if (r->check->steps)
-			steps_run(d, r->check->steps);
-		else
-			r->check->run(d);
+		r->check->run(d);
 	}
 	r->seconds = (double)(now_us() - start) / 1e6;
 	d->now = NULL;

@@ -11,8 +11,7 @@ const char *const verdict_names[] = { "pass", "skipped", "warn", "fail" };
 
 enum { LINES_SHOWN = 24 };
 
-/* The target's bytes may be anything; a terminal and JSON want text. */
-static void printable(char *s)
+void printable(char *s)
 {
 	for (; *s; s++)
 		if ((unsigned char)*s < 0x20 || (unsigned char)*s > 0x7e)

@@ -133,8 +133,7 @@ bool node_expect(struct node *n, const struct cdb *c, enum want want, const char
 	return expect(n, c, &a, want, why);
 }
 
-/* ---- reservations
- * ---------------------------------------------------------------------------------- */
+/* ---- reservations --------------------------------------------------------------------- */
 
 uint64_t key_of(const struct doctor *d, char letter)
 {
@@ -165,6 +164,20 @@ bool pr_do(struct node *n, enum pr_out sa, uint8_t type, uint64_t key, uint64_t 
 	return node_expect(n, &c, want, NULL);
 }
 
+/* Who comes while we run is left alone from then on. */
+static void foreign_note(struct doctor *d, uint64_t key)
+{
+	for (unsigned i = 0; i < d->nforeign; i++)
+		if (d->foreign[i] == key)
+			return;
+	if (d->nforeign < FOREIGN_MAX)
+		d->foreign[d->nforeign++] = key;
+	check_fail(d,
+		   "READ KEYS lists %llx, which is none of ours: somebody else registers, or "
+		   "keys are mangled",
+		   (unsigned long long)key);
+}
+
 int pr_keys(struct node *n, uint64_t *keys, unsigned max, uint32_t *generation)
 {
 	struct cdb c = cdb_pr_in(PRIN_KEYS, 8 + 8 * 512);
@@ -183,7 +196,9 @@ int pr_keys(struct node *n, uint64_t *keys, unsigned max, uint32_t *generation)
 	for (uint32_t i = 0; i + 8 <= bytes; i += 8) {
 		uint64_t key = get_be64(a.data + 8 + i);
 
-		if (key_is_ours(n->d, key) && (unsigned)found < max)
+		if (!key_is_ours(n->d, key))
+			foreign_note(n->d, key);
+		else if ((unsigned)found < max)
 			keys[found++] = key;
 	}
 	return found;
@@ -205,8 +220,7 @@ bool pr_holder(struct node *n, uint64_t *key, uint8_t *type)
 	return true;
 }
 
-/* ---- steps
- * ----------------------------------------------------------------------------------------- */
+/* ---- steps ---------------------------------------------------------------------------- */
 
 typedef bool step_fn(struct node *n, const struct step *s);
 

@@ -15,7 +15,7 @@ out=$D/out err=$D/err
 
 # Only what was started here; the tests' daemons have nothing worth an orderly end.
 cleanup() {
-	for p in $pids; do
+	for p in $pids $(cat "$D"/hf.*/pid 2> /dev/null); do
 		kill -CONT "$p" 2> /dev/null
 		kill -9 "$p" 2> /dev/null
 	done
@@ -83,21 +83,29 @@ daemon() { # PROGRAM FILTERS: LUN 0 and 1 of a target behind two portals, and on
 		    luns:
 		      - {lun: 0, name: chap, backend: memory, size: 16M}
 	END
-	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 "$1" --config "$dir/conf.yaml" > "$dir/log" 2>&1 &
-	hf=$!
-	pids="$pids $hf"
-	sock=$dir/control.sock image=$dir/disk.img
-	for ((i = 0; i < 300; i++)); do
-		grep -q state=ready "$dir/log" && return 0
-		kill -0 $hf 2> /dev/null || break
-		sleep 0.1
-	done
+	# What an administrator would call: whoever runs is killed, and there is a new one.
+	cat > "$dir/restart" <<-END
+		[ ! -s "$dir/pid" ] || kill -9 \$(cat "$dir/pid")
+		ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 "$1" --config "$dir/conf.yaml" > "$dir/log" 2>&1 &
+		echo \$! > "$dir/pid"
+		for i in \$(seq 300); do
+			grep -q state=ready "$dir/log" && exit 0
+			kill -0 \$(cat "$dir/pid") 2> /dev/null || exit 1
+			sleep 0.1
+		done
+		exit 1
+	END
+	sock=$dir/control.sock image=$dir/disk.img restart="sh $dir/restart"
+	$restart && return 0
 	echo "FAILED: $1 does not start"
 	tail -n 5 "$dir/log"
 	failed=$((failed + 1))
 	return 1
 }
-stop() { kill -9 $hf; wait $hf 2> /dev/null; }
+stop() { # the last one started
+	kill -9 "$(cat "${sock%/*}/pid")"
+	rm "${sock%/*}/pid"
+}
 
 doctor() { timeout 100 "$B/holdfast" doctor "$@" > "$out" 2> "$err"; rc=$?; }
 status() { [ $rc = "$1" ]; }
@@ -128,7 +136,7 @@ wait_registered() { # at most 10 s: somebody is registered
 echo "== holdfastd: nothing is wrong with it"
 daemon "$B/holdfastd" '' || { echo "$passed passed, $failed failed, $skipped skipped"; exit 1; }
 sum=$(sha256sum < "$image")
-doctor --json --allow-writes --second-portal "$two" "$URL/0"
+doctor --json --allow-writes --second-portal "$two" --restart "$restart" "$URL/0"
 ok "no check fails" status 0
 ok "all are run and pass" all_pass 'none'
 ok "all checks of --list are there, and cleanup" [ "$(verdicts | wc -l)" = $(($("$B/holdfast" doctor --list | wc -l) + 1)) ]
@@ -139,11 +147,11 @@ ok "no registration stays" registrants 0
 doctor "$URL/0"
 ok "one portal, without writes" status 0
 ok "what writes is skipped, and says why" says '^ +it writes: say --allow-writes'
-ok "the summary" says '[0-9]+ passed, .* 0 failed, 8 skipped'
+ok "the summary" says '[0-9]+ passed, .* 0 failed, 9 skipped'
 ok "the data are as they were" untouched
 doctor --json --allow-writes "$URL/2"
 ok "a disk with blocks of 4096 bytes" status 0
-ok "all are run and pass" all_pass 'none'
+ok "all are run and pass, but the restart" all_pass 'restart'
 doctor --json --allow-writes --only inquiry,coherent,pr-access "$URL/3"
 ok "a disk too small to write: no failure" status 0
 ok "skipped with the reason" json '.checks[] | select(.name == "coherent") | .verdict == "skipped" and (.text | test("8 MiB"))'
@@ -237,17 +245,20 @@ ok "the others' registrations stay" registrants 2
 ok "their reservation stays" reservation 5
 ok "the data are as they were" untouched
 "$B/holdfast" --socket "$sock" pr clear --force "$IQN/0" > /dev/null
+doctor --only restart --restart false "$URL/0"
+ok "a restart command that fails is no verdict" status 0
+ok "but skipped" says 'SKIP  restart'
 # The target hangs.
 # shellcheck disable=SC2086
 "$B/holdfast" doctor $slow --time-limit 1 "$URL/0" > "$out" 2> "$err" &
 p=$!
 pids="$pids $p"
 wait_registered
-kill -STOP $hf
+kill -STOP "$(cat "${sock%/*}/pid")"
 start=$SECONDS
 wait $p
 rc=$?
-kill -CONT $hf
+kill -CONT "$(cat "${sock%/*}/pid")"
 ok "a hung target is a failure" status 1
 ok "within its time" [ $((SECONDS - start)) -lt 30 ]
 ok "and named" says 'no answer within the time limit'
@@ -255,11 +266,17 @@ ok "and that it could not clean up is told" says '^FAIL  cleanup'
 stop
 
 echo "== planted bugs"
-if [ -x "$B/tests/pr/holdfastd-GATE_ONCE" ] && [ -x "$B/tests/pr/holdfastd-NO_DRAIN" ]; then
+if [ -x "$B/tests/pr/holdfastd-GATE_ONCE" ] && [ -x "$B/tests/pr/holdfastd-NO_DRAIN" ] && [ -x "$B/tests/pr/holdfastd-NO_PERSIST" ]; then
 	daemon "$B/tests/pr/holdfastd-GATE_ONCE" '' && {
 		doctor --json --allow-writes --only preempt-writes "$URL/0"
 		ok "GATE_ONCE: reservations checked only when a command arrives" status 1
 		ok "found by preempt-writes" json '.checks[0] | .verdict == "fail" and (.text | test("fenced node"))'
+		stop
+	}
+	daemon "$B/tests/pr/holdfastd-NO_PERSIST" '' && {
+		doctor --json --only restart --restart "$restart" "$URL/0"
+		ok "NO_PERSIST: reservations are answered and not stored" status 1
+		ok "found by restart" json '.checks[0] | .verdict == "fail" and (.text | test("registrations are lost"))'
 		stop
 	}
 	daemon "$B/tests/pr/holdfastd-NO_DRAIN" 'delay:op=write,min_us=1000,max_us=100000' && {
