@@ -21,12 +21,13 @@ enum {
 	 * short (DESIGN 3, Drain).
 	 */
 	FILE_DIRTY_START = 32 << 20,
+	FILE_READ_LONG = 64 << 10,	/* bytes: io_uring's batches are no better from here on */
 	/* With this much written while one runs, writes end only when it does: a soft brake. */
 	FILE_DIRTY_PARK = 128 << 20,
 };
 
 /* What the file system or device was found unable to do. */
-enum { FILE_NO_PUNCH = 1, FILE_NO_ZERO_RANGE = 2 };
+enum { FILE_NO_PUNCH = 1, FILE_NO_ZERO_RANGE = 2, FILE_NO_NOWAIT = 4 };
 
 /*
  * Flushes and write-behind of one file run in its own thread, one at a time. One at a time because

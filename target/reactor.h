@@ -153,6 +153,11 @@ struct rio {
 	uint64_t priv[4];
 };
 void rio_submit(struct rio *r);
+/*
+ * Reads [off, off + len) of fd if all of it is in the page cache, without waiting: 0. -EAGAIN: it
+ * is not, or not all; -EOPNOTSUPP: this file system cannot tell. Any thread.
+ */
+int rio_cached(int fd, void *buf, uint64_t off, uint64_t len);
 
 /*
  * Which engine a descriptor's requests will take: RIO_AUTO becomes io_uring where the reactors run

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "target/driver.h"
@@ -176,6 +177,16 @@ void rio_submit(struct rio *r)
 		break;
 	}
 	assert(!"rio.engine must come from rio_engine()");
+}
+
+int rio_cached(int fd, void *buf, uint64_t off, uint64_t len)
+{
+	struct iovec v = { buf, len };
+	ssize_t n = preadv2(fd, &v, 1, (off_t)off, RWF_NOWAIT);
+
+	if (n < 0)
+		return errno == EOPNOTSUPP || errno == ENOSYS ? -EOPNOTSUPP : -EAGAIN;
+	return (uint64_t)n == len ? 0 : -EAGAIN;
 }
 
 static int engine_is(enum rio_engine e, const char *sentence, enum rio_engine *got,
