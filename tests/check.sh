@@ -30,6 +30,7 @@ pr 600 tests/pr/run.sh $B
 pr-asan 400 tests/pr/run.sh $B-asan
 pr-tsan 600 tests/pr/run.sh $B-tsan
 doctor 300 tests/doctor/run.sh $B
+doctor-asan 300 tests/doctor/run.sh $B-asan short
 conformance 900 env HF_BUILD=$B tests/conformance/iscsi-test-cu/run.sh
 cluster 1500 env HF_BUILD=$B tests/cluster/run.sh
 bench 480 env BENCH_SECONDS=1 B=$B tests/bench/run.sh check

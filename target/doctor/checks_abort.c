@@ -67,7 +67,10 @@ static void victim_start(struct doctor *d, struct victim *v, unsigned count)
 	doctor_wait(d, ARRIVE_MS);
 }
 
-/* Sends the data after all. How many of the commands got status GOOD. */
+/*
+ * Sends the data after all. How many of the commands got status GOOD. Those that are not answered
+ * stay with the session, which is needed a little longer.
+ */
 static unsigned victim_end(struct doctor *d, struct victim *v, bool aborted)
 {
 	unsigned good = 0, silent = 0;
@@ -80,7 +83,6 @@ static unsigned victim_end(struct doctor *d, struct victim *v, bool aborted)
 	}
 	if (silent && !aborted)
 		check_warn(d, "%u writes of the victim are never answered", silent);
-	/* What is not answered stays with the session: it is needed a little longer. */
 	return good;
 }
 

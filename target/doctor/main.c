@@ -133,11 +133,14 @@ static bool name_in(const char *list, const char *name)
 	return false;
 }
 
-static bool known(const char *name)
+/* The first of a list. */
+static bool known(const char *list)
 {
+	size_t len = strcspn(list, ",");
+
 	for (unsigned g = 0; g < NGROUPS; g++)
 		for (const struct check *c = groups[g]; c->name; c++)
-			if (name_in(name, c->name) && strlen(c->name) == strcspn(name, ","))
+			if (strlen(c->name) == len && !strncmp(c->name, list, len))
 				return true;
 	return false;
 }
@@ -389,7 +392,9 @@ static unsigned run_all(struct doctor *d, struct result *results)
 			run_check(d, &results[n]);
 			if (!d->json && !doctor_stop) {
 				print_result(d, &results[n]);
-				fflush(stdout);
+				/* Nobody reads any more: clean up and end. */
+				if (fflush(stdout))
+					doctor_stop = 1;
 			}
 			n++;
 		}

@@ -34,6 +34,7 @@ done
 is "the unit starts the installed daemon" grep -q '^ExecStart=/usr/sbin/holdfastd' "$tmp/root/usr/lib/systemd/system/holdfast.service"
 is "--version" sh -c "'$d' --version | grep -q '^holdfastd [0-9]'"
 is "--help" sh -c "'$d' --help | grep -q -- --check"
+is "holdfast finds its doctor" sh -c "'$tmp/root/usr/bin/holdfast' doctor --list | grep -q '^pr-reserve '"
 is "an unknown option is refused" sh -c "! '$d' --nonsense"
 is "a missing file is refused by name" sh -c "! '$d' --config /nonexistent.yaml --check 2>&1 | grep -q ok && '$d' --config /nonexistent.yaml --check 2>&1 | grep -q /nonexistent.yaml"
 mkdir -p "$tmp/cwd/run/data"
