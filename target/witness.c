@@ -18,7 +18,8 @@
 #include "witness/health.h"
 
 enum {
-	SAMPLES = 64, /* I/Os of one reactor in 100 ms that are looked at */
+	SAMPLES = 64,	   /* I/Os of one reactor in 100 ms that are looked at */
+	SAMPLE_SHARE = 16, /* of them, of one nexus: a flood of one hides no other */
 	SAMPLE_MS = 100,
 	TICK_MS = 1000,
 	SPACE_TICKS = 10,     /* between two looks at the file systems */
@@ -56,7 +57,10 @@ struct batch {
 	struct lu *lu;
 	struct reactor *from;
 	bool away, armed;
-	uint64_t missed, missed_told; /* while it was full or away */
+	uint64_t missed_away; /* its reactor's also while it is away */
+	uint64_t missed;
+	struct nexus_ref *flooder; /* had its share, and more; a reference */
+	bool missed_any;	   /* others were missed, too */
 	uint32_t lats;
 	uint64_t lat_us;
 	unsigned n;
@@ -399,6 +403,12 @@ static void batch_back(struct msg *m)
 
 	for (unsigned i = 0; i < b->n; i++)
 		nexus_ref_put(b->v[i].who);
+	if (b->flooder)
+		nexus_ref_put(b->flooder);
+	b->flooder = NULL;
+	b->missed = b->missed_away;
+	b->missed_any = b->missed_away != 0;
+	b->missed_away = 0;
 	b->n = 0;
 	b->lats = 0;
 	b->lat_us = 0;
@@ -435,13 +445,14 @@ static void batch_told(struct msg *m)
 
 		step(x, &ev);
 	}
-	if (b->missed != b->missed_told && on) {
+	if (b->missed && on) {
 		struct witness_event ev = { .kind = WITNESS_EV_BLIND };
 
-		x->dropped += b->missed - b->missed_told;
+		if (!b->missed_any)
+			ev.who = &b->flooder->nexus;
+		x->dropped += b->missed;
 		step(x, &ev);
 	}
-	b->missed_told = b->missed;
 	b->msg.fn = batch_back;
 	reactor_send(b->from, &b->msg);
 }
@@ -489,6 +500,28 @@ static bool sample_of(const struct task *t, struct sample *s)
 	return true;
 }
 
+/* Whether there is room for one more I/O of a nexus; counted if not. */
+static bool batch_takes(struct batch *b, struct nexus_ref *who)
+{
+	unsigned n = 0;
+
+	if (b->away) {
+		b->missed_away++;
+		return false;
+	}
+	for (unsigned i = 0; who != b->flooder && i < b->n && b->n >= SAMPLE_SHARE; i++)
+		n += b->v[i].who == who;
+	if (who != b->flooder && n < SAMPLE_SHARE && b->n < SAMPLES)
+		return true;
+	b->missed++;
+	if (!b->flooder && n >= SAMPLE_SHARE) {
+		who->refs++;
+		b->flooder = who;
+	}
+	b->missed_any |= who != b->flooder;
+	return false;
+}
+
 void witness_ended(struct task *t)
 {
 	struct lu *lu = t->gate->port->lu;
@@ -498,10 +531,8 @@ void witness_ended(struct task *t)
 	if (!lu->watch || t->dead || t->cmd.status != SAM_GOOD || !t->cmd.op || !sample_of(t, &s))
 		return;
 	b = &lu->watch->batches[reactor_index(reactor_self())];
-	if (b->away || b->n == SAMPLES) {
-		b->missed++;
+	if (!batch_takes(b, s.who))
 		return;
-	}
 	s.who->refs++;
 	b->v[b->n++] = s;
 	if (s.kind == WITNESS_EV_IO && t->begun_ns) {

@@ -50,7 +50,7 @@ enum witness_event_kind {
 	WITNESS_EV_LATENCY, /* of commands, summed up */
 	WITNESS_EV_SPACE,   /* how full a file system is that the witness stands on */
 	WITNESS_EV_JOURNAL, /* how many entries the journal could not keep */
-	WITNESS_EV_BLIND,   /* some I/O was not looked at: there was too much of it */
+	WITNESS_EV_BLIND,   /* some I/O was not looked at: there was too much (who: of this one) */
 	WITNESS_EV_TICK,    /* nothing; time goes by (about once a second) */
 };
 

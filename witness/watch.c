@@ -374,9 +374,11 @@ static void step_look(struct step *s)
 /* ---- as time goes by ------------------------------------------------------------------------- */
 
 /* What was not seen lately may have been there. */
-static bool blind(const struct step *s)
+static bool blind(const struct step *s, unsigned node)
 {
-	return s->w->blind_ms && s->at.mono_ms - s->w->blind_ms < BLIND_MS;
+	uint64_t at = s->w->blind_ms[node];
+
+	return at && s->at.mono_ms - at < BLIND_MS;
 }
 
 static void check_beat(struct step *s, unsigned i)
@@ -393,7 +395,7 @@ static void check_beat(struct step *s, unsigned i)
 		e.how = (uint8_t)as;
 		e.value = off;
 		tell(s, &e);
-	} else if (!beats && n->beat == WITNESS_BEATS_ON && !blind(s) &&
+	} else if (!beats && n->beat == WITNESS_BEATS_ON && !blind(s, i) &&
 		   !witness_heartbeat_on(s->w, i, s->at.mono_ms)) {
 		e.how = n->beat_as;
 		e.value = n->beat_off;
@@ -479,7 +481,11 @@ static void step_journal(struct step *s)
 
 static void step_blind(struct step *s)
 {
-	s->w->blind_ms = s->at.mono_ms;
+	int k = s->ev->who ? witness_node_find(&s->w->picture, s->ev->who->initiator) : -1;
+
+	for (int i = 0; i < WITNESS_NODES; i++)
+		if (i == k || !s->ev->who)
+			s->w->blind_ms[i] = s->at.mono_ms;
 }
 
 void witness_step(struct witness *w, const struct witness_event *ev, witness_emit_fn *emit,

@@ -48,7 +48,7 @@ struct witness {
 		uint64_t free, size;
 	} space[WITNESS_SPACES];
 	uint64_t journal_lost;
-	uint64_t blind_ms; /* when I/O was missed last */
+	uint64_t blind_ms[WITNESS_NODES]; /* when I/O of a node was missed last */
 };
 
 /* The picture may be filled by replay (witness_picture_apply, _get) before the first event. */

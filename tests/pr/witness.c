@@ -361,6 +361,30 @@ static void test_sbd(void)
 	daemon_stop();
 }
 
+/* Somebody reads as fast as it can: it is not all looked at, and nobody else goes unseen. */
+static void test_flood(void)
+{
+	json_t *show;
+
+	witness_daemon();
+	for (char n = 'a'; n <= 'c'; n++)
+		node_open(n);
+	for (uint64_t next = wire_now(), i = 0; i < 8; i++) {
+		for (char n = 'a'; n <= 'b'; n++) {
+			reads(n, 1u + 2 * (unsigned)(n - 'a'));
+			reads(n, 2u + 2 * (unsigned)(n - 'a'));
+		}
+		for (next += 1000; wire_now() < next;)
+			reads('c', 1000 + pr_random(1000));
+	}
+	show = ask_json("witness show");
+	CU_ASSERT_STRING_EQUAL(software(show, "sbd"), "sure");
+	CU_ASSERT(num(show, "samples_dropped") > 100);
+	CU_ASSERT_EQUAL(json_array_size(json_object_get(show, "warnings")), 0);
+	json_decref(show);
+	daemon_stop();
+}
+
 /* ---- the journal ----------------------------------------------------------------------------- */
 
 /* Something, soon after the last something. */
@@ -568,7 +592,7 @@ static bool can_mount(void)
 int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
-		UNIT(test_windows), UNIT(test_fence_scsi), UNIT(test_sbd),
+		UNIT(test_windows), UNIT(test_fence_scsi), UNIT(test_sbd),  UNIT(test_flood),
 		UNIT(test_torn),    UNIT(test_kill),	   UNIT(test_full), /* the last */
 	};
 	unsigned n = sizeof(tests) / sizeof(tests[0]);

@@ -296,7 +296,43 @@ static void test_beat_in_noise(void)
 	CU_ASSERT(ww_only(WITNESS_SBD));
 }
 
+/* Of what is not looked at nothing is said; of others it is. */
+static void test_blind(void)
+{
+	struct nexus a = nx('a');
+
+	ww_world();
+	for (char n = 'a'; n <= 'b'; n++)
+		ww_login(nx(n));
+	for (unsigned i = 0; i < 8; i++) {
+		sbd_loop('a', 0, 512);
+		sbd_loop('b', 1, 512);
+		ww_wait(1000);
+	}
+	CU_ASSERT_EQUAL(ww_count(WITNESS_BEAT, 0), 2);
+	for (unsigned i = 0; i < 20; i++) {
+		ww_event((struct witness_event){ .kind = WITNESS_EV_BLIND, .who = &a });
+		ww_wait(1000);
+	}
+	CU_ASSERT_EQUAL(ww_count(WITNESS_BEAT, 'a'), 1);
+	CU_ASSERT_EQUAL(ww_count(WITNESS_BEAT, 'b'), 2);
+	ww_wait(10000);
+	CU_ASSERT_EQUAL(ww_count(WITNESS_BEAT, 'a'), 2);
+	/* Nothing was looked at. */
+	ww_world();
+	ww_login(nx('a'));
+	for (unsigned i = 0; i < 30; i++) {
+		if (i < 8)
+			sbd_loop('a', 0, 512);
+		else
+			ww_event((struct witness_event){ .kind = WITNESS_EV_BLIND });
+		ww_wait(1000);
+	}
+	CU_ASSERT_EQUAL(ww_count(WITNESS_BEAT, 'a'), 1);
+	CU_ASSERT(ww_replays());
+}
+
 UNIT_MAIN("witness pattern", UNIT(test_windows), UNIT(test_windows_looks),
 	  UNIT(test_windows_challenged), UNIT(test_not_windows), UNIT(test_fence_scsi),
 	  UNIT(test_fence_mpath), UNIT(test_sbd), UNIT(test_o2cb), UNIT(test_sanlock),
-	  UNIT(test_noise), UNIT(test_beat_in_noise))
+	  UNIT(test_noise), UNIT(test_beat_in_noise), UNIT(test_blind))

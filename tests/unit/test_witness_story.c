@@ -155,6 +155,75 @@ static void test_sbd_only(void)
 	CU_ASSERT(ww_replays());
 }
 
+/* OCFS2: two nodes, one of which loses power. */
+static void test_o2cb_only(void)
+{
+	ww_world();
+	ww_login(nx('a'));
+	ww_login(nx('b'));
+	for (unsigned i = 0; i < 12; i++) {
+		for (unsigned k = 0; k < 2 && (i < 6 || !k); k++) {
+			ww_io(nx((char)('a' + k)), false, 1 << 20, 2 * 4096);
+			ww_io(nx((char)('a' + k)), true, (1 << 20) + k * 4096, 4096);
+		}
+		ww_wait(2000);
+	}
+	ww_logout(nx('b'), false);
+	CU_ASSERT(ww_story_is("Nobody has reserved this disk: it has no owner.\n"
+			      "Nobody is registered.\n"
+			      "The o2cb heartbeat of " A " beats.\n"
+			      "The o2cb heartbeat of " B " stopped at 2026-11-22 03:00:17 UTC, 7 s "
+			      "ago.\n"
+			      "This looks like OCFS2's o2cb (sure).\n"));
+	CU_ASSERT(ww_replays());
+}
+
+/* sanlock: leases of two hosts, one of which ends. */
+static void test_sanlock_only(void)
+{
+	ww_world();
+	ww_login(nx('a'));
+	ww_login(nx('b'));
+	for (unsigned i = 0; i < 12; i++) {
+		for (unsigned k = 0; k < 2 && (i < 6 || !k); k++) {
+			ww_io(nx((char)('a' + k)), false, 1 << 20, 1 << 20);
+			ww_io(nx((char)('a' + k)), true, (1 << 20) + k * 512, 512);
+		}
+		ww_wait(20000);
+	}
+	CU_ASSERT(ww_story_is("Nobody has reserved this disk: it has no owner.\n"
+			      "Nobody is registered.\n"
+			      "The sanlock heartbeat of " A " beats.\n"
+			      "The sanlock heartbeat of " B " stopped at 2026-11-22 03:02:41 UTC, "
+			      "79 s ago.\n"
+			      "This looks like sanlock (sure).\n"));
+	CU_ASSERT(ww_replays());
+}
+
+/* fence_mpath, on two paths; a path is lost and another node fenced. */
+static void test_fence_mpath(void)
+{
+	ww_world();
+	for (char n = 'a'; n <= 'b'; n++)
+		for (uint8_t i = 1; i <= 2; i++) {
+			ww_login(nx_of(n, i, i));
+			ww_pr(nx_of(n, i, i), REGISTER_AND_IGNORE, 0, 0, (uint64_t)n - 'a' + 1);
+		}
+	CU_ASSERT_EQUAL(ww_pr(nx_of('a', 1, 1), RESERVE, 5, 1, 0), 0);
+	ww_wait(30000);
+	ww_logout(nx_of('a', 1, 1), false);
+	ww_wait(20000);
+	CU_ASSERT(ww.picture.warnings == 1u << WITNESS_PATH_LOST);
+	CU_ASSERT_EQUAL(ww_pr(nx_of('a', 2, 2), PREEMPT_AND_ABORT, 5, 1, 2), 0);
+	ww_wait(1000);
+	CU_ASSERT(ww_story_is(A " took this disk at 2026-11-22 03:00:00 UTC, with RESERVE.\n"
+				"Nobody owned it before.\n" A " fenced " B
+				" at 2026-11-22 03:00:50 UTC, with PREEMPT AND ABORT: 2 "
+				"registrations removed; the disk's owner stayed.\n"
+				"This looks like Pacemaker with fence_mpath (sure).\n"));
+	CU_ASSERT(ww_replays());
+}
+
 static void test_register_only(void)
 {
 	ww_world();
@@ -308,6 +377,6 @@ static void test_cut(void)
 }
 
 UNIT_MAIN("witness story", UNIT(test_owner_dies), UNIT(test_owner_hangs), UNIT(test_defended),
-	  UNIT(test_planned_move), UNIT(test_fence_scsi), UNIT(test_sbd_only),
-	  UNIT(test_register_only), UNIT(test_others), UNIT(test_restart), UNIT(test_clock_step),
-	  UNIT(test_cut))
+	  UNIT(test_planned_move), UNIT(test_fence_scsi), UNIT(test_sbd_only), UNIT(test_o2cb_only),
+	  UNIT(test_sanlock_only), UNIT(test_fence_mpath), UNIT(test_register_only),
+	  UNIT(test_others), UNIT(test_restart), UNIT(test_clock_step), UNIT(test_cut))
