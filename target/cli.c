@@ -486,12 +486,13 @@ static int doctor(char **argv)
 
 int main(int argc, char **argv)
 {
-	struct cli cli = { .socket = CONTROL_DEFAULT, .rq = json_object() };
+	struct cli cli = { .socket = CONTROL_DEFAULT };
 	json_t *answer;
 	int rc;
 
 	if (argc > 1 && !strcmp(argv[1], "doctor"))
 		return doctor(argv + 1);
+	cli.rq = json_object();
 	rc = parse(&cli, argc, argv);
 
 	if (rc < 0) {
