@@ -31,8 +31,8 @@ lvm_start() {
 		sg_persist --no-inquiry --out --reserve --param-rk=0x${1}1 --prout-type=1 /dev/pv"
 }
 
-# lvm_take NODE FROM: as one that takes over, and writes over the volume at once. Prints how many ms
-# each of the two commands took.
+# lvm_take NODE FROM: as one that takes over, and writes over the volume at once. Prints in how many
+# ms each of the two commands was answered.
 lvm_take() {
 	guest_says "$1" "sg_turs /dev/pv >/dev/null 2>&1 || :
 		sg_persist --in --report-capabilities /dev/pv 2>&1 | grep -q 'Write Exclusive: 1'
@@ -40,14 +40,12 @@ lvm_take() {
 		for i in 1 2; do
 			dd if=/dev/pv of=/dev/null bs=64k count=200 iflag=direct status=none &
 		done
-		start=\${EPOCHREALTIME/./}
-		sg_persist --no-inquiry --out --register-ignore --param-sark=0x${1}1 /dev/pv >/dev/null
-		middle=\${EPOCHREALTIME/./}
-		sg_persist --no-inquiry --out --preempt-abort --param-sark=0x${2}1 --param-rk=0x${1}1 \
-			--prout-type=1 /dev/pv >/dev/null
-		end=\${EPOCHREALTIME/./}
+		took() {
+			sg_persist -vvv --no-inquiry --out \"\$@\" /dev/pv 2>&1 | sed -n 's/.*duration=\([0-9]*\).*/\1/p'
+		}
+		took --register-ignore --param-sark=0x${1}1
+		took --preempt-abort --param-sark=0x${2}1 --param-rk=0x${1}1 --prout-type=1
 		dd if=/tmp/mark of=/dev/vg/lv bs=4M oflag=direct status=none
-		echo \$(((middle - start) / 1000)) \$(((end - middle) / 1000))
 		wait"
 }
 
@@ -57,12 +55,12 @@ lvm_use() {
 	guest_start "$1" 'dd if=/dev/vg/lv bs=1M iflag=direct status=none | cmp - /tmp/mark
 		touch /hf/$HF_NAME/uses
 		/hf/fenced /dev/vg/lv 0 4 16 60 /hf/$HF_NAME/stop'
-	hf_wait 10 test -e "$HF_RUN/share/$1/uses" || fail "$1: what it wrote is not there"
+	hf_wait 20 test -e "$HF_RUN/share/$1/uses" || fail "$1: what it wrote is not there"
 	sleep 0.3
 }
 lvm_leave() {
 	touch "$HF_RUN/share/$1/stop"
-	guest_wait "$1" 5
+	guest_wait "$1" 20
 }
 
 say "a makes a volume group and reserves it, b sees it and cannot write"
@@ -77,7 +75,8 @@ guest a 'dd if=/tmp/mark of=/dev/vg/lv bs=4M oflag=direct'
 lvm_use a
 for ((round = 1; round <= rounds; round++)); do
 	took=$(lvm_take $winner $loser)
-	read -r register preempt <<<"$took"
+	read -r register preempt <<<"${took//$'\n'/ }"
+	[ -n "$preempt" ] || fail "round $round: no answer"
 	[ "$register" -lt 2000 ] && [ "$preempt" -lt 2000 ] ||
 		fail "round $round: $register ms to register, $preempt ms to preempt and abort"
 	slowest=$((preempt > slowest ? preempt : slowest))
