@@ -27,8 +27,9 @@ enum {
 	EARLY_MAX = 1024,     /* logins and logouts before the journal is ours */
 	PICTURE_EVERY = 1000, /* entries; well below JOURNAL_KEEP */
 	/* Entries that are kept at once, and per second: a flood must not wash the journal out. */
-	TOKENS = 500,
+	TOKENS = 2000,
 	TOKENS_S = 20,
+	TOKENS_CALM = 100, /* so many again: a flood is over */
 };
 
 /* Something on its way to home. */
@@ -248,7 +249,7 @@ static void space_look(struct witness_watch *x)
 static void journal_look(struct witness_watch *x)
 {
 	struct witness_event ev = { .kind = WITNESS_EV_JOURNAL };
-	bool calm = x->tokens >= TOKENS / 2 && !journal_busy(x->journal);
+	bool calm = x->tokens >= TOKENS_CALM && !journal_busy(x->journal);
 
 	ev.journal.lost = lost(x);
 	if (ev.journal.lost != x->w.journal_lost)

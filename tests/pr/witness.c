@@ -530,6 +530,42 @@ static void test_torn(void)
 	daemon_stop();
 }
 
+/* Somebody registers again and again: the journal keeps its past, and the picture what came of it.
+ */
+static void test_burst(void)
+{
+	json_t *before, *after, *l;
+
+	witness_daemon();
+	node_open('a');
+	node_open('b');
+	registers('a', key('a'));
+	CU_ASSERT(!out('a', 0, PR_RESERVE, key('a'), 0));
+	for (unsigned i = 1; i <= 3000; i++)
+		CU_ASSERT(!out('b', i % PATHS, PR_REGISTER_AND_IGNORE, 0, i));
+	CU_ASSERT_EQUAL(out('b', 0, PR_RESERVE, 3000, 0), RES_CONFLICT);
+	CU_ASSERT(warns_within("journal_lost", true, 3000));
+	same_as_pr();
+	CU_ASSERT(warns_within("journal_lost", false, 40000));
+	before = ask_json("witness show");
+	CU_ASSERT_EQUAL(num(json_object_get(before, "counts"), "challenges"), 1);
+	l = ask_json("witness log --last 10000");
+	CU_ASSERT(json_array_size(json_object_get(l, "entries")) < 2500);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(
+				       json_array_get(json_object_get(l, "entries"), 0), "kind")),
+			       "started");
+	json_decref(l);
+	pr_daemon_kill();
+	pr_daemon_restart();
+	after = ask_json("witness show");
+	CU_ASSERT(json_equal(json_object_get(before, "counts"), json_object_get(after, "counts")));
+	same_as_pr();
+	journal_whole();
+	json_decref(before);
+	json_decref(after);
+	daemon_stop();
+}
+
 /* The state directory has room for the reservations, and for nothing else. */
 static void test_full(void)
 {
@@ -592,8 +628,9 @@ static bool can_mount(void)
 int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
-		UNIT(test_windows), UNIT(test_fence_scsi), UNIT(test_sbd),  UNIT(test_flood),
-		UNIT(test_torn),    UNIT(test_kill),	   UNIT(test_full), /* the last */
+		UNIT(test_windows), UNIT(test_fence_scsi), UNIT(test_sbd),
+		UNIT(test_flood),   UNIT(test_torn),	   UNIT(test_kill),
+		UNIT(test_burst),   UNIT(test_full), /* the last */
 	};
 	unsigned n = sizeof(tests) / sizeof(tests[0]);
 	const char *only = getenv("WITNESS_ONLY");
