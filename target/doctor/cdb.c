@@ -222,6 +222,8 @@ struct cdb cdb_pr_out(enum pr_out sa, uint8_t type, uint64_t key, uint64_t sa_ke
 	if (acts[sa].sa_key)
 		snprintf(s, sizeof(s), ", service action key %llx", (unsigned long long)sa_key);
 	SAY(c, "PR OUT %s%s%s%s%s%s", acts[sa].name, t, k, s, flags & PR_APTPL ? ", APTPL" : "",
-	    flags & PR_ALL_TG_PT ? ", ALL_TG_PT" : "");
+	    flags & PR_ALL_TG_PT   ? ", ALL_TG_PT"
+	    : flags & PR_SPEC_I_PT ? ", SPEC_I_PT"
+				   : "");
 	return c;
 }

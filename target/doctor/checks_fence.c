@@ -280,6 +280,50 @@ static void all_tg_pt(struct doctor *d)
 	node_logout(x);
 }
 
+/* The TransportID of a node's initiator port (SPC-4 7.6.4.6); its length. */
+static uint32_t transport_id(const struct node *n, uint8_t out[280])
+{
+	uint32_t len;
+
+	memset(out, 0, 280);
+	out[0] = 0x45; /* with ISID, iSCSI */
+	len = (uint32_t)snprintf((char *)out + 4, 272, "%s,i,0x80%06x4844", n->name,
+				 n->isid & 0xffffff);
+	len = (len + 1 + 3) & ~3u;
+	put_be16(out + 2, (uint16_t)len);
+	return 4 + len;
+}
+
+static void spec_i_pt(struct doctor *d)
+{
+	struct node *a = &d->nodes[A], *b = &d->nodes[B];
+	uint8_t list[28 + 280] = { 0 }, cap[8];
+	struct cdb c = cdb_pr_out(PROUT_REGISTER, 0, 0, a->key, PR_SPEC_I_PT);
+	struct cdb w = cdb_write(0, 0, d->block, NULL, false);
+	uint32_t id = transport_id(b, list + 28);
+	bool have;
+
+	memcpy(list, c.param, 24);
+	put_be32(list + 24, id);
+	c.data = list;
+	c.out = 28 + id;
+	put_be32(c.cdb + 5, c.out);
+	if (!capabilities_get(a, cap, &have))
+		return;
+	if (!have || !(cap[2] & 8)) {
+		if (node_expect(a, &c, ILLEGAL, "SIP_C is 0, so SPEC_I_PT=1 must be refused"))
+			check_warn(d, "SPEC_I_PT is not supported: each node must register itself");
+		return;
+	}
+	if (!node_expect(a, &c, GOOD, "SIP_C is 1") ||
+	    !pr_do(a, PROUT_RESERVE, WE_RO, a->key, 0, GOOD))
+		return;
+	node_expect(b, &w, GOOD, "the node that was named is not registered");
+	/* It has the key it was given. */
+	pr_do(b, PROUT_REGISTER, 0, a->key, 0, GOOD);
+	node_expect(b, &w, CONFLICT, "a node that left writes");
+}
+
 static void generation(struct doctor *d)
 {
 	struct node *a = &d->nodes[A], *b = &d->nodes[B];
@@ -409,6 +453,9 @@ const struct check checks_fence[] = {
 	{ "pr-all-tg-pt", "ALL_TG_PT registers through all target ports", "SPC-4 5.13.7, 6.16.3",
 	  "With ATP_C 1 the initiator port is registered at every target port.",
 	  "mpathpersist registers each path by itself then.", NEED_ALONE, all_tg_pt },
+	{ "pr-spec-i-pt", "SPEC_I_PT registers other initiators", "SPC-4 5.13.7, 6.16.3",
+	  "With SIP_C 1 the initiator ports of the list are registered, too.",
+	  "mpathpersist --transport-id fails.", NEED_ALONE, spec_i_pt },
 	{ "pr-generation", "PRGENERATION counts changes of registrations", "SPC-4 6.15.2",
 	  "One more with each REGISTER, PREEMPT, CLEAR; not with RESERVE and RELEASE.",
 	  "Software that compares it misses a change, or sees one where none is.", NEED_ALONE,

@@ -33,9 +33,12 @@ void print_result(const struct doctor *d, const struct result *r)
 	char text[500];
 
 	clean_text(r->text, text, sizeof(text));
-	printf("%s  %-24s%s\n", words[r->verdict], c->name, c->title);
-	if (text[0] && (r->verdict != PASS || d->verbose))
-		printf("        %s\n", text);
+	/* With a pass the text is what was measured. */
+	if (r->verdict == PASS && text[0])
+		printf("%s  %-24s%s (%s)\n", words[r->verdict], c->name, c->title, text);
+	else
+		printf("%s  %-24s%s\n%s%s%s", words[r->verdict], c->name, c->title,
+		       text[0] ? "        " : "", text, text[0] ? "\n" : "");
 	if (r->verdict == PASS && !d->verbose)
 		return;
 	if (r->verdict == WARN || r->verdict == FAIL || d->verbose)
