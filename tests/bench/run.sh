@@ -42,6 +42,9 @@ cost | baseline) seconds=1 repeat=1 size=64M ;;
 *) echo "usage: run.sh [bench|check|syscalls|pr|witness|cost|baseline|profile]" >&2; exit 2 ;;
 esac
 
+file_size=256M		# of LUNs on a real file system
+[ $mode = check ] && file_size=64M
+
 # name | options | floor too?
 rows="read-qd1|-r100 -q1 -n1|yes
 read-qd32x1|-r100 -q32 -n1|yes
@@ -53,6 +56,8 @@ read-256k-qd8|-r100 -q8 -n1 -b256K -s|yes
 write-256k-qd8|-r0 -q8 -n1 -b256K -s|yes"
 [ $mode = bench ] && rows="$rows
 mixed-qd32x8|-r70 -q32 -n8|yes
+read-file-qd32x8|-r100 -q32 -n8 -l 2|yes
+write-file-qd32x8|-r0 -q32 -n8 -l 2|yes
 read-qd1x64|-r100 -q1 -n64|yes
 read-256k-qd8-digest|-r100 -q8 -n1 -b256K -s --ddigest|no
 write-256k-qd8-digest|-r0 -q8 -n1 -b256K -s --ddigest|no"
@@ -134,11 +139,11 @@ floor_up() {		# floor_up NAME PORT OPTIONS...
 }
 
 # Which targets have no part in a row: the floors in what only iSCSI has, the storing one where nothing is stored, istgt where
-# there are more sessions than it takes, polling where nothing sleeps anyway.
+# there are more sessions than it takes, or a LUN 2 is meant, polling where nothing sleeps anyway.
 idle_in() {		# idle_in ROW FLOOR_TOO TARGET
 	case $3 in
 	floor) [ $2 = no ] ;;
-	istgt) [ "${1%64}" != "$1" ] ;;
+	istgt) [[ $1 = *64 || $1 = *-file-* ]] ;;
 	*-polling-*) [ "${1%qd1}" = "$1" ] ;;
 	floor-store) [ $2 = no ] || [ "${1#write}" = "$1" ] ;;
 	*) return 1 ;;
@@ -202,7 +207,8 @@ ${4-$(poll_off)}" daemon_up "$name" "$1" "$2" "${3#*=}" "
   - name: $iqn
     luns:
       - {lun: 0, name: $name, backend: memory, size: $size}
-      - {lun: 1, name: $name-4k, backend: memory, size: 64M, block_size: 4096}" || return 1
+      - {lun: 1, name: $name-4k, backend: memory, size: 64M, block_size: 4096}
+      - {lun: 2, name: $name-file, path: $work/$name.img, size: $file_size}" || return 1
 	names="$names $name"
 	luns2[$name]=0,1
 }
@@ -218,7 +224,9 @@ tgtd_up() {
 		$adm --op new --mode target --tid 1 -T $iqn 2>/dev/null && break
 		sleep 0.1
 	done
+	truncate -s $file_size "$work/tgt-file.img"
 	$adm --op new --mode logicalunit --tid 1 --lun 1 -b "$shm/tgt.img" --bstype rdwr &&
+		$adm --op new --mode logicalunit --tid 1 --lun 2 -b "$work/tgt-file.img" --bstype rdwr &&
 		$adm --op bind --mode target --tid 1 -I ALL || return 1
 	for key in MaxRecvDataSegmentLength=262144 MaxXmitDataSegmentLength=262144 MaxBurstLength=1048576 \
 		FirstBurstLength=262144 InitialR2T=No MaxOutstandingR2T=4; do
@@ -293,7 +301,7 @@ istgt_up() {
 }
 
 targets_up() {
-	local t d f n=1
+	local t d f l n=1
 	for t in ${BENCH_TARGETS:-$targets}; do
 		case $t in
 		floor)
@@ -330,7 +338,10 @@ targets_up() {
 	# Real pages everywhere, written once: an unwritten LUN can answer from nothing.
 	for t in $names; do
 		case $t in floor*) continue ;; esac
-		timeout 120 $pin_generator "$tools/hf-bench" ${args[$t]} -F -b 256K -q 8 -T 100 >/dev/null || fail "$t: fill"
+		for l in "" "-l 2"; do
+			[ "$t$l" = "istgt-l 2" ] && continue
+			timeout 120 $pin_generator "$tools/hf-bench" ${args[$t]} $l -F -b 256K -q 8 -T 100 >/dev/null || fail "$t: fill"
+		done
 	done
 }
 

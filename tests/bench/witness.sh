@@ -36,7 +36,7 @@ witness_luns() {	# witness_luns DIR: the configuration's targets
 		    luns:
 		      - {lun: 0, name: same, type: witness, path: $shm/$1-same.img, size: 16M}
 		      - {lun: 1, name: memory, backend: memory, size: $size}
-		      - {lun: 2, name: file, path: $work/$1-data.img, size: $size}
+		      - {lun: 2, name: file, path: $work/$1-data.img, size: $file_size}
 	END
 }
 
@@ -56,13 +56,12 @@ witness_holdfast() {	# witness_holdfast NAME PORT LINES
 witness_tgtd() {	# witness_tgtd PORT
 	local adm="tgtadm -C $port --lld iscsi" lun
 	mkdir -p "$shm/tgt"
-	truncate -s $size "$shm/tgt.img" "$work/tgt-data.img"
+	truncate -s $size "$shm/tgt.img"
 	truncate -s 16M "$shm/tgt-own.img" "$shm/tgt-same.img"
-	tgtd_up $1 || return 1
+	tgtd_up $1 || return 1	# with its LUNs 1 (tmpfs) and 2 (file)
 	$adm --op new --mode target --tid 2 -T $iqn-witness &&
 		$adm --op new --mode logicalunit --tid 2 --lun 1 -b "$shm/tgt-own.img" --bstype rdwr &&
 		$adm --op bind --mode target --tid 2 -I ALL &&
-		$adm --op new --mode logicalunit --tid 1 --lun 2 -b "$work/tgt-data.img" --bstype rdwr &&
 		$adm --op new --mode logicalunit --tid 1 --lun 3 -b "$shm/tgt-same.img" --bstype rdwr || return 1
 	own[tgtd]="-p $1 -t $iqn-witness --probe 1"
 	same[tgtd]="-p $1 -t $iqn --probe 3"
