@@ -31,6 +31,8 @@ git ls-files 'pr/*.[ch]' | includes | grep -E '"scsi/' |
 	grep -vE '"scsi/(wire|cursor|sense|nexus|io|gate|limits|lu|change)\.h"' | rule "pr/ sees leaf headers only"
 git ls-files 'backends/*.[ch]' | includes | grep -E '"' | grep -vE '"(backends/[a-z_]+|target/(reactor|log)|scsi/(io|limits))\.h"' |
 	rule "backends/ sees the reactor's interface and scsi/io.h only"
+git ls-files 'target/doctor/*.[ch]' | includes | grep -E '"' | grep -vE '"(target/doctor/doctor|scsi/wire)\.h"' |
+	rule "target/doctor/ judges any target and sees nothing of this one but how bytes are put"
 git ls-files 'backends/*.[ch]' | xargs -r grep -nE 'SENSE_|SAM_' | rule "backends/ knows no sense code and no SCSI status"
 grep -L 'SPDX-License-Identifier: Apache-2.0' "${C[@]}" Makefile .ci/run .ci/deps | rule "each file names its license"
 for f in "${C[@]}"; do expand -t8 "$f" | LC_ALL=C.UTF-8 awk -v f="$f" 'length > 100 { print f ":" NR ": " length " columns" }'; done |
