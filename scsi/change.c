@@ -125,20 +125,22 @@ static void change_nexus_lost(const struct lu_value *old, const struct lu_reques
 	next->reserved6 = false;
 	memset(&next->reserved6_by, 0, sizeof(next->reserved6_by));
 	fx->changed = true;
+	fx->refusable = false;
 }
 
 static void change_failed(const struct lu_value *old, const struct lu_request *rq,
 			  struct lu_value *next, struct lu_fx *fx)
 {
 	next->failed = true;
-	fx->changed = fx->persist = !old->failed;
+	next->failed_stored = true;
+	fx->changed = fx->persist = !old->failed || !old->failed_stored;
 	fx->refusable = false;		/* it is so, stored or not */
 }
 
 static void change_repaired(const struct lu_value *old, const struct lu_request *rq,
 			    struct lu_value *next, struct lu_fx *fx)
 {
-	next->failed = false;
+	next->failed = next->failed_stored = false;
 	fx->changed = fx->persist = old->failed;
 }
 
@@ -153,11 +155,12 @@ static bool caps_eq(const struct io_caps *a, const struct io_caps *b)
 static void change_caps(const struct lu_value *old, const struct lu_request *rq,
 			struct lu_value *next, struct lu_fx *fx)
 {
+	fx->refusable = false;
 	next->caps = rq->caps;
 	next->not_ready = rq->not_ready;
 	if (rq->pr) {
 		next->pr = rq->pr;
-		next->failed = rq->failed;
+		next->failed = next->failed_stored = rq->failed;
 		next->stored = rq->stored;
 		next->modes = next->saved = rq->has_saved ? rq->saved : old->defaults;
 	}
@@ -185,6 +188,8 @@ static void change_pr_admin(const struct lu_value *old, const struct lu_request 
 {
 	if (old->not_ready)
 		fx->status = SAM_BUSY;	/* what is stored is another's yet */
+	else if (rq->kind == LU_CHANGE_PR_IMPORT && old->reserved6)
+		fx->status = SAM_RESERVATION_CONFLICT;	/* never both (SPC-2 5.5.1) */
 	else if (rq->kind == LU_CHANGE_PR_CLEAR)
 		next->pr = pr_admin_clear(old->pr, fx);
 	else if (rq->kind == LU_CHANGE_PR_IMPORT)

@@ -72,6 +72,7 @@ struct lu_value {
 	uint64_t stored; /* version of its durable part in the store */
 	bool failed; /* a flush failed: writes and flushes fail until repaired by the administrator
 		      */
+	bool failed_stored; /* the store knows that, too */
 	bool not_ready; /* 04/01: the store is not ours yet (locked by a dying daemon) */
 	struct lu_modes modes, saved;	/* current and saved values */
 	struct lu_modes defaults;	/* as configured */

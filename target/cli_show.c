@@ -52,9 +52,9 @@ void cli_show_status(FILE *out, json_t *r)
 	fprintf(out, "%-18s%lld\n", "targets", number(r, "targets"));
 	fprintf(out, "%-18s%lld", "LUNs", number(r, "luns.total"));
 	if (number(r, "luns.ready") != number(r, "luns.total"))
-		fprintf(out, ": %lld ready, %lld waiting for their lock, %lld failed",
+		fprintf(out, ": %lld ready, %lld waiting for their lock, %lld damaged, %lld failed",
 			number(r, "luns.ready"), number(r, "luns.waiting_for_lock"),
-			number(r, "luns.failed"));
+			number(r, "luns.damaged"), number(r, "luns.failed"));
 	fputc('\n', out);
 	cli_show_witness_status(out, cli_at(r, "witness"));
 	fprintf(out, "%-18s%lld of %lld\n", "sessions", number(r, "sessions"),

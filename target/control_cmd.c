@@ -218,12 +218,18 @@ static json_t *cmd_lun_recover(struct control_request *rq)
 {
 	unsigned n;
 	struct query_lu *q = query_lus(rq->lu, &n);
-	bool waiting;
+	bool waiting, damaged;
 
 	if (!q)
 		return control_error("internal", NULL, "out of memory");
-	waiting = q->not_ready;
+	damaged = q->damaged;
+	waiting = q->not_ready && !damaged;
 	free(q);
+	if (damaged)
+		return control_error(
+			"refused", "the log says which file; move it away, or bring back a copy, "
+			"and start the daemon again",
+			"the reservations of LUN %s cannot be read", rq->lu->id.name);
 	if (waiting)
 		return control_error(
 			"refused", "end the other daemon; this one goes on by itself",

@@ -102,7 +102,7 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 	v.block_size = l->block_size;
 	v.phys_exp = log2u(l->physical_block_size / l->block_size);
 	v.not_ready = be->busy || e == -EBADMSG;
-	v.failed = img.failed;
+	v.failed = v.failed_stored = img.failed;
 	v.stored = img.version;
 	v.defaults = modes;
 	v.saved = img.has_modes ? img.saved : modes;

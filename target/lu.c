@@ -14,7 +14,10 @@
 #include "target/store.h"
 #include "target/witness.h"
 
-enum { CHANGES_TOGETHER = 64 };	/* each copies the value: bounds a turn of the reactor */
+enum {
+	CHANGES_TOGETHER = 64,	/* each copies the value: bounds a turn of the reactor */
+	RESETS_UNREADY = 64,	/* that wait for the store's lock */
+};
 
 static uint64_t event_seq = 1;
 
@@ -70,6 +73,7 @@ struct lu *lu_new(const struct lu_ident *id, const struct scsi_target *target, s
 	lu->home = home;
 	CDS_INIT_LIST_HEAD(&lu->changes);
 	CDS_INIT_LIST_HEAD(&lu->unready);
+	CDS_INIT_LIST_HEAD(&lu->over);
 	CDS_INIT_LIST_HEAD(&lu->holds);
 	lu_owed_init(&lu->owed);
 	v.id = &lu->id;
@@ -136,15 +140,26 @@ void lu_subscribe(struct msg *m)
 
 static void change_next(struct lu *lu);
 
+/* The changes evaluated together, in the order they came: from the queue to another list. */
+static void batch_move(struct lu *lu, struct cds_list_head *to)
+{
+	while (lu->batch) {
+		struct lu_change *c = cds_list_first_entry(&lu->changes, struct lu_change, link);
+
+		lu->batch--;
+		cds_list_del(&c->link);
+		cds_list_add_tail(&c->link, to);
+	}
+}
+
 /* The changes evaluated together are over: answer them, in order, and go on with what waits. */
 static void changes_answer(struct lu *lu)
 {
 	witness_commit(lu);
-	while (lu->batch) {
-		struct lu_change *c =
-			cds_list_first_entry(&lu->changes, struct lu_change, link);
+	batch_move(lu, &lu->over);
+	while (!cds_list_empty(&lu->over)) {
+		struct lu_change *c = cds_list_first_entry(&lu->over, struct lu_change, link);
 
-		lu->batch--;
 		cds_list_del(&c->link);
 		c->msg.fn = lu_change_answered;
 		reactor_send(c->from ? c->from : lu->home, &c->msg);
@@ -184,7 +199,7 @@ static void told(struct lu_change *c)
 	free(c);
 }
 
-static void tell(struct lu *lu, enum lu_change_kind kind, const struct nexus *n)
+static struct lu_change *news(enum lu_change_kind kind, const struct nexus *n)
 {
 	struct lu_change *c = calloc(1, sizeof(*c));
 
@@ -197,29 +212,38 @@ static void tell(struct lu *lu, enum lu_change_kind kind, const struct nexus *n)
 		c->rq.nexus = *n;
 	}
 	c->done = told;
-	lu_change_submit(lu, c);
+	return c;
 }
 
 void lu_tell_failed(struct lu *lu)
 {
-	tell(lu, LU_CHANGE_FAILED, NULL);
+	lu_change_submit(lu, news(LU_CHANGE_FAILED, NULL));
 }
 
 void lu_tell_nexus_lost(struct lu *lu, const struct nexus *n)
 {
-	tell(lu, LU_CHANGE_NEXUS_LOST, n);
+	lu_change_submit(lu, news(LU_CHANGE_NEXUS_LOST, n));
 }
 
 static void cache_off_flushed(struct io_req *io)
 {
 	struct lu *lu = caa_container_of(io, struct lu, flush);
 
-	if (io->result) {
-		lu_tell_failed(lu);
-		lu->last->status = SAM_CHECK_CONDITION;
-		lu->last->sense = sense_from_errno(IO_FLUSH, io->result);
+	struct lu_change *failed;
+
+	if (!io->result) {
+		changes_answer(lu);
+		return;
 	}
-	changes_answer(lu);
+	/* The failure is in force, and stored, before anybody hears of it. */
+	lu->last->status = SAM_CHECK_CONDITION;
+	lu->last->sense = sense_from_errno(IO_FLUSH, io->result);
+	batch_move(lu, &lu->over);
+	failed = news(LU_CHANGE_FAILED, NULL);
+	failed->lu = lu;
+	cds_list_add(&failed->link, &lu->changes);
+	lu->changing = false;
+	change_next(lu);
 }
 
 /* A table that fills up is seen before initiators are refused. */
@@ -299,6 +323,7 @@ static void persisted(void *arg, int err)
 			return;
 		}
 		lu->next->v.stored--;
+		lu->next->v.failed_stored = false;
 	}
 	publish(lu);
 }
@@ -328,8 +353,12 @@ static bool change_eval(struct lu *lu, struct lu_change *c)
 	}
 	next.epoch = old->epoch + 1;
 	made = lu_owed_reserve(&lu->owed, lu->fx.nua) ? lu_ref_new(&next) : NULL;
-	if (!made)
+	if (!made) {
+		/* What is so cannot be refused; a restart finds it. */
+		if (!lu->fx.refusable)
+			abort();
 		return false;
+	}
 	history_note(lu, c, old, &next);
 	witness_note(lu, c, lu->next ? lu->next : lu->value, made);
 	lu_ref_put(lu->next);
@@ -395,11 +424,18 @@ static void unready_next(struct lu *lu)
 	if (!waits_for_lock(lu)) {
 		cds_list_splice(&lu->unready, &lu->changes);
 		CDS_INIT_LIST_HEAD(&lu->unready);
+		lu->nunready = 0;
 		return;
 	}
 	cds_list_for_each_entry_safe(c, tmp, &lu->changes, link)
 		if (c->rq.kind == LU_CHANGE_RESET || c->rq.kind == LU_CHANGE_TARGET_RESET) {
 			cds_list_del(&c->link);
+			if (lu->nunready == RESETS_UNREADY) {
+				c->status = SAM_BUSY;
+				cds_list_add_tail(&c->link, &lu->over);
+				continue;
+			}
+			lu->nunready++;
 			cds_list_add_tail(&c->link, &lu->unready);
 		}
 }
@@ -415,8 +451,12 @@ static void change_next(struct lu *lu)
 	lu->evaluating = true;
 	while (!lu->changing) {
 		unready_next(lu);
-		if (cds_list_empty(&lu->changes))
+		if (cds_list_empty(&lu->changes) && cds_list_empty(&lu->over))
 			break;
+		if (cds_list_empty(&lu->changes)) {
+			changes_answer(lu);
+			continue;
+		}
 		lu->changing = true;
 		changes_begin(lu);
 	}

@@ -216,6 +216,8 @@ struct lu {
 	bool subscribed[REACTORS_MAX];
 	struct cds_list_head changes;	/* struct lu_change */
 	struct cds_list_head unready;	/* of them resets, until the store's lock is ours */
+	struct cds_list_head over;	/* evaluated: answered before anything else ends */
+	unsigned nunready;
 	unsigned batch;			/* the first so many are in work, as one new value */
 	struct lu_change *last;		/* of them evaluated: fx is what it does */
 	bool changing;

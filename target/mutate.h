@@ -43,6 +43,8 @@ enum {
 	MUT_BURST_LAST,
 	/* A reset of a LU that waits for its store's lock is answered before it has it. */
 	MUT_RESET_UNREADY,
+	/* A commit record that could not be written, and may be there, is not taken back. */
+	MUT_COMMIT_LEFT,
 	MUT_COUNT
 };
 

@@ -117,17 +117,19 @@ static json_t *portal_json(const struct config_portal *p)
 
 static json_t *lu_counts_json(const struct query_lu *v, unsigned n)
 {
-	unsigned ready = 0, waiting = 0, failed = 0;
+	unsigned ready = 0, waiting = 0, damaged = 0, failed = 0;
 	json_t *o = json_object();
 
 	for (unsigned i = 0; i < n; i++) {
 		ready += !v[i].not_ready && !v[i].failed;
-		waiting += v[i].not_ready;
+		waiting += v[i].not_ready && !v[i].damaged;
+		damaged += v[i].damaged;
 		failed += v[i].failed && !v[i].not_ready;
 	}
 	query_put_int(o, "total", n);
 	query_put_int(o, "ready", ready);
 	query_put_int(o, "waiting_for_lock", waiting);
+	query_put_int(o, "damaged", damaged);
 	query_put_int(o, "failed", failed);
 	return o;
 }

@@ -159,7 +159,13 @@ unsigned stop_service(void)
 					   : "the last flush did not end");
 			bad++;
 		}
+		/* The kernel has told it, and tells no one again: the store keeps it. */
+		if (f->started && f->ended && f->io.result)
+			lu_tell_failed(f->lu);
 	}
+	rcall_each(nothing, NULL);
+	if (bad && wait_zero(count_busy, &n, DRAIN_MS))
+		log_error("event=stop msg=\"a failed flush could not be kept\"");
 	rcall_each(trim, NULL);
 	return bad + busy;
 }

@@ -47,7 +47,7 @@ struct store {
 	struct work work;
 	size_t len;			/* bytes of buf to write */
 	int err;
-	bool writing;
+	bool doubt;			/* a record may vouch for what was refused */
 	void (*done)(void *arg, int err);
 	void *arg;
 	char path[];
@@ -139,12 +139,33 @@ static int write_all(int fd, const uint8_t *p, size_t n, off_t off)
 	return 0;
 }
 
-/* The slot is durable before the commit record that vouches for it. */
+/* Page i vouches for image seq (0: for none). */
+static int commit_write(struct store *s, unsigned i, uint64_t seq)
+{
+	commit_put(s, seq);
+	return write_all(s->fd, s->commit, PAGE, (off_t)i * PAGE);
+}
+
+/*
+ * The slot is durable before the commit record that vouches for it. A record that could not be
+ * written may be there all the same: it is taken back, so that what was refused does not come into
+ * force by a restart; and until that is done nothing is written to the slot it vouches for.
+ */
 static int store_write(struct store *s)
 {
-	int err = write_all(s->fd, s->buf, s->len, (off_t)(SLOTS_OFF + s->seq % 2 * s->slot_size));
+	unsigned i = s->seq % 2;
+	int err = s->doubt ? commit_write(s, i, 0) : 0;
 
-	return err ? err : write_all(s->fd, s->commit, PAGE, (off_t)(s->seq % 2) * PAGE);
+	if (err)
+		return err;
+	s->doubt = false;
+	err = write_all(s->fd, s->buf, s->len, (off_t)(SLOTS_OFF + i * s->slot_size));
+	if (err)
+		return err;
+	err = commit_write(s, i, s->seq);
+	if (err && !MUTATION(MUT_COMMIT_LEFT))
+		s->doubt = commit_write(s, i, 0) != 0;
+	return err;
 }
 
 static int sync_dir(const char *dir)
@@ -177,7 +198,6 @@ static int store_create(struct store *s, const char *dir)
 		return -err;
 	s->seq = 1;
 	s->len = slot_put(s, &img, s->seq);
-	commit_put(s, s->seq);
 	err = store_write(s);
 	if (!err && (fsync(s->fd) || rename(tmp, s->path)))
 		err = -errno;
@@ -330,7 +350,6 @@ static void put_done(struct work *w)
 {
 	struct store *s = caa_container_of(w, struct store, work);
 
-	s->writing = false;
 	/* Not written: the next try takes the same place, the older slot stays. */
 	if (s->err && s->err != -ESTALE)
 		s->seq--;
@@ -342,12 +361,10 @@ void store_put(struct store *s, const struct store_image *img, void (*done)(void
 {
 	s->done = done;
 	s->arg = arg;
-	s->writing = true;
 	s->err = img->version == s->seq ? 0 : -ESTALE;
 	if (!s->err) {
 		s->seq++;
 		s->len = slot_put(s, img, s->seq);
-		commit_put(s, s->seq);
 	}
 	s->work.run = put_run;
 	s->work.done = put_done;

@@ -20,6 +20,7 @@ struct tmf {
 	uint32_t itt;
 	uint8_t function;
 	bool draining;			/* the backend, or the LUs' homes, are still at it */
+	bool refused;			/* a home had too many resets waiting */
 	struct drain drain;
 	struct timer tags;
 	struct nexus_ref *nexus;
@@ -98,9 +99,10 @@ static void tmf_answer(struct tmf *m)
 			timer_arm(&m->tags, TAGS_WAIT_MS);
 			return;
 		}
-		reply_tmf(m->session->conn, m->itt, TMF_RSP_COMPLETE);
+		reply_tmf(m->session->conn, m->itt,
+			  m->refused ? TMF_RSP_REJECTED : TMF_RSP_COMPLETE);
 	}
-	if (m->function == TMF_TARGET_COLD_RESET)
+	if (m->function == TMF_TARGET_COLD_RESET && !m->refused)
 		cold_reset(m->node);
 	tmf_free(m);
 }
@@ -246,6 +248,7 @@ static void reset_done(struct lu_change *ch)
 	/* The struct tmf is found through param, which a reset does not use otherwise. */
 	struct tmf *m = (struct tmf *)(uintptr_t)ch->rq.param;
 
+	m->refused |= ch->status != SAM_GOOD;
 	if (--m->nchanges)
 		return;
 	m->draining = false;

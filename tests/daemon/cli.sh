@@ -235,7 +235,7 @@ if have python3; then
 	hf lun list dtc
 	ok "the LUN has failed" shows ' failed '
 	hf status
-	ok "status tells" shows '^LUNs +5: 4 ready, 0 waiting for their lock, 1 failed'
+	ok "status tells" shows '^LUNs +5: 4 ready, 0 waiting for their lock, 0 damaged, 1 failed'
 	rm "$D/noflush"
 	hf lun recover "$IQN:cluster1/7"
 	ok "lun recover" shows '\(dtc\) is ready$'
@@ -343,6 +343,17 @@ ok "a new daemon replaces what was left" start "$D/a.yaml"
 ok "and says so" grep -q 'removed the socket of a daemon that was killed' "$D/log"
 hf status
 ok "and answers" shows '^LUNs +5$'
+# The last flush of all: its failure is not forgotten either.
+: > "$D/noflush"
+rc=0
+finish TERM || rc=$?
+ok "what cannot be flushed makes it end with an error" [ $rc = 1 ]
+rm "$D/noflush"
+ok "started once more" start "$D/a.yaml"
+hf lun list dtc
+ok "that LUN has failed" shows ' failed '
+hf lun recover dtc
+ok "until it is told, once more" shows 'is ready$'
 ok "stops" finish TERM
 : > "$S"
 ok "something else of that name" [ "$(start "$D/a.yaml"; echo $?)" = 1 ]

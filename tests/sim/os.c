@@ -94,21 +94,31 @@ ssize_t sim_pread(int fd, void *buf, size_t n, off_t off)
 	return (ssize_t)n;
 }
 
+static bool must_succeed;
+
 ssize_t sim_pwrite(int fd, const void *buf, size_t n, off_t off)
 {
 	struct file *f = file_of(fd);
 
-	if (world.faults && daemon_up() && sectors_left == UINT64_MAX && rnd_chance(100)) {
+	if (world.faults && daemon_up() && sectors_left == UINT64_MAX && !must_succeed &&
+	    rnd_chance(100)) {
 		TRACE("the store's write fails");
 		oracle_store_fails();
 		/* A part of it may be there all the same. */
 		n = rnd_below(n / SECTOR) * SECTOR;
-		if (off < 8192) /* a commit record; its first sector is all of it */
-			n = 0;
+		/*
+		 * A commit record: its first sector is all of it. It may be there; then what takes
+		 * it back must succeed, or nobody could tell what to do after a death.
+		 */
+		if (off < 8192) {
+			must_succeed = rnd_below(2);
+			n = must_succeed ? SECTOR : 0;
+		}
 		memcpy(f->data + off, buf, n);
 		errno = EIO;
 		return -1;
 	}
+	must_succeed = false;
 	assert((size_t)off + n <= f->size);
 	if (sectors_left != UINT64_MAX) {
 		size_t whole = n / SECTOR < sectors_left ? n : sectors_left * SECTOR;
