@@ -86,6 +86,13 @@ static void count_busy(void *arg)
 	}
 }
 
+static void count_changing(void *arg)
+{
+	for (unsigned i = 0; i < daemon_state.nlus; i++)
+		if (daemon_state.lus[i]->home == reactor_self())
+			*(unsigned *)arg += daemon_state.lus[i]->changing;
+}
+
 struct flush {
 	struct io_req io;
 	struct lu *lu;
@@ -131,6 +138,7 @@ static void nothing(void *arg)
 unsigned stop_service(void)
 {
 	unsigned n, busy, bad = 0;
+	bool told = false;
 
 	__atomic_store_n(&daemon_state.stopping, true, __ATOMIC_RELAXED);
 	net_stop();
@@ -160,11 +168,13 @@ unsigned stop_service(void)
 			bad++;
 		}
 		/* The kernel has told it, and tells no one again: the store keeps it. */
-		if (f->started && f->ended && f->io.result)
+		if (f->started && f->ended && f->io.result) {
 			lu_tell_failed(f->lu);
+			told = true;
+		}
 	}
 	rcall_each(nothing, NULL);
-	if (bad && wait_zero(count_busy, &n, DRAIN_MS))
+	if (told && wait_zero(count_changing, &n, DRAIN_MS))
 		log_error("event=stop msg=\"a failed flush could not be kept\"");
 	rcall_each(trim, NULL);
 	return bad + busy;
