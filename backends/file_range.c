@@ -200,6 +200,7 @@ static void range_worked(struct work *w)
 static void range_work(struct io_req *io, void (*run)(struct work *w))
 {
 	memset(&io->work, 0, sizeof(io->work));
+	io->work.class = WORK_MEDIUM;
 	io->work.run = run;
 	io->work.done = range_worked;
 	work_submit(&io->work);

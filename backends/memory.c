@@ -207,6 +207,7 @@ static void memory_submit_clear(struct memory *m, struct io_req *io)
 		return;
 	}
 	memset(&io->work, 0, sizeof(io->work));
+	io->work.class = WORK_MEDIUM;
 	io->work.run = clear_run;
 	io->work.done = clear_done;
 	work_submit(&io->work);
@@ -263,6 +264,7 @@ static void memory_submit(struct backend *be, struct io_req *io)
 		break;
 	case IO_SPACE:		/* walks the whole map */
 		memset(&io->work, 0, sizeof(io->work));
+		io->work.class = WORK_MEDIUM;
 		io->work.run = space_run;
 		io->work.done = clear_done;
 		work_submit(&io->work);

@@ -97,7 +97,7 @@ void aio_stop(void);
 /* ---- workers.c
  * --------------------------------------------------------------------------------------------- */
 
-/* Main thread; 0 or -errno. count 0: default; lane: a pool for it. */
+/* Main thread; 0 or -errno. count (for file I/O) 0: default; lane: pools for it. */
 int workers_start(unsigned count, bool lane, const char **why);
 void workers_stop(void);
 unsigned workers_count(void);

@@ -40,6 +40,7 @@ struct batch {
 };
 
 struct journal {
+	struct journal *other; /* main thread: the next of all that are open */
 	uint64_t next;	   /* sequence of the next record */
 	uint64_t lost;	   /* records lost that no line tells of yet */
 	uint64_t lost_all; /* atomic: since the start */
@@ -48,11 +49,12 @@ struct journal {
 	struct reactor *home; /* of the first record: where all this is */
 	struct timer timer;   /* to the next fdatasync, when one is due */
 	uint64_t synced_at;   /* ms, of the last one */
-	bool unsynced;	      /* something was written since then */
 	bool closing;
 	bool busy; /* atomic: the rest is the worker's */
 	bool sync; /* fdatasync after the batch */
+	bool sync_failed;
 	struct batch batch;
+	struct batch unsynced; /* what was written since the last fdatasync; without the lines */
 	struct work work;
 	int err;
 	int fd;		    /* of the newer file, -1: not open */
@@ -63,6 +65,9 @@ struct journal {
 	char *last;	    /* as journal_last() gives it */
 	char path[];	    /* of the files, without the digit at the end */
 };
+
+/* Those that are open. */
+static struct journal *journals;
 
 static int sync_dir_of(const char *path)
 {
@@ -124,29 +129,48 @@ struct journal *journal_open(const char *dir, const char *name)
 		}
 	}
 	j->next = j->seg.last + 1;
+	j->other = journals;
+	journals = j;
 	return j;
 }
 
 /* ---- a batch is written: worker -------------------------------------------------------------- */
+
+/*
+ * On stable storage with what was written. When that fails it never will be: the kernel says so
+ * once and takes the pages for clean then. They may be there or not; so they go, and are told as
+ * lost.
+ */
+static int segment_sync(struct journal *j)
+{
+	int err = fdatasync(j->fd) ? -errno : 0;
+
+	if (err)
+		j->seg.end -= j->unsynced.len;
+	else
+		j->unsynced = (struct batch){ 0 };
+	j->sync_failed = err;
+	return err;
+}
 
 /* The older file makes room. Readers that have it open still have it. */
 static int segment_begin(struct journal *j)
 {
 	unsigned i = j->seg.there ? !j->newer : 0;
 	char path[4096];
-	int fd;
+	int fd, err;
 
+	err = j->unsynced.len ? segment_sync(j) : 0;
+	if (err)
+		return err;
 	snprintf(path, sizeof(path), "%s%u", j->path, i);
 	if (unlink(path) && errno != ENOENT)
 		return -errno;
 	fd = journal_file_open(j->path, i, O_RDWR | O_CREAT | O_EXCL);
 	if (fd < 0)
 		return fd;
-	if (j->fd >= 0) {
-		if (fdatasync(j->fd))
-			log_debug("event=journal path=%s%u err=%d", j->path, j->newer, errno);
+	if (j->fd >= 0)
 		close(j->fd);
-	}
 	j->fd = fd;
 	j->newer = i;
 	j->seg = (struct journal_segment){ .there = true, .first = j->batch.first };
@@ -201,17 +225,18 @@ static int batch_write(struct journal *j)
 {
 	int err = j->batch.len ? segment_ready(j) : 0;
 
-	if (err)
-		return err;
-	if (j->batch.len)
+	if (!err && j->batch.len)
 		reserve(j);
-	err = write_at(j->fd, j->batch.buf, j->batch.len, j->seg.end);
-	if (!err && j->sync && fdatasync(j->fd))
-		err = -errno;
+	if (!err)
+		err = write_at(j->fd, j->batch.buf, j->batch.len, j->seg.end);
+	if (!err && j->sync)
+		err = segment_sync(j);
 	if (!err) {
 		j->seg.end += j->batch.len;
 		return 0;
 	}
+	if (j->fd < 0)
+		return err;
 	/* A part of it must not be taken for what comes in its place. */
 	j->reserved = 0;
 	if (ftruncate(j->fd, (off_t)j->seg.end))
@@ -261,10 +286,14 @@ static uint64_t now_ms(void)
 /* How a batch ended. */
 static void batch_end(struct journal *j)
 {
-	j->unsynced = !j->sync && (j->unsynced || !j->err);
 	if (j->sync)
 		j->synced_at = now_ms();
 	if (!j->err) {
+		if (!j->sync) {
+			j->unsynced.len += j->batch.len;
+			j->unsynced.records += j->batch.records;
+			j->unsynced.told += j->batch.told;
+		}
 		if (j->warned && j->batch.told)
 			log_info("event=journal path=%s msg=\"is written again\" lost=%" PRIu64,
 				 LOG_Q(j->path), j->batch.told);
@@ -273,6 +302,8 @@ static void batch_end(struct journal *j)
 		return;
 	}
 	/* Most likely what waits could not be written either; and so what is lost is one piece. */
+	if (j->sync_failed)
+		batch_lose(j, &j->unsynced);
 	batch_lose(j, &j->batch);
 	batch_lose(j, &j->pending);
 	trouble(j, strerror(-j->err));
@@ -282,6 +313,7 @@ static void write_run(struct work *w)
 {
 	struct journal *j = caa_container_of(w, struct journal, work);
 
+	j->sync_failed = false;
 	j->err = batch_write(j);
 }
 
@@ -292,6 +324,7 @@ static void write_begin(struct journal *j)
 	j->sync = j->closing || now_ms() >= j->synced_at + SYNC_MS;
 	j->batch = j->pending;
 	j->pending = (struct batch){ 0 };
+	j->work.class = WORK_RECORD;
 	j->work.run = write_run;
 	j->work.done = write_done;
 	__atomic_store_n(&j->busy, true, __ATOMIC_RELAXED);
@@ -303,11 +336,11 @@ static void write_done(struct work *w)
 	struct journal *j = caa_container_of(w, struct journal, work);
 
 	batch_end(j);
-	if (j->pending.len || (j->closing && j->unsynced)) {
+	if (j->pending.len || (j->closing && j->unsynced.len)) {
 		write_begin(j);
 		return;
 	}
-	if (j->unsynced)
+	if (j->unsynced.len)
 		timer_arm(&j->timer, SYNC_MS);
 	__atomic_store_n(&j->busy, false, __ATOMIC_RELEASE);
 }
@@ -317,11 +350,11 @@ static void sync_due(struct timer *t)
 {
 	struct journal *j = caa_container_of(t, struct journal, timer);
 
-	if (j->unsynced && !__atomic_load_n(&j->busy, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&j->busy, __ATOMIC_RELAXED) && j->unsynced.len)
 		write_begin(j);
 }
 
-static void close_here(void *arg)
+static void settle_here(void *arg)
 {
 	struct journal *j = arg;
 
@@ -396,20 +429,44 @@ void journal_append(struct journal *j, const char *body)
 		write_begin(j);
 }
 
-void journal_close(struct journal *j)
+/* Whether it was written in the time; what is not is left as it is: a worker has it. */
+static bool settled(const struct journal *j, uint64_t until)
 {
-	if (!j)
-		return;
-	rcall_each(close_here, j);
-	for (unsigned ms = 0; __atomic_load_n(&j->busy, __ATOMIC_ACQUIRE); ms++) {
-		if (ms == CLOSE_MS) {
-			/* Left as it is: a worker has it. */
+	while (journal_busy(j)) {
+		if (now_ms() >= until) {
 			log_warn("event=journal path=%s msg=\"the last records are not written: "
 				 "the file system stands still\"", LOG_Q(j->path));
-			return;
+			return false;
 		}
 		usleep(1000);
 	}
+	return true;
+}
+
+unsigned journals_settle(unsigned ms)
+{
+	uint64_t until = now_ms() + ms;
+	unsigned stuck = 0;
+
+	for (struct journal *j = journals; j; j = j->other)
+		rcall_each(settle_here, j);
+	for (struct journal *j = journals; j; j = j->other)
+		stuck += !settled(j, until);
+	return stuck;
+}
+
+void journal_close(struct journal *j)
+{
+	struct journal **at = &journals;
+
+	if (!j)
+		return;
+	rcall_each(settle_here, j);
+	if (!settled(j, now_ms() + CLOSE_MS))
+		return;
+	while (*at != j)
+		at = &(*at)->other;
+	*at = j->other;
 	if (j->lost)
 		log_warn("event=journal path=%s msg=\"%" PRIu64 " records were lost\"",
 			 LOG_Q(j->path), j->lost);

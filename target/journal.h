@@ -36,7 +36,7 @@ struct journal;
 /*
  * The journal `name` in dir; what is there already is looked at, an end that was torn is cut off
  * (with a warning). No file is made before the first record. Trouble with the files is logged and
- * does not keep a journal from being opened; NULL only when memory is out. A thread that may block.
+ * does not keep a journal from being opened; NULL only when memory is out. Main thread.
  */
 struct journal *journal_open(const char *dir, const char *name);
 
@@ -47,10 +47,18 @@ struct journal *journal_open(const char *dir, const char *name);
 const char *journal_last(const struct journal *j);
 
 /*
- * Writes what is pending, waiting for it some seconds at most, and closes. While the reactors still
- * run, but nothing is appended any more; not on a reactor.
+ * Writes what is pending, waiting for it some seconds at most, and closes; one that a worker still
+ * has then is left open, with a warning. While the reactors still run, but nothing is appended any
+ * more. Main thread.
  */
 void journal_close(struct journal *j);
+
+/*
+ * Before the end of the process: all journals that are open write and sync what is pending, and are
+ * waited for together, ms milliseconds at most. How many are still at it, each with a warning. To
+ * be closed still. Main thread, while the reactors run.
+ */
+unsigned journals_settle(unsigned ms);
 
 /*
  * Adds a record: `body` is a JSON object, "{...}", of at most JOURNAL_BODY_MAX bytes, without

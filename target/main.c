@@ -156,6 +156,21 @@ static void raise_files(void)
 		log_warn("event=limit what=files err=%d", errno);
 }
 
+/* What the kernel still works on must not find its buffers freed, nor can it be waited for. */
+static void end_now(unsigned unfinished)
+{
+	log_last_words("event=stopped state=stopped unfinished=%u", unfinished);
+	_exit(1);
+}
+
+static void tear_down(void)
+{
+	daemon_teardown(&daemon_state);
+	if (works_pending())
+		end_now(works_pending());
+	reactors_stop();
+}
+
 static int serve(const struct config *cfg)
 {
 	struct reactor_options ro = { .count = cfg->reactors,
@@ -186,8 +201,7 @@ static int serve(const struct config *cfg)
 	if (err)
 		return 1;
 	if (daemon_build(&daemon_state, cfg) || control_start(cfg)) {
-		daemon_teardown(&daemon_state);
-		reactors_stop();
+		tear_down();
 		return 1;
 	}
 	presence_start(cfg->state_dir);
@@ -200,15 +214,12 @@ static int serve(const struct config *cfg)
 	sd_notify(0, "STOPPING=1");
 	control_stop();
 	bad = stop_service();
-	if (bad) {
-		/* What the kernel still works on must not find its buffers freed. */
-		log_last_words("event=stopped state=stopped unfinished=%u", bad);
-		_exit(1);
-	}
+	bad += stop_works();
+	if (bad)
+		end_now(bad);
 	presence_stop();
 	/* The reactors idle by now; stores may still ring them while they are closed. */
-	daemon_teardown(&daemon_state);
-	reactors_stop();
+	tear_down();
 	log_info("event=stopped state=stopped failed_flushes=%u", bad);
 	return bad ? 1 : 0;
 }

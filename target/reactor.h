@@ -169,8 +169,16 @@ int rio_engine(enum rio_engine asked, bool direct, enum rio_engine *got, const c
 
 /* ---- work that may block -------------------------------------------------------------------- */
 
+/* Each class has threads of its own, so none waits for what another hangs in. */
+enum work_class {
+	WORK_STORE,			/* reservations: what a command's answer waits for */
+	WORK_MEDIUM,			/* questions about a medium, and changes of it */
+	WORK_RECORD,			/* journals: nobody waits for them */
+};
+
 /* run() on a worker thread, then done() on the reactor that submitted it. */
 struct work {
+	enum work_class class;
 	void (*run)(struct work *w);
 	void (*done)(struct work *w);
 	struct msg msg;			/* private from here on */
@@ -178,6 +186,8 @@ struct work {
 	struct cds_wfcq_node node;
 };
 void work_submit(struct work *w);
+/* How many were submitted of which done() has not returned. Any thread; a snapshot. */
+unsigned works_pending(void);
 
 /* ---- what is seen --------------------------------------------------------------------------- */
 

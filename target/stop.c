@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "target/conn.h"
+#include "target/journal.h"
 #include "target/log.h"
 #include "target/net.h"
 #include "target/rcall.h"
@@ -14,6 +15,7 @@ enum {
 	LOGOUT_MS = 1500,	/* for initiators to log out by themselves */
 	DRAIN_MS = 1500,	/* for what is in the backends */
 	FLUSH_MS = 1500,	/* for the caches */
+	WORKS_MS = 2000,	/* for what workers have in hand: the ends of journals */
 	POLL_US = 5000,
 };
 
@@ -178,4 +180,20 @@ unsigned stop_service(void)
 		log_error("event=stop msg=\"a failed flush could not be kept\"");
 	rcall_each(trim, NULL);
 	return bad + busy;
+}
+
+unsigned stop_works(void)
+{
+	uint64_t end = now_ms() + WORKS_MS;
+	unsigned n;
+
+	/* What sessions told at their end arrives. */
+	rcall_each(nothing, NULL);
+	journals_settle(WORKS_MS);
+	while ((n = works_pending()) && now_ms() < end)
+		usleep(POLL_US);
+	if (n)
+		log_error("event=stop works=%u msg=\"a file system stands still: what workers "
+			  "have in hand is left to the kernel\"", n);
+	return n;
 }

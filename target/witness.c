@@ -237,6 +237,7 @@ static void space_look(struct witness_watch *x)
 	if (x->space.busy)
 		return;
 	__atomic_store_n(&x->space.busy, true, __ATOMIC_RELAXED);
+	x->space.work.class = WORK_MEDIUM;
 	x->space.work.run = space_run;
 	x->space.work.done = space_done;
 	work_submit(&x->space.work);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads for what may block. Two pools: one for file I/O, one for other work, so that a disk that
- * hangs cannot keep reservations from being stored. And within the first no descriptor gets more
- * than its share of threads, so that it cannot keep other disks from being read: each reactor sorts
- * its requests into queues by descriptor, and of a queue few are worked on at a time. The lane has
- * a pool of its own for both.
+ * Threads for what may block. A pool for file I/O and one for each class of work, so that neither a
+ * disk nor a journal that hangs can keep reservations from being stored. And of the pool for file
+ * I/O no descriptor gets more than a quarter, so that it cannot keep other disks from being read:
+ * each reactor sorts its requests into queues by descriptor, and of a queue few are worked on at a
+ * time. The lane has a set of pools of its own.
  */
 #include <assert.h>
 #include <errno.h>
@@ -19,8 +19,17 @@
 enum {
 	WORKERS_DEFAULT = 16,		/* for file I/O */
 	WORKERS_MAX = 256,
-	WORKERS_LANE = 4,
-	QUEUES = 64,
+	/* More than there are LUNs, mostly: descriptors that share a queue wait for one another. */
+	QUEUES = 1024,
+};
+
+enum { POOL_IO = WORK_RECORD + 1, POOLS };
+enum { SET_OTHERS, SET_LANE, SETS };
+
+/* Threads of the pools; those of SET_OTHERS are no more than is configured for file I/O. */
+static const unsigned sizes[SETS][POOLS] = {
+	[SET_OTHERS] = { [WORK_STORE] = 4, [WORK_MEDIUM] = 4, [WORK_RECORD] = 2 },
+	[SET_LANE] = { [WORK_STORE] = 4, [WORK_MEDIUM] = 4, [WORK_RECORD] = 2, [POOL_IO] = 8 },
 };
 
 enum { PRIV_FROM = 1 };			/* rio.priv[1]: the reactor it came from */
@@ -36,8 +45,9 @@ struct queue {
 	struct rio *waiting, **tail;
 };
 
-static struct pool pool_io, pool_work, pool_lane;
-static unsigned queue_share;		/* requests of one queue at a time */
+static struct pool pools[SETS][POOLS];
+static unsigned queue_share[SETS];	/* requests of one reactor's queue at a time */
+static unsigned pending;		/* atomic: works */
 static __thread struct queue queues[QUEUES];
 
 static void *worker_main(void *arg)
@@ -87,50 +97,73 @@ static int pool_start(struct pool *p, unsigned count, unsigned first)
 	return 0;
 }
 
+static unsigned pool_size(unsigned set, unsigned pool, unsigned count)
+{
+	unsigned size = sizes[set][pool];
+
+	if (set == SET_LANE)
+		return size;
+	return pool == POOL_IO || size > count ? count : size;
+}
+
+/* A quarter of the pool for one descriptor, over the reactors that use it. */
+static unsigned share(unsigned threads, unsigned reactors)
+{
+	unsigned n = threads / (4 * reactors);
+
+	return n ? n : 1;
+}
+
 int workers_start(unsigned count, bool lane, const char **why)
 {
-	unsigned others;
-	int err;
+	unsigned reactors = reactor_dealt(), threads = 0;
 
+	/* By default as many as a quarter of them is one for each reactor. */
 	if (!count)
-		count = WORKERS_DEFAULT;
+		count = 4 * reactors > WORKERS_MAX	 ? WORKERS_MAX
+			: 4 * reactors > WORKERS_DEFAULT ? 4 * reactors
+							 : WORKERS_DEFAULT;
 	if (count > WORKERS_MAX) {
 		*why = "more than 256 workers";
 		return -EINVAL;
 	}
 	*why = "threads for what may block";
-	others = count < 4 ? count : 4;
-	/* A quarter of the pool for one descriptor, over all reactors. */
-	queue_share = count / (4 * reactor_count());
-	if (!queue_share)
-		queue_share = 1;
-	err = pool_start(&pool_work, others, 0);
-	if (err)
-		return err;
-	err = pool_start(&pool_io, count, others);
-	if (!err && lane)
-		err = pool_start(&pool_lane, WORKERS_LANE, others + count);
-	if (err)
-		workers_stop();
-	return err;
+	queue_share[SET_OTHERS] = share(count, reactors);
+	queue_share[SET_LANE] = share(sizes[SET_LANE][POOL_IO], 1);
+	for (unsigned set = 0; set < (lane ? SETS : SET_LANE); set++) {
+		for (unsigned i = 0; i < POOLS; i++) {
+			unsigned size = pool_size(set, i, count);
+			int err = pool_start(&pools[set][i], size, threads);
+
+			if (err) {
+				workers_stop();
+				return err;
+			}
+			threads += size;
+		}
+	}
+	return 0;
 }
 
 void workers_stop(void)
 {
-	pool_stop(&pool_lane);
-	pool_stop(&pool_io);
-	pool_stop(&pool_work);
+	for (unsigned i = 0; i < SETS * POOLS; i++)
+		pool_stop(&pools[i / POOLS][i % POOLS]);
 }
 
 unsigned workers_count(void)
 {
-	return pool_io.count + pool_work.count + pool_lane.count;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < SETS * POOLS; i++)
+		n += pools[i / POOLS][i % POOLS].count;
+	return n;
 }
 
-/* Where this reactor's jobs go: those of the lane wait for nobody else's. */
-static struct jobs *jobs_of(struct pool *others)
+/* This reactor's pools: the lane's jobs wait for nobody else's. */
+static unsigned set_here(void)
 {
-	return reactor_self() == reactor_lane() ? &pool_lane.jobs : &others->jobs;
+	return reactor_self() == reactor_lane() ? SET_LANE : SET_OTHERS;
 }
 
 /* ---- work ----------------------------------------------------------------------------------- */
@@ -144,7 +177,8 @@ static void work_done(struct msg *m)
 {
 	struct work *w = work_of(m);
 
-	w->done(w);
+	w->done(w);	/* may free it */
+	__atomic_sub_fetch(&pending, 1, __ATOMIC_RELEASE);
 }
 
 static void work_run(struct msg *m)
@@ -159,9 +193,15 @@ static void work_run(struct msg *m)
 void work_submit(struct work *w)
 {
 	w->from = reactor_self();
-	assert(w->from && w->run && w->done);
+	assert(w->from && w->run && w->done && (unsigned)w->class < POOL_IO);
 	w->msg.fn = work_run;
-	jobs_put(jobs_of(&pool_work), &w->msg);
+	__atomic_add_fetch(&pending, 1, __ATOMIC_RELAXED);
+	jobs_put(&pools[set_here()][w->class].jobs, &w->msg);
+}
+
+unsigned works_pending(void)
+{
+	return __atomic_load_n(&pending, __ATOMIC_ACQUIRE);
 }
 
 /* ---- file I/O ------------------------------------------------------------------------------- */
@@ -182,7 +222,7 @@ static void queue_start(struct queue *q, struct rio *r)
 {
 	q->running++;
 	r->msg.fn = rio_run;
-	jobs_put(jobs_of(&pool_io), &r->msg);
+	jobs_put(&pools[set_here()][POOL_IO].jobs, &r->msg);
 }
 
 /* On the reactor again. */
@@ -216,7 +256,7 @@ void workers_rio(struct rio *r)
 
 	r->priv[PRIV_FROM] = (uintptr_t)reactor_self();
 	r->next = NULL;
-	if (q->running < queue_share) {
+	if (q->running < queue_share[set_here()]) {
 		queue_start(q, r);
 		return;
 	}

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Journals: what was appended is read back, whatever happened to the end of the files. */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "target/journal.h"
@@ -16,6 +19,28 @@
 
 static char dir[] = "/var/tmp/hf-journal-XXXXXX";
 static char file[2][64];
+
+/* ---- a file system that fails, or stands still: instead of the C library's ---- */
+
+static enum { SYNC_GOOD, SYNC_BAD, SYNC_HUNG } sync_mode;	/* atomic */
+static unsigned syncs_bad;	/* atomic: how many have failed */
+
+int fdatasync(int fd)
+{
+	while (__atomic_load_n(&sync_mode, __ATOMIC_RELAXED) == SYNC_HUNG)
+		usleep(1000);
+	if (__atomic_load_n(&sync_mode, __ATOMIC_RELAXED) == SYNC_BAD) {
+		__atomic_add_fetch(&syncs_bad, 1, __ATOMIC_RELAXED);
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void sync_set(unsigned mode)
+{
+	__atomic_store_n(&sync_mode, mode, __ATOMIC_RELAXED);
+}
 
 /* ---- appending, on a reactor as LUs do ---- */
 
@@ -408,6 +433,124 @@ static void test_close_writes(void)
 	journal_close(j);
 }
 
+/* What was written, but not synced before the sync failed, counts as lost, and is. */
+static void test_sync_fails(void)
+{
+	struct journal *j = fresh();
+	unsigned bad;
+	struct seen s;
+
+	append(j, 0, 1, NULL);	/* synced at once */
+	append(j, 1, 2, NULL);
+	append(j, 3, 3, NULL);
+	CU_ASSERT_EQUAL(look(j, 0, NULL).n, 6);
+	sync_set(SYNC_BAD);
+	for (unsigned ms = 0; !journal_lost(j) && ms < 5000; ms++)
+		usleep(1000);
+	settle(j);
+	CU_ASSERT_EQUAL(__atomic_load_n(&syncs_bad, __ATOMIC_RELAXED), 1);
+	sync_set(SYNC_GOOD);
+	CU_ASSERT_EQUAL(journal_lost(j), 5);
+	s = look(j, 0, &bad);
+	CU_ASSERT(s.n == 1 && s.last == 1 && !bad);
+	append(j, 6, 1, NULL);
+	s = look(j, 0, &bad);
+	CU_ASSERT(s.n == 3 && s.lost == 5 && s.last == 7 && !bad);
+	j = reopen(j);
+	CU_ASSERT_EQUAL(look(j, 0, NULL).n, 3);
+	journal_close(j);
+}
+
+/* The same when the file that takes its turn cannot be had on stable storage. */
+static void test_sync_fails_at_rotation(void)
+{
+	struct journal *j = fresh();
+	struct seen s;
+
+	for (unsigned n = 0; n < JOURNAL_KEEP - 500; n += 500)
+		append(j, n, 500, NULL);
+	usleep(1100000);	/* synced by its timer; what comes within a second is not */
+	settle(j);
+	append(j, JOURNAL_KEEP - 500, 500, NULL);
+	sync_set(SYNC_BAD);
+	append(j, JOURNAL_KEEP, 1, NULL);
+	sync_set(SYNC_GOOD);
+	CU_ASSERT_EQUAL(journal_lost(j), 501);
+	CU_ASSERT(size_of(file[1]) < 0);
+	append(j, JOURNAL_KEEP + 1, 1, NULL);
+	s = look(j, 0, NULL);
+	CU_ASSERT_EQUAL(s.lost, 501);
+	CU_ASSERT_EQUAL(s.n, JOURNAL_KEEP - 500 + 2);	/* with the line that tells of them */
+	CU_ASSERT(size_of(file[1]) > 0);
+	journal_close(j);
+}
+
+/* ---- a journal that is stuck ---- */
+
+static struct work store;
+static bool stored;	/* atomic */
+
+static void store_run(struct work *w)
+{
+}
+
+static void store_done(struct work *w)
+{
+	__atomic_store_n(&stored, true, __ATOMIC_RELAXED);
+}
+
+static void store_here(void *arg)
+{
+	store = (struct work){ .class = WORK_STORE, .run = store_run, .done = store_done };
+	work_submit(&store);
+}
+
+static unsigned since_ms(const struct timespec *from)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (unsigned)((t.tv_sec - from->tv_sec) * 1000 + (t.tv_nsec - from->tv_nsec) / 1000000);
+}
+
+/* Stores of reservations go on; and all journals together are waited for once. */
+static void test_stuck(void)
+{
+	enum { STUCK = 5 };
+	struct journal *j[STUCK];
+	struct burst b = { .n = 1 };
+	struct timespec from;
+	char name[16], path[80];
+
+	for (unsigned i = 0; i < STUCK; i++) {
+		snprintf(name, sizeof(name), "stuck%u", i);
+		j[i] = journal_open(dir, name);
+		CU_ASSERT_FATAL(j[i] != NULL);
+	}
+	CU_ASSERT_EQUAL(journals_settle(1000), 0);
+	sync_set(SYNC_HUNG);
+	for (unsigned i = 0; i < STUCK; i++) {
+		b.j = j[i];
+		rcall_each(append_here, &b);
+	}
+	rcall_each(store_here, NULL);
+	for (unsigned ms = 0; !__atomic_load_n(&stored, __ATOMIC_RELAXED) && ms < 5000; ms++)
+		usleep(1000);
+	CU_ASSERT(__atomic_load_n(&stored, __ATOMIC_RELAXED));
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	CU_ASSERT_EQUAL(journals_settle(400), STUCK);
+	CU_ASSERT(since_ms(&from) >= 400 && since_ms(&from) < 1200);
+	CU_ASSERT(works_pending() >= STUCK);
+	sync_set(SYNC_GOOD);
+	CU_ASSERT_EQUAL(journals_settle(5000), 0);
+	for (unsigned i = 0; i < STUCK; i++) {
+		CU_ASSERT_EQUAL(look(j[i], 0, NULL).n, 1);
+		journal_close(j[i]);
+		snprintf(path, sizeof(path), "%s/stuck%u.0", dir, i);
+		CU_ASSERT_EQUAL(unlink(path), 0);
+	}
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -416,6 +559,7 @@ int main(void)
 		UNIT(test_damaged_at_every_byte), UNIT(test_zeroes_behind), UNIT(test_rotation),
 		UNIT(test_too_many_at_once), UNIT(test_no_room), UNIT(test_no_directory),
 		UNIT(test_longest_record), UNIT(test_read_while_written), UNIT(test_close_writes),
+		UNIT(test_sync_fails), UNIT(test_sync_fails_at_rotation), UNIT(test_stuck),
 	};
 	struct reactor_options o = { .count = 1, .workers = 1 };
 	int rc;

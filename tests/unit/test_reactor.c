@@ -21,11 +21,12 @@ static const enum reactor_driver drivers[] = { DRIVER_URING, DRIVER_EPOLL };
 /* One test body on one driver: a message that starts it on a reactor, and a semaphore it posts. */
 static sem_t finished;
 static unsigned poll_us;		/* for the next start() */
+static bool lane;
 
 static bool start(enum reactor_driver driver, unsigned count)
 {
 	struct reactor_options o = { .count = count, .driver = driver, .workers = 2,
-				     .poll_us = poll_us };
+				     .poll_us = poll_us, .lane = lane };
 	int err = reactors_start(&o);
 
 	if (err && driver == DRIVER_URING) {
@@ -643,6 +644,99 @@ static void test_work(void)
 	on_each_driver(2, 1, work_start);
 }
 
+/*
+ * What hangs in one class keeps none of another waiting, on the lane as elsewhere; and what hangs
+ * on the lane nothing elsewhere.
+ */
+enum { HUNG = 40 };
+static struct work hung[2 * HUNG], other;
+static int hang_pipe[2];
+
+static void hang_run(struct work *w)
+{
+	char c;
+
+	CU_ASSERT_EQUAL(read(hang_pipe[0], &c, 1), 0);
+}
+
+static void quick_run(struct work *w)
+{
+}
+
+static void hung_done(struct work *w)
+{
+	sem_post(&finished);
+}
+
+static void work_put(struct work *w, enum work_class class, void (*run)(struct work *w))
+{
+	*w = (struct work){ .class = class, .run = run, .done = hung_done };
+	work_submit(w);
+}
+
+static void hang_start(struct msg *m)
+{
+	for (unsigned i = 0; i < HUNG; i++) {
+		work_put(&hung[i], WORK_RECORD, hang_run);
+		work_put(&hung[HUNG + i], WORK_MEDIUM, hang_run);
+	}
+	work_put(&other, WORK_STORE, quick_run);
+}
+
+static void hung_medium_only(struct msg *m)
+{
+	for (unsigned i = 0; i < HUNG; i++)
+		work_put(&hung[i], WORK_MEDIUM, hang_run);
+	sem_post(&finished);
+}
+
+static void medium_start(struct msg *m)
+{
+	work_put(&other, WORK_MEDIUM, quick_run);
+}
+
+static void hang_end(unsigned n)
+{
+	CU_ASSERT_EQUAL(works_pending(), n);
+	close(hang_pipe[1]);
+	while (n--)
+		wait_finished();
+	for (unsigned ms = 0; works_pending() && ms < 5000; ms++)
+		usleep(1000);
+	CU_ASSERT_EQUAL(works_pending(), 0);
+	close(hang_pipe[0]);
+}
+
+/* done() was called, and so has returned soon. */
+static void wait_pending(unsigned n)
+{
+	wait_finished();
+	for (unsigned ms = 0; works_pending() > n && ms < 5000; ms++)
+		usleep(1000);
+}
+
+static void test_hung_work_leaves_others(void)
+{
+	lane = true;
+	CU_ASSERT_FATAL(start(DRIVER_EPOLL, 1));
+	for (unsigned at = 0; at < 2; at++) {
+		CU_ASSERT_EQUAL_FATAL(pipe(hang_pipe), 0);
+		run_on(at, hang_start);
+		wait_pending(2 * HUNG);
+		hang_end(2 * HUNG);
+	}
+	for (unsigned at = 0; at < 2; at++) {
+		CU_ASSERT_EQUAL_FATAL(pipe(hang_pipe), 0);
+		run_on(at, hung_medium_only);
+		wait_finished();
+		run_on(!at, medium_start);
+		wait_pending(HUNG);
+		hang_end(HUNG);
+	}
+	reactors_stop();
+	lane = false;
+}
+
 /* ---- idling
  * ----------------------------------------------------------------------------------------
  */
@@ -696,6 +790,7 @@ int main(void)
 		UNIT(test_many_descriptors),
 		UNIT(test_defer),
 		UNIT(test_work),
+		UNIT(test_hung_work_leaves_others),
 		UNIT(test_idle_does_nothing),
 	};
 

@@ -40,6 +40,7 @@ enum { WAYS = sizeof(ways) / sizeof(ways[0]), ALIGN = 4096 };
 
 static const struct way *way;		/* the one under test */
 static int file;
+static unsigned at;			/* the reactor */
 
 static int open_file(const char *dir, bool direct)
 {
@@ -98,7 +99,7 @@ static void call_done(struct rio *r)
 {
 	struct call *c = (struct call *)(void *)r;
 
-	if (c->submitting || reactor_self() != reactor_at(0))
+	if (c->submitting || reactor_self() != reactor_at(at))
 		CU_FAIL("done() from within rio_submit(), or elsewhere");
 	sem_post(&c->ended);
 }
@@ -128,7 +129,7 @@ static void call_begin(struct call *c, enum rio_op op, int fd, void *buf, uint64
 				   .done = call_done } };
 	sem_init(&c->ended, 0, 0);
 	c->m.fn = call_submit;
-	reactor_send(reactor_at(0), &c->m);
+	reactor_send(reactor_at(at), &c->m);
 }
 
 static int call_end(struct call *c)
@@ -382,41 +383,91 @@ static int uffd_open(char *page)
 	return fd;
 }
 
-static void hang_and_read(char *page, int uffd, int other)
+enum { HUNG = 40, FILES = 4 };
+
+static struct work store;
+static sem_t stored;
+
+static void store_run(struct work *w)
 {
-	static struct call hung[40];
+}
+
+static void store_done(struct work *w)
+{
+	sem_post(&stored);
+}
+
+static void store_start(struct msg *m)
+{
+	store = (struct work){ .class = WORK_STORE, .run = store_run, .done = store_done };
+	work_submit(&store);
+}
+
+static void store_one(void)
+{
+	static struct msg m;
+	struct timespec until;
+
+	sem_init(&stored, 0, 0);
+	m.fn = store_start;
+	reactor_send(reactor_at(at), &m);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 20;
+	CU_ASSERT_EQUAL_FATAL(sem_timedwait(&stored, &until), 0);
+}
+
+/* All files but the last hang, which is read, and something is stored. */
+static void hang_and_read(char *page, int uffd, const int fd[], unsigned n)
+{
+	static struct call hung[FILES][HUNG];
 	struct uffdio_zeropage zero = { .range = { (uintptr_t)page, ALIGN } };
 	char *buf = buffer(ALIGN, 'h');
 
-	CU_ASSERT_EQUAL(call(RIO_WRITE, file, buf, 0, ALIGN), 0);
-	for (unsigned i = 0; i < 40; i++)
-		call_begin(&hung[i], RIO_READ, file, page, 0, ALIGN);
-	CU_ASSERT_EQUAL(call(RIO_WRITE, other, buf, 0, ALIGN), 0);
-	CU_ASSERT_EQUAL(call(RIO_READ, other, buf, 0, ALIGN), 0);
+	for (unsigned i = 0; i < n - 1; i++) {
+		CU_ASSERT_EQUAL(call(RIO_WRITE, fd[i], buf, 0, ALIGN), 0);
+		for (unsigned k = 0; k < HUNG; k++)
+			call_begin(&hung[i][k], RIO_READ, fd[i], page, 0, ALIGN);
+	}
+	store_one();
+	CU_ASSERT_EQUAL(call(RIO_WRITE, fd[n - 1], buf, 0, ALIGN), 0);
+	CU_ASSERT_EQUAL(call(RIO_READ, fd[n - 1], buf, 0, ALIGN), 0);
 	CU_ASSERT_EQUAL(ioctl(uffd, UFFDIO_ZEROPAGE, &zero), 0);
-	for (unsigned i = 0; i < 40; i++)
-		CU_ASSERT_EQUAL(call_end(&hung[i]), 0);
+	for (unsigned i = 0; i < n - 1; i++)
+		for (unsigned k = 0; k < HUNG; k++)
+			CU_ASSERT_EQUAL(call_end(&hung[i][k]), 0);
 	free(buf);
 }
 
-static void test_hung_file_leaves_others(void)
+static void hung_leave_others(unsigned reactor, unsigned workers, unsigned files)
 {
+	struct reactor_options o = { .count = 1, .driver = way->driver, .workers = workers,
+				     .lane = true };
 	char *page = mmap(NULL, ALIGN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int uffd, other;
+	int uffd = uffd_open(page), fd[FILES];
 
-	way = &ways[5];
-	uffd = uffd_open(page);
-	if (uffd >= 0 && reactors_up(way->driver, 4)) {
-		file = open_file("/dev/shm", false);
-		other = open_file("/dev/shm", false);
-		hang_and_read(page, uffd, other);
+	at = reactor;
+	for (unsigned i = 0; i < files; i++)
+		fd[i] = open_file("/dev/shm", false);
+	if (uffd >= 0) {
+		CU_ASSERT_EQUAL_FATAL(reactors_start(&o), 0);
+		hang_and_read(page, uffd, fd, files);
 		reactors_stop();
-		close(file);
-		close(other);
-	}
-	if (uffd >= 0)
 		close(uffd);
+	}
+	for (unsigned i = 0; i < files; i++)
+		close(fd[i]);
 	munmap(page, ALIGN);
+	at = 0;
+}
+
+/* Three files that hang leave one quarter of the pool, however many workers the others have. */
+static void test_hung_files_leave_others(void)
+{
+	way = &ways[5];
+	hung_leave_others(0, 4, 2);
+	hung_leave_others(0, 16, 4);
+	hung_leave_others(1, 4, 4);
+	hung_leave_others(1, 64, 4);
 }
 
 int main(void)
@@ -428,7 +479,7 @@ int main(void)
 		UNIT(test_errors),
 		UNIT(test_many_at_once),
 		UNIT(test_which_engine),
-		UNIT(test_hung_file_leaves_others),
+		UNIT(test_hung_files_leave_others),
 	};
 
 	log_init(LOG_LEVEL_WARN);
