@@ -28,8 +28,8 @@ enum { SET_OTHERS, SET_LANE, SETS };
 
 /* Threads of the pools; those of SET_OTHERS are no more than is configured for file I/O. */
 static const unsigned sizes[SETS][POOLS] = {
-	[SET_OTHERS] = { [WORK_STORE] = 4, [WORK_MEDIUM] = 4, [WORK_RECORD] = 2 },
-	[SET_LANE] = { [WORK_STORE] = 4, [WORK_MEDIUM] = 4, [WORK_RECORD] = 2, [POOL_IO] = 8 },
+	[SET_OTHERS] = { [WORK_STORE] = 4, [WORK_MEDIUM] = 4, [WORK_RECORD] = 4 },
+	[SET_LANE] = { [WORK_STORE] = 4, [WORK_MEDIUM] = 4, [WORK_RECORD] = 4, [POOL_IO] = 8 },
 };
 
 enum { PRIV_FROM = 1 };			/* rio.priv[1]: the reactor it came from */

@@ -383,7 +383,7 @@ static int uffd_open(char *page)
 	return fd;
 }
 
-enum { HUNG = 40, FILES = 4 };
+enum { HUNG = 40, FILES = 4, PART = ALIGN / (HUNG * FILES) };
 
 static struct work store;
 static sem_t stored;
@@ -426,7 +426,8 @@ static void hang_and_read(char *page, int uffd, const int fd[], unsigned n)
 	for (unsigned i = 0; i < n - 1; i++) {
 		CU_ASSERT_EQUAL(call(RIO_WRITE, fd[i], buf, 0, ALIGN), 0);
 		for (unsigned k = 0; k < HUNG; k++)
-			call_begin(&hung[i][k], RIO_READ, fd[i], page, 0, ALIGN);
+			call_begin(&hung[i][k], RIO_READ, fd[i], page + (i * HUNG + k) * PART, 0,
+				   PART);
 	}
 	store_one();
 	CU_ASSERT_EQUAL(call(RIO_WRITE, fd[n - 1], buf, 0, ALIGN), 0);
