@@ -45,7 +45,7 @@ static void send_login_rsp(struct conn *c, const struct bhs_login_rsp *rsp, cons
 	h->expcmdsn = be32_of(c->session ? c->session->expcmdsn : l->cmdsn);
 	h->maxcmdsn = be32_of(c->session ? c->session->maxcmdsn : l->cmdsn);
 	if (len) {
-		d->buf = buf_get(len);
+		d->buf = buf_need(len);
 		if (!d->buf) {
 			conn_close(c, "out of memory");
 			return;
@@ -219,6 +219,10 @@ void conn_login(struct conn *c)
 	const char *text = NULL;
 	uint32_t len = 0;
 
+	if (c->rx.len && !c->rx.buf) {
+		refuse(c, 3, 2, "out of memory");
+		return;
+	}
 	conn_login_env(c, &env);
 	memset(&rsp, 0, sizeof(rsp));
 	switch (login_request(c->login, &env, (const struct bhs_login_req *)c->rx.hdr,

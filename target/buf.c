@@ -15,7 +15,9 @@ static uint32_t pool_keep(unsigned c)
 
 static uint64_t budget = 1ull << 30;
 static uint64_t share = 32 << 20;	/* of it, what one reactor keeps for reuse at most */
-static uint64_t used;
+/* The budget, and what is kept back beside it. What came from a reserve goes back there. */
+enum buf_account { ACCOUNT_ALL, ACCOUNT_NEED, ACCOUNT_LANE, ACCOUNTS };
+static uint64_t used[ACCOUNTS];
 static __thread struct {
 	struct buf *free;
 	uint32_t n;
@@ -33,15 +35,26 @@ static unsigned class_of(uint32_t n)
 
 static void buf_drop(struct buf *b)
 {
-	__atomic_sub_fetch(&used, b->size, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&used[b->account], b->size, __ATOMIC_RELAXED);
 	free(b->data);
 	free(b);
 }
 
-struct buf *buf_get(uint32_t n)
+static bool charge(enum buf_account a, uint64_t bytes)
+{
+	uint64_t limit = a == ACCOUNT_ALL ? budget : budget / 16;
+
+	if (__atomic_add_fetch(&used[a], bytes, __ATOMIC_RELAXED) <= limit)
+		return true;
+	__atomic_sub_fetch(&used[a], bytes, __ATOMIC_RELAXED);
+	return false;
+}
+
+static struct buf *buf_take(uint32_t n, bool need)
 {
 	unsigned c = class_of(n ? n : 1);
-	uint64_t limit = budget + budget / 16;
+	enum buf_account a;
+	uint64_t bytes;
 	struct buf *b;
 
 	if (c >= CLASSES)
@@ -53,27 +66,37 @@ struct buf *buf_get(uint32_t n)
 		kept -= b->size;
 		return b;
 	}
-	/*
-	 * A page, which is all that PR OUT, sense data and the like need, is there even then; and
-	 * whatever the lane needs.
-	 */
-	if (c && reactor_self() != reactor_lane())
-		limit -= budget / 16;
-	if (__atomic_add_fetch(&used, (uint64_t)BUF_MIN << c, __ATOMIC_RELAXED) > limit) {
-		__atomic_sub_fetch(&used, (uint64_t)BUF_MIN << c, __ATOMIC_RELAXED);
+	bytes = (uint64_t)BUF_MIN << c;
+	if (charge(ACCOUNT_ALL, bytes))
+		a = ACCOUNT_ALL;
+	else if (reactor_self() == reactor_lane() && charge(ACCOUNT_LANE, bytes))
+		a = ACCOUNT_LANE;
+	else if (need && charge(ACCOUNT_NEED, bytes))
+		a = ACCOUNT_NEED;
+	else
 		return NULL;
-	}
 	b = malloc(sizeof(*b));
 	if (b) {
-		b->size = (uint32_t)BUF_MIN << c;
+		b->account = (uint8_t)a;
+		b->size = (uint32_t)bytes;
 		b->data = aligned_alloc(BUF_MIN, b->size);
 	}
 	if (!b || !b->data) {
 		free(b);
-		__atomic_sub_fetch(&used, (uint64_t)BUF_MIN << c, __ATOMIC_RELAXED);
+		__atomic_sub_fetch(&used[a], bytes, __ATOMIC_RELAXED);
 		return NULL;
 	}
 	return b;
+}
+
+struct buf *buf_get(uint32_t n)
+{
+	return buf_take(n, false);
+}
+
+struct buf *buf_need(uint32_t n)
+{
+	return buf_take(n, true);
 }
 
 void buf_put(struct buf *b)
@@ -83,7 +106,7 @@ void buf_put(struct buf *b)
 	if (!b)
 		return;
 	c = class_of(b->size);
-	if (pool[c].n >= pool_keep(c) || kept + b->size > share) {
+	if (b->account != ACCOUNT_ALL || pool[c].n >= pool_keep(c) || kept + b->size > share) {
 		buf_drop(b);
 		return;
 	}
@@ -115,7 +138,11 @@ void buf_budget(uint64_t bytes)
 
 uint64_t buf_used(void)
 {
-	return __atomic_load_n(&used, __ATOMIC_RELAXED);
+	uint64_t sum = 0;
+
+	for (unsigned a = 0; a < ACCOUNTS; a++)
+		sum += __atomic_load_n(&used[a], __ATOMIC_RELAXED);
+	return sum;
 }
 
 uint64_t buf_share(void)

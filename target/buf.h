@@ -14,13 +14,19 @@ struct buf {
 	struct buf *next;
 	uint8_t *data;
 	uint32_t size;		/* bytes, a power of two */
+	uint8_t account;	/* enum buf_account: whose they are */
 };
 
 /*
  * At least n bytes (0 < n <= BUF_MAX), contents unspecified; NULL when the daemon's budget is used
- * up. A sixteenth on top of it is for single pages and for the lane. This reactor's.
+ * up. On top of it the lane has a sixteenth of its own. This reactor's.
  */
 struct buf *buf_get(uint32_t n);
+/*
+ * The same for what must go on even then, and is little: logins, reservations, sense data. Another
+ * sixteenth is for these alone.
+ */
+struct buf *buf_need(uint32_t n);
 void buf_put(struct buf *b);		/* NULL is fine; on the reactor that got it */
 void buf_budget(uint64_t bytes);	/* main thread, before start */
 uint64_t buf_share(void);		/* any thread: bytes that one nexus may hold, a quarter */

@@ -137,7 +137,8 @@ struct lun_gate {
 	 * ended.
 	 */
 	bool closed;
-	bool watched;		/* the LU is a witness: how its commands end is told */
+	bool witness;		/* the LU is one */
+	bool watched;		/* and watched: how its commands end is told */
 	struct drain reopen;
 	bool reserve6; /* a RESERVE(6/10) was sent home: the session's end gives it back */
 };
@@ -145,7 +146,7 @@ struct lun_gate {
 struct registry_entry;
 struct nexus_ref {
 	unsigned refs;			/* one reactor only */
-	uint64_t held;			/* bytes of data buffers of its tasks */
+	uint64_t held[2];		/* bytes of its tasks' buffers: of data, of witnesses */
 	struct registry_entry *entry;	/* given back with the last reference */
 	struct nexus nexus;
 };

@@ -426,6 +426,7 @@ void lun_gate_open(struct lun_gate *g, struct lu_port *p, struct session *s,
 	g->port = p;
 	g->session = s;
 	g->nexus = nexus;
+	g->witness = p->lu->id.witness;
 	g->watched = p->lu->watch != NULL;
 	nexus->refs++;
 	g->refs = 1;

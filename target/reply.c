@@ -26,7 +26,7 @@ static void task_send(struct task *t, struct txd *d)
 {
 	struct conn *c = t->session->conn;
 
-	if (t->session->mixed && t->gate && t->gate->port->lu->id.witness)
+	if (t->session->mixed && t->gate && t->gate->witness)
 		conn_send_ahead(c, d);
 	else
 		conn_send(c, d);
@@ -51,7 +51,7 @@ static void reply_status(struct task *t)
 		 * always fits.
 		 */
 		bool desc = t->gate && t->gate->port->value->v.modes.d_sense;
-		struct buf *b = buf_get(SENSE_MAX + 2);
+		struct buf *b = buf_need(SENSE_MAX + 2);
 
 		if (b) {
 			size_t n = sense_format(&t->cmd.sense, desc, b->data + 2);
@@ -206,7 +206,7 @@ void conn_reject(struct conn *c, const uint8_t *hdr, enum iscsi_reject reason)
 {
 	struct txd *d = conn_tx(c, SN_TAKE);
 	struct bhs_reject *h = (struct bhs_reject *)d->bhs;
-	struct buf *b = buf_get(BHS_LEN);
+	struct buf *b = buf_need(BHS_LEN);
 
 	h->opcode = OP_REJECT;
 	h->flags = PDU_FINAL;

@@ -19,11 +19,11 @@ typedef bool request_fn(struct conn *c, const uint8_t *hdr, struct buf *buf, uin
 static request_fn nop_out, text_req, logout_req, tmf_req;
 
 /* Data of anything but SCSI commands and Data-Out goes to a buffer of its own. */
-static void begin_buffered(struct conn *c)
+static void begin_buffered(struct conn *c, struct buf *(*what)(uint32_t))
 {
 	if (!c->rx.len)
 		return;
-	c->rx.buf = buf_get(c->rx.len);
+	c->rx.buf = what(c->rx.len);
 	if (!c->rx.buf)
 		return;
 	c->rx.dst = c->rx.buf->data;
@@ -259,7 +259,7 @@ static bool text_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32
 	d = conn_tx(c, SN_TAKE);
 	memcpy(d->bhs, &rsp, BHS_LEN);
 	if (text_len) {
-		d->buf = buf_get(text_len);
+		d->buf = buf_need(text_len);
 		if (!d->buf) {
 			conn_close(c, "out of memory");
 			return true;
@@ -358,7 +358,7 @@ void request_begin(struct conn *c)
 		if (op != OP_LOGIN_REQ)
 			conn_close(c, "not a login request before login");
 		else
-			begin_buffered(c);
+			begin_buffered(c, buf_need);
 		return;
 	}
 	if (c->close_after_tx) {	/* after logout nothing is taken any more */
@@ -370,7 +370,7 @@ void request_begin(struct conn *c)
 	else if (op == OP_DATA_OUT)
 		xfer_data_out(c);
 	else if (request_of(op))
-		begin_buffered(c);
+		begin_buffered(c, op == OP_TEXT_REQ ? buf_need : buf_get);
 }
 
 void request_end(struct conn *c, bool data_ok)

@@ -14,6 +14,7 @@
 #include "target/xfer.h"
 
 enum {
+	OPCODE_PR_OUT = 0x5f,
 	POOL_KEEP = 1024,
 	UNITS_AT_ONCE = 4, /* of one command, if the store is so fast; then others come */
 };
@@ -51,25 +52,27 @@ void task_get(struct task *t)
 
 /*
  * A nexus may hold a share of the daemon's buffers, so that one that does not read its answers
- * leaves room for the others. A page is always free: PR OUT and the like need no more.
+ * leaves room for the others; and as much of witnesses, whose commands do not wait for its data. A
+ * page for PR OUT is there even then.
  */
 struct buf *task_buf(struct task *t, uint32_t n)
 {
-	struct nexus_ref *who = t->gate ? t->gate->nexus : NULL;
+	uint64_t *held = t->gate ? &t->gate->nexus->held[t->gate->witness] : NULL;
+	bool pr_out = n <= BUF_MIN && t->cmd.cdb[0] == OPCODE_PR_OUT;
 	struct buf *b;
 
-	if (who && n > BUF_MIN && who->held + n > buf_share())
+	if (held && !pr_out && *held + n > buf_share())
 		return NULL;
-	b = buf_get(n);
-	if (b && who)
-		who->held += b->size;
+	b = pr_out || (n <= BUF_MIN && t->gate && t->gate->witness) ? buf_need(n) : buf_get(n);
+	if (b && held)
+		*held += b->size;
 	return b;
 }
 
 static void task_buf_put(struct task *t, struct buf *b)
 {
 	if (b && t->gate)
-		t->gate->nexus->held -= b->size;
+		t->gate->nexus->held[t->gate->witness] -= b->size;
 	buf_put(b);
 }
 
@@ -155,8 +158,11 @@ void gate_freeze(struct lun_gate *g)
 
 void gate_thaw(struct lun_gate *g)
 {
-	if (--g->frozen == 0)
-		gate_kick(g);
+	if (--g->frozen)
+		return;
+	gate_kick(g);
+	if (g->session)
+		xfer_wake(g->session);
 }
 
 static void task_leave_set(struct task *t)

@@ -120,7 +120,10 @@ void task_orphan(struct task *t);
 
 /* Goes on with what waits in a gate's task set (called when a gate opens or a task leaves). */
 void gate_kick(struct lun_gate *g);
-/* While several tasks of a gate are aborted none of the others starts in their place. */
+/*
+ * While several tasks of a gate are aborted none of the others starts, or is asked for data, in
+ * their place.
+ */
 void gate_freeze(struct lun_gate *g);
 void gate_thaw(struct lun_gate *g);
 

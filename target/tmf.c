@@ -255,6 +255,17 @@ static void reset_done(struct lu_change *ch)
 	tmf_answer(m);
 }
 
+static void gates_each(struct session *s, struct lu **lus, unsigned n,
+		       void (*fn)(struct lun_gate *g))
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct lun_gate *g = session_gate_peek(s, lus[i]->id.lun);
+
+		if (g)
+			fn(g);
+	}
+}
+
 static void reset(struct conn *c, const struct bhs_tmf_req *h, struct lu **lus, unsigned n,
 		  enum lu_change_kind kind)
 {
@@ -276,14 +287,17 @@ static void reset(struct conn *c, const struct bhs_tmf_req *h, struct lu **lus, 
 	}
 	/*
 	 * What he sent before goes here and now, without an answer. What he sends until home comes
-	 * to the reset falls to it as well, but he cannot know that: gate_abort() tells him.
+	 * to the reset falls to it as well, but he cannot know that: gate_abort() tells him. None
+	 * of them begins, or is asked for data, because another has ended.
 	 */
+	gates_each(c->session, lus, n, gate_freeze);
 	for (unsigned i = 0; i < n; i++) {
 		struct lun_gate *g = session_gate_peek(c->session, lus[i]->id.lun);
 
 		if (g)
 			abort_own(c->session, g, h);
 	}
+	gates_each(c->session, lus, n, gate_thaw);
 	for (unsigned i = 0; i < n; i++) {
 		struct lu_change *ch = &m->changes[i];
 

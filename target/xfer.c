@@ -70,13 +70,33 @@ static struct r2t *r2t_find(struct session *s, uint32_t ttt)
 	return r && r->used && r->ttt == ttt ? r : NULL;
 }
 
+static bool is_witness(const struct task *t)
+{
+	return t->gate && t->gate->witness;
+}
+
 /*
  * On a session that carries a witness's commands as well, those stand in the initiator's queue
- * behind all the data it was asked for.
+ * behind all the data it was asked for; so data waits, and a witness never does.
  */
-static bool r2t_enough(const struct session *s)
+static bool r2t_enough(const struct session *s, const struct task *t)
 {
-	return s->mixed && s->r2t_bytes >= R2T_MIXED;
+	return s->mixed && s->r2t_bytes >= R2T_MIXED && !is_witness(t);
+}
+
+/* In the order they came, a witness's in front of the others. */
+static void want(struct session *s, struct task *t)
+{
+	struct cds_list_head *at = &s->want_r2t;
+	struct task *w;
+
+	if (is_witness(t))
+		cds_list_for_each_entry(w, &s->want_r2t, wait)
+			if (!is_witness(w)) {
+				at = &w->wait;
+				break;
+			}
+	cds_list_add_tail(&t->wait, at);
 }
 
 void xfer_ask(struct task *t)
@@ -87,12 +107,12 @@ void xfer_ask(struct task *t)
 		return;
 	while (t->out.r2ts < s->params.max_outstanding_r2t && t->out.asked < t->cmd.need_out) {
 		uint32_t left = t->cmd.need_out - t->out.asked;
-		struct r2t *r = r2t_enough(s) ? NULL : r2t_get(s);
+		struct r2t *r = r2t_enough(s, t) ? NULL : r2t_get(s);
 
 		/* All tags in use by other commands: theirs end, and xfer_data_end() asks again. */
 		if (!r) {
 			if (cds_list_empty(&t->wait))
-				cds_list_add_tail(&t->wait, &s->want_r2t);
+				want(s, t);
 			return;
 		}
 		r->task = t;
@@ -107,13 +127,15 @@ void xfer_ask(struct task *t)
 	}
 }
 
-/* Commands that wait for a tag get those there are. */
-static void wake(struct session *s)
+void xfer_wake(struct session *s)
 {
-	while (!cds_list_empty(&s->want_r2t) && !r2t_enough(s) &&
+	while (!s->closing && s->r2ts && !cds_list_empty(&s->want_r2t) &&
 	       (s->r2t_free != R2T_SLOTS || s->dead_tags)) {
 		struct task *w = cds_list_first_entry(&s->want_r2t, struct task, wait);
 
+		/* Of a frozen gate it may be aborted next: gate_thaw() comes back. */
+		if (r2t_enough(s, w) || (w->gate && w->gate->frozen))
+			return;
 		cds_list_del_init(&w->wait);
 		xfer_ask(w);
 	}
@@ -133,8 +155,7 @@ void xfer_forget(struct task *t)
 			s->dead_tags++;
 		}
 	t->out.r2ts = 0;
-	if (!s->closing)
-		wake(s);
+	xfer_wake(s);
 }
 
 static void rx_into(struct conn *c, struct task *t, uint32_t off)
@@ -229,7 +250,7 @@ void xfer_data_end(struct conn *c, bool data_ok)
 			else if (--s->dead_tags == 0)
 				tmf_tags_gone(s);
 			r2t_put(s, r);
-			wake(s);
+			xfer_wake(s);
 		}
 	}
 	if (!t || t->dead)

@@ -13,6 +13,8 @@
 void xfer_ask(struct task *t);
 /* Its transfer tags are dead from now on; late Data-Out to them is consumed in silence. */
 void xfer_forget(struct task *t);
+/* Commands that wait for a tag, or for others' data to come, get what there is. */
+void xfer_wake(struct session *s);
 /* Gives dead tags free that nobody answered for so many milliseconds. */
 void xfer_reap(struct session *s, unsigned ms);
 /*

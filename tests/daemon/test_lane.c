@@ -319,5 +319,112 @@ static void test_same_session(void)
 	daemon_stop();
 }
 
+/* Writes of 1 MiB on a session of both, whose data is not sent: the bytes they are asked for. */
+static uint32_t open_writes(struct wire *w, struct io *wr, unsigned n)
+{
+	static uint8_t data[2048 * BLOCK];
+	uint32_t asked = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		io_write(&wr[i], 1, 0, 2048, data);
+		wr[i].manual = true;
+		io_start(w, &wr[i]);
+	}
+	CU_ASSERT(wire_alive(w));
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned k = 0; k < wr[i].nr2t; k++)
+			asked += be32_get(wr[i].r2t[k].length);
+	return asked;
+}
+
+static struct wire *mixed_open(void)
+{
+	return wire_open(&(struct login_opts){ .target = MIXED,
+					       .keys = "ImmediateData=No\nInitialR2T=Yes\n" },
+			 2);
+}
+
+/* As much data is asked for as may be: the witness's own is asked for all the same. */
+static void test_r2t_beside(void)
+{
+	static struct io wr[8];
+	uint32_t asked;
+	struct wire *w;
+	struct io io;
+
+	start(large);
+	w = mixed_open();
+	io_read(&io, 0, 0, 1, block);
+	CU_ASSERT(io_good(w, &io));
+	asked = open_writes(w, wr, 8);
+	CU_ASSERT(asked >= 512 << 10 && asked <= 1 << 20);
+	for (unsigned i = 0; i < 8; i++) {
+		io_register(&io, 0, (uint8_t)(i + 1));
+		CU_ASSERT_FATAL(io_run(w, &io));
+		CU_ASSERT(io.status == ST_GOOD && io.r2ts == 1);
+		fill_blocks(block, i, 1, i);
+		io_write(&io, 0, i, 1, block);
+		CU_ASSERT_FATAL(io_run(w, &io));
+		CU_ASSERT(io.status == ST_GOOD && io.r2ts == 1);
+	}
+	daemon_stop();
+}
+
+/*
+ * Nexuses that ask for all the buffers there are, page by page, and do not read: one has its share
+ * of them, and all together leave what the witness and a login need.
+ */
+static void test_pages(void)
+{
+	enum { SESSIONS = 6, PAGES = 2400, LOGINS = 220, HALF = 8000 };
+	static struct io io[SESSIONS][PAGES];
+	static uint8_t page[4096], half[HALF];
+	struct login_opts to = { .target = WITNESS, .isid = 77 };
+	struct wire *w, *data[SESSIONS], *x;
+	char keys_8k[6000] = "";
+	struct io r;
+
+	start(small);
+	w = witness_open();
+	for (unsigned k = 0; k < SESSIONS; k++) {
+		data[k] = wire_open(&(struct login_opts){ .isid = (uint8_t)(20 + k) }, 1);
+		for (unsigned i = 0; i < PAGES; i++) {
+			io_read(&io[k][i], 0, 8 * i, 8, page);
+			io[k][i].immediate = true;
+			io_start(data[k], &io[k][i]);
+		}
+	}
+	wire_sleep(300 * wire_slow());
+	for (unsigned i = 0; i < 8; i++) {
+		io_read(&r, 0, 0, 32, big[0]);
+		CU_ASSERT(io_run(w, &r) && r.status == ST_GOOD);
+		io_register(&r, 0, (uint8_t)(i + 1));
+		CU_ASSERT(io_run(w, &r) && r.status == ST_GOOD);
+	}
+	witness_rounds(w, "pages that nobody reads", 500);
+	x = wire_connect();
+	CU_ASSERT_EQUAL(wire_login(x, &to), 0);
+	/*
+	 * Logins that stop half way hold what is there for logins: the next, of their size, is told
+	 * so.
+	 */
+	for (unsigned i = 0; i < LOGINS; i++) {
+		struct bhs_login_req h = { .opcode = OP_LOGIN_REQ | PDU_IMMEDIATE,
+					   .data_len = be24_of(HALF + 1) };
+
+		x = wire_connect();
+		CU_ASSERT_FATAL(x != NULL);
+		CU_ASSERT(wire_send_raw(x, &h, sizeof(h)) && wire_send_raw(x, half, HALF));
+	}
+	wire_sleep(300 * wire_slow());
+	for (size_t n = 0; n < sizeof(keys_8k) - 300;)
+		n += (size_t)sprintf(keys_8k + n, "X-com.example.k%zu=%0200d\n", n, 0);
+	to.isid = 78;
+	to.keys = keys_8k;
+	x = wire_connect();
+	CU_ASSERT_EQUAL(wire_login(x, &to), 0x0302);
+	daemon_stop();
+}
+
 UNIT_MAIN("daemon lane", UNIT(test_placed), UNIT(test_hung), UNIT(test_slow_reader), UNIT(test_r2t),
-	  UNIT(test_flood), UNIT(test_same_session))
+	  UNIT(test_flood), UNIT(test_same_session), UNIT(test_r2t_beside), UNIT(test_pages))

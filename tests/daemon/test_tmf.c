@@ -234,6 +234,77 @@ static void test_dead_tags_are_reused(void)
 	daemon_stop();
 }
 
+static unsigned asked_of(const struct io *io, unsigned n)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		sum += io[i].nr2t;
+	return sum;
+}
+
+/*
+ * Commands behind all the tags there are: when everything is aborted none of them is asked for data
+ * first, and the answer waits for no more data than was asked for before.
+ */
+static void test_abort_waiting(void)
+{
+	enum { WRITES = 90, BURST = 1024 };
+	static const struct {
+		uint8_t function;
+		bool by_other;
+	} kinds[] = { { TMF_ABORT_TASK_SET, false },
+		      { TMF_LU_RESET, false },
+		      { TMF_LU_RESET, true },
+		      { TMF_TARGET_WARM_RESET, false } };
+	static struct io io[WRITES];
+	static uint8_t data[32 * BLOCK];
+
+	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		bool both = kinds[k].function == TMF_TARGET_WARM_RESET;
+		struct wire *w, *from;
+		struct pdu p;
+		unsigned asked;
+		uint64_t t;
+
+		start(NULL);
+		w = wire_open(&(struct login_opts){ .keys = "MaxBurstLength=1024\n"
+							    "FirstBurstLength=512\n"
+							    "MaxOutstandingR2T=4\n"
+							    "ImmediateData=No\n" },
+			      2);
+		from = kinds[k].by_other ? wire_open(&(struct login_opts){ .isid = 2 }, 1) : w;
+		for (unsigned i = 0; i < WRITES; i++) {
+			io_write(&io[i], both && i % 2, 0, 32, data);
+			io[i].manual = true;
+			io_start(w, &io[i]);
+		}
+		CU_ASSERT(wire_alive(w));
+		asked = asked_of(io, WRITES);
+		CU_ASSERT_EQUAL(asked, 256);
+		t = wire_now();
+		wire_tmf_send(from, kinds[k].function, 0, ISCSI_TAG_NONE, 0);
+		if (from != w)
+			CU_ASSERT(wire_expect(from, OP_TMF_RSP, &p, WIRE_MS));
+		for (unsigned i = 0; i < WRITES; i++)
+			for (unsigned n = 0; n < io[i].nr2t; n++)
+				io_data_out(&io[i], be32_get(io[i].r2t[n].ttt), 0, n * BURST, BURST,
+					    true);
+		if (from == w)
+			CU_ASSERT(wire_expect(from, OP_TMF_RSP, &p, WIRE_MS));
+		CU_ASSERT_EQUAL(p.tmf_rsp.response, TMF_RSP_COMPLETE);
+		CU_ASSERT(wire_now() - t < 700 * wire_slow());
+		CU_ASSERT(wire_alive(w));
+		CU_ASSERT_EQUAL(asked_of(io, WRITES), asked);
+		for (unsigned i = 0; i < WRITES; i++) {
+			CU_ASSERT_EQUAL(io[i].done, from != w);
+			CU_ASSERT(!io[i].done || io[i].status == ST_ABORTED);
+			io_forget(&io[i]);
+		}
+		daemon_stop();
+	}
+}
+
 /* Unsolicited data was announced (F=0) but does not come. */
 static void test_abort_unsolicited(void)
 {
@@ -665,7 +736,8 @@ static void test_storm(void)
 }
 
 UNIT_MAIN("daemon tmf", UNIT(test_answers), UNIT(test_lun_field), UNIT(test_abort_starved),
-	  UNIT(test_dead_tags_are_reused), UNIT(test_abort_unsolicited), UNIT(test_abort_hung),
+	  UNIT(test_dead_tags_are_reused), UNIT(test_abort_waiting),
+	  UNIT(test_abort_unsolicited), UNIT(test_abort_hung),
 	  UNIT(test_abort_task_set), UNIT(test_clear_task_set), UNIT(test_lu_reset),
 	  UNIT(test_behind_reset), UNIT(test_warm_reset), UNIT(test_cold_reset),
 	  UNIT(test_abort_not_received), UNIT(test_numbered_tmf), UNIT(test_race), UNIT(test_storm))
