@@ -248,7 +248,7 @@ static void reset_done(struct lu_change *ch)
 	/* The struct tmf is found through param, which a reset does not use otherwise. */
 	struct tmf *m = (struct tmf *)(uintptr_t)ch->rq.param;
 
-	m->refused |= ch->status != SAM_GOOD;
+	m->refused |= ch->status == SAM_BUSY;	/* else it is done, whatever came of its flush */
 	if (--m->nchanges)
 		return;
 	m->draining = false;
