@@ -261,6 +261,7 @@ static void publish_done(struct lu *lu)
 {
 	registrants_watch(lu);
 	history_commit(lu);
+	witness_commit(lu);
 	lu_ref_put(lu->value);
 	lu->value = lu->next;
 	lu->next = NULL;
