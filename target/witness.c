@@ -308,7 +308,7 @@ void witness_note(struct lu *lu, const struct lu_change *c, struct lu_ref *befor
 	struct note *n;
 
 	/* What comes with the store's lock is told by witness_start(). */
-	if (!x || !x->started || c->rq.kind == LU_CHANGE_CAPS ||
+	if (!x || c->rq.kind == LU_CHANGE_CAPS ||
 	    (!out && before->v.pr == after->v.pr) || (out && c->rq.param_len < 16))
 		return;
 	n = note_new(lu, WITNESS_EV_PR, out ? &c->rq.nexus : NULL);
@@ -334,7 +334,8 @@ static void notes_end(struct witness_watch *x, bool happened)
 		x->notes = n->next;
 		n->ev.pr.before = n->before->v.pr;
 		n->ev.pr.after = n->after == n->before ? n->ev.pr.before : n->after->v.pr;
-		if (happened)
+		/* Before the start: it finds what came of it. */
+		if (happened && x->started)
 			step(x, &n->ev);
 		note_free(n);
 	}
@@ -598,7 +599,11 @@ static void started(struct msg *m)
 	x->unkept = s->replay->gap;
 	__atomic_store_n(&x->journal, s->journal, __ATOMIC_RELEASE);
 	x->started = true;
-	ev.pr.after = s->pr ? s->pr : pr_none;
+	/*
+	 * What is in force: a change may have come before this message, or be on its way to be. A
+	 * LU that waits for its store's lock has what is stored only with the change that follows.
+	 */
+	ev.pr.after = !x->lu->value->v.not_ready ? x->lu->value->v.pr : s->pr ? s->pr : pr_none;
 	step(x, &ev);
 	while (x->early) {
 		struct note *n = x->early;
