@@ -635,7 +635,7 @@ static void test_data_full(void)
 	snprintf(space, sizeof(space), "%s", daemon_path("space"));
 	CU_ASSERT_FATAL(!mkdir(space, 0700) && !mount("none", space, "tmpfs", 0, "size=40m"));
 	snprintf(lun, sizeof(lun),
-		 "      - {lun: 0, name: quorum, type: witness, path: \"%s/quorum.img\", size: 16M}\n"
+		 "      - {lun: 0, name: quorum, type: witness, path: \"%s/q.img\", size: 16M}\n"
 		 "      - {lun: 1, name: data, path: \"%s/data.img\", size: 256M}\n",
 		 space, space);
 	pr_daemon(NULL, lun);
