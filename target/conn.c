@@ -27,6 +27,7 @@ enum {
 	IOV_MAX_SEND = 192,
 	TX_HIGH = 4096,		/* PDUs queued: more, and we do not read from it (tx_blocked) */
 	TX_SHORT = 128 << 10,	/* bytes that may be in front of what goes ahead */
+	TX_BATCH = 512 << 10,	/* of one system call: the kernel lets nobody else run meanwhile */
 	TXD_KEEP = 4096,
 };
 
@@ -638,7 +639,7 @@ void conn_new(int fd, const struct config_portal *portal)
 	c->half_open = true;
 	c->state = CONN_LOGIN;
 	c->tx_tail = &c->tx_head;
-	c->tx_batch = SIZE_MAX;
+	c->tx_batch = TX_BATCH;
 	c->flush.fn = conn_flush;
 	c->timer.fn = conn_timer;
 	c->max_data_in = LOGIN_PDU_TEXT_MAX;
