@@ -16,7 +16,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "target/control_cmd.h"
@@ -64,14 +63,6 @@ static struct {
 /* Written by reactors when a change ended, also after control_stop(): never closed. */
 static int wake_fd = -1;
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* ---- clients --------------------------------------------------------------------------------- */
 
 static void client_close(struct client *c)
@@ -90,7 +81,7 @@ static void client_read_next(struct client *c)
 	c->out = NULL;
 	c->out_len = c->out_off = 0;
 	c->state = CLIENT_READING;
-	c->deadline = now_ms() + REQUEST_MS;
+	c->deadline = reactor_now_ms() + REQUEST_MS;
 }
 
 static void client_write(struct client *c)
@@ -135,7 +126,7 @@ static void client_answer(struct client *c, json_t *answer)
 	c->out_len = len + 1;
 	c->out_off = 0;
 	c->state = CLIENT_WRITING;
-	c->deadline = now_ms() + ANSWER_MS;
+	c->deadline = reactor_now_ms() + ANSWER_MS;
 	client_write(c);
 }
 
@@ -153,7 +144,7 @@ static void client_work(struct client *c)
 		memmove(c->in, end + 1, c->have);
 		if (c->change) {
 			c->state = CLIENT_WAITING;
-			c->deadline = now_ms() + CHANGE_MS;
+			c->deadline = reactor_now_ms() + CHANGE_MS;
 			return;
 		}
 		client_answer(c, a);
@@ -220,7 +211,7 @@ static void client_ready(struct client *c, short revents)
 		client_changed(c);
 	else if (client_has_request(c))
 		client_work(c);
-	else if (now_ms() >= c->deadline)
+	else if (reactor_now_ms() >= c->deadline)
 		client_late(c);
 	else if (c->state == CLIENT_WRITING && revents)
 		client_write(c);
@@ -247,7 +238,7 @@ static void client_accept(void)
 	if (fd < 0) {
 		/* Gone already, or no descriptor left: the latter must not spin. */
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			control.accept_at = now_ms() + ACCEPT_PAUSE_MS;
+			control.accept_at = reactor_now_ms() + ACCEPT_PAUSE_MS;
 		return;
 	}
 	*c = (struct client){ .fd = fd, .in = malloc(REQUEST_MAX) };
@@ -284,7 +275,7 @@ static int next_deadline(uint64_t now)
 static void control_turn(void)
 {
 	struct pollfd p[CLIENTS_MAX + 2];
-	uint64_t now = now_ms(), count;
+	uint64_t now = reactor_now_ms(), count;
 	bool room = client_slot() && now >= control.accept_at;
 
 	p[0] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };

@@ -3,7 +3,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "target/control_rq.h"
@@ -12,18 +11,10 @@
 static int wake_fd = -1;
 static uint64_t started_ms;
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 void control_cmd_init(int wake)
 {
 	wake_fd = wake;
-	started_ms = now_ms();
+	started_ms = reactor_now_ms();
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -197,7 +188,7 @@ void control_cmd_abandon(struct control_change *c)
 
 static json_t *cmd_status(struct control_request *rq)
 {
-	return control_answer(query_status_json(now_ms() - started_ms));
+	return control_answer(query_status_json(reactor_now_ms() - started_ms));
 }
 
 static json_t *cmd_session_list(struct control_request *rq)

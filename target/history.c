@@ -14,6 +14,7 @@
 #include "target/log.h"
 #include "target/query.h"
 #include "target/rcall.h"
+#include "target/state_file.h"
 
 enum {
 	LISTED = 48,	/* registrations of each kind that a record lists, if they fit */
@@ -336,10 +337,6 @@ struct journal *history_journal(const struct lu *lu)
 
 /* ---- start and stop -------------------------------------------------------------------------- */
 
-static void nothing(void *arg)
-{
-}
-
 static void started(struct msg *m)
 {
 	struct start *s = caa_container_of(m, struct start, msg);
@@ -381,11 +378,9 @@ void history_start(struct lu *lu, const char *dir, const struct store_image *img
 {
 	struct history *h = calloc(1, sizeof(*h));
 	struct start *s = calloc(1, sizeof(*s));
-	char name[64] = "lu-";
+	char name[STATE_NAME_MAX];
 
-	for (unsigned i = 0; i < 16; i++)
-		snprintf(name + 3 + 2 * i, 3, "%02x", lu->id.uuid[i]);
-	snprintf(name + 35, sizeof(name) - 35, ".history");
+	state_name(name, lu->id.uuid, "history");
 	if (h)
 		h->journal = journal_open(dir, name);
 	if (!s || !h || !h->journal) {
@@ -407,7 +402,7 @@ void history_stop(struct lu *lu)
 	struct history *h;
 
 	/* A start that has not arrived yet does. */
-	rcall_each(nothing, NULL);
+	rcall_flush();
 	h = __atomic_load_n(&lu->history, __ATOMIC_ACQUIRE);
 	if (!h)
 		return;

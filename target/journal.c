@@ -18,6 +18,7 @@
 #include "target/log.h"
 #include "target/rcall.h"
 #include "target/reactor.h"
+#include "target/state_file.h"
 
 enum {
 	PENDING_MAX = 256 << 10, /* bytes of lines that wait to be written */
@@ -68,21 +69,6 @@ struct journal {
 
 /* Those that are open. */
 static struct journal *journals;
-
-static int sync_dir_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char dir[4096];
-	int fd, err;
-
-	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	err = fsync(fd) ? -errno : 0;
-	close(fd);
-	return err;
-}
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -175,7 +161,7 @@ static int segment_begin(struct journal *j)
 	j->newer = i;
 	j->seg = (struct journal_segment){ .there = true, .first = j->batch.first };
 	j->reserved = 0;
-	return sync_dir_of(path);
+	return state_sync_dir(path);
 }
 
 static int segment_ready(struct journal *j)
@@ -205,22 +191,6 @@ static void reserve(struct journal *j)
 	j->reserve_warned |= err && err != EOPNOTSUPP;
 }
 
-static int write_at(int fd, const char *p, size_t n, uint64_t off)
-{
-	while (n) {
-		ssize_t w = pwrite(fd, p, n, (off_t)off);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return w ? -errno : -EIO;
-		p += w;
-		off += (uint64_t)w;
-		n -= (size_t)w;
-	}
-	return 0;
-}
-
 static int batch_write(struct journal *j)
 {
 	int err = j->batch.len ? segment_ready(j) : 0;
@@ -228,7 +198,7 @@ static int batch_write(struct journal *j)
 	if (!err && j->batch.len)
 		reserve(j);
 	if (!err)
-		err = write_at(j->fd, j->batch.buf, j->batch.len, j->seg.end);
+		err = state_write(j->fd, j->batch.buf, j->batch.len, j->seg.end);
 	if (!err && j->sync)
 		err = segment_sync(j);
 	if (!err) {
@@ -275,19 +245,11 @@ static void trouble(struct journal *j, const char *why)
 	j->warned = true;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* How a batch ended. */
 static void batch_end(struct journal *j)
 {
 	if (j->sync)
-		j->synced_at = now_ms();
+		j->synced_at = reactor_now_ms();
 	if (!j->err) {
 		if (!j->sync) {
 			j->unsynced.len += j->batch.len;
@@ -321,7 +283,7 @@ static void write_done(struct work *w);
 
 static void write_begin(struct journal *j)
 {
-	j->sync = j->closing || now_ms() >= j->synced_at + SYNC_MS;
+	j->sync = j->closing || reactor_now_ms() >= j->synced_at + SYNC_MS;
 	j->batch = j->pending;
 	j->pending = (struct batch){ 0 };
 	j->work.class = WORK_RECORD;
@@ -433,7 +395,7 @@ void journal_append(struct journal *j, const char *body)
 static bool settled(const struct journal *j, uint64_t until)
 {
 	while (journal_busy(j)) {
-		if (now_ms() >= until) {
+		if (reactor_now_ms() >= until) {
 			log_warn("event=journal path=%s msg=\"the last records are not written: "
 				 "the file system stands still\"", LOG_Q(j->path));
 			return false;
@@ -445,7 +407,7 @@ static bool settled(const struct journal *j, uint64_t until)
 
 unsigned journals_settle(unsigned ms)
 {
-	uint64_t until = now_ms() + ms;
+	uint64_t until = reactor_now_ms() + ms;
 	unsigned stuck = 0;
 
 	for (struct journal *j = journals; j; j = j->other)
@@ -462,7 +424,7 @@ void journal_close(struct journal *j)
 	if (!j)
 		return;
 	rcall_each(settle_here, j);
-	if (!settled(j, now_ms() + CLOSE_MS))
+	if (!settled(j, reactor_now_ms() + CLOSE_MS))
 		return;
 	while (*at != j)
 		at = &(*at)->other;

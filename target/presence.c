@@ -128,16 +128,12 @@ void presence_start(const char *dir)
 	event_send(&e);
 }
 
-static void nothing(void *arg)
-{
-}
-
 void presence_stop(void)
 {
 	struct journal *j = presence.journal;
 
 	/* What was told arrives first. */
-	rcall_each(nothing, NULL);
+	rcall_flush();
 	__atomic_store_n(&presence.journal, NULL, __ATOMIC_RELEASE);
 	journal_close(j);
 	lock_drop();
@@ -145,7 +141,7 @@ void presence_stop(void)
 
 bool presence_busy(void)
 {
-	rcall_each(nothing, NULL);
+	rcall_flush();
 	return journal_busy(__atomic_load_n(&presence.journal, __ATOMIC_ACQUIRE));
 }
 

@@ -33,3 +33,12 @@ void rcall_each(void (*fn)(void *arg), void *arg)
 		sem_destroy(&c.done);
 	}
 }
+
+static void nothing(void *arg)
+{
+}
+
+void rcall_flush(void)
+{
+	rcall_each(nothing, NULL);
+}

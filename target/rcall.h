@@ -9,4 +9,7 @@
  */
 void rcall_each(void (*fn)(void *arg), void *arg);
 
+/* What was sent to a reactor before has arrived there. Never from a reactor's thread. */
+void rcall_flush(void);
+
 #endif

@@ -62,8 +62,12 @@ struct reactor *reactor_self(void);		/* this thread's, NULL on other threads */
 unsigned reactor_index(const struct reactor *r);	/* any thread */
 const char *reactor_driver_name(void);		/* "io_uring" or "epoll"; any thread, after start */
 
-/* Nanoseconds, CLOCK_MONOTONIC, taken once per loop turn. */
+/* Nanoseconds, CLOCK_MONOTONIC, taken once per loop turn; on any other thread: now. */
 uint64_t reactor_now(void);
+static inline uint64_t reactor_now_ms(void)
+{
+	return reactor_now() / 1000000;
+}
 
 /* ---- messages ------------------------------------------------------------------------------- */
 

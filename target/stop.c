@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "target/conn.h"
@@ -19,18 +18,10 @@ enum {
 	POLL_US = 5000,
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* Polls on every reactor until *count is 0 or the time is up. */
 static unsigned wait_zero(void (*fn)(void *), unsigned *count, unsigned ms)
 {
-	uint64_t end = now_ms() + ms;
+	uint64_t end = reactor_now_ms() + ms;
 
 	do {
 		*count = 0;
@@ -38,7 +29,7 @@ static unsigned wait_zero(void (*fn)(void *), unsigned *count, unsigned ms)
 		if (!*count)
 			return 0;
 		usleep(POLL_US);
-	} while (now_ms() < end);
+	} while (reactor_now_ms() < end);
 	return *count;
 }
 
@@ -133,10 +124,6 @@ static void trim(void *arg)
 	buf_trim();
 }
 
-static void nothing(void *arg)
-{
-}
-
 unsigned stop_service(void)
 {
 	unsigned n, busy, bad = 0;
@@ -152,8 +139,8 @@ unsigned stop_service(void)
 		rcall_each(close_all, NULL);
 	}
 	/* What closing sent from reactor to reactor has arrived, and so has what that sent. */
-	rcall_each(nothing, NULL);
-	rcall_each(nothing, NULL);
+	rcall_flush();
+	rcall_flush();
 	if (wait_zero(count_busy, &busy, DRAIN_MS))
 		log_error("event=stop ios=%u msg=\"I/O that did not end is left to the kernel\"",
 			  busy);
@@ -175,7 +162,7 @@ unsigned stop_service(void)
 			told = true;
 		}
 	}
-	rcall_each(nothing, NULL);
+	rcall_flush();
 	if (told && wait_zero(count_changing, &n, DRAIN_MS))
 		log_error("event=stop msg=\"a failed flush could not be kept\"");
 	rcall_each(trim, NULL);
@@ -184,13 +171,13 @@ unsigned stop_service(void)
 
 unsigned stop_works(void)
 {
-	uint64_t end = now_ms() + WORKS_MS;
+	uint64_t end = reactor_now_ms() + WORKS_MS;
 	unsigned n;
 
 	/* What sessions told at their end arrives. */
-	rcall_each(nothing, NULL);
+	rcall_flush();
 	journals_settle(WORKS_MS);
-	while ((n = works_pending()) && now_ms() < end)
+	while ((n = works_pending()) && reactor_now_ms() < end)
 		usleep(POLL_US);
 	if (n)
 		log_error("event=stop works=%u msg=\"a file system stands still: what workers "

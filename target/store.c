@@ -23,6 +23,7 @@
 #include "pr/state.h"
 #include "target/log.h"
 #include "target/mutate.h"
+#include "target/state_file.h"
 #include "target/store.h"
 
 enum {
@@ -123,27 +124,11 @@ static void commit_put(struct store *s, uint64_t seq)
 	put_be32(s->commit + 16, crc_of(s->commit, 16));
 }
 
-static int write_all(int fd, const uint8_t *p, size_t n, off_t off)
-{
-	while (n) {
-		ssize_t w = pwrite(fd, p, n, off);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return w ? -errno : -EIO;
-		p += w;
-		off += w;
-		n -= (size_t)w;
-	}
-	return 0;
-}
-
 /* Page i vouches for image seq (0: for none). */
 static int commit_write(struct store *s, unsigned i, uint64_t seq)
 {
 	commit_put(s, seq);
-	return write_all(s->fd, s->commit, PAGE, (off_t)i * PAGE);
+	return state_write(s->fd, s->commit, PAGE, (uint64_t)i * PAGE);
 }
 
 /*
@@ -159,7 +144,7 @@ static int store_write(struct store *s)
 	if (err)
 		return err;
 	s->doubt = false;
-	err = write_all(s->fd, s->buf, s->len, (off_t)(SLOTS_OFF + i * s->slot_size));
+	err = state_write(s->fd, s->buf, s->len, SLOTS_OFF + i * s->slot_size);
 	if (err)
 		return err;
 	err = commit_write(s, i, s->seq);
@@ -168,22 +153,11 @@ static int store_write(struct store *s)
 	return err;
 }
 
-static int sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
-
-	if (fd < 0)
-		return -errno;
-	err = fsync(fd) ? -errno : 0;
-	close(fd);
-	return err;
-}
-
 /*
  * A new store: written whole under another name, then renamed, so that a half-made one is never
  * seen.
  */
-static int store_create(struct store *s, const char *dir)
+static int store_create(struct store *s)
 {
 	char tmp[4096];
 	struct store_image img = { .pr = pr_none };
@@ -201,7 +175,7 @@ static int store_create(struct store *s, const char *dir)
 	err = store_write(s);
 	if (!err && (fsync(s->fd) || rename(tmp, s->path)))
 		err = -errno;
-	return err ? err : sync_dir(dir);
+	return err ? err : state_sync_dir(s->path);
 }
 
 /* HOLDFAST_BOOT_ID stands in for the host's in tests of pr_retain: standard. */
@@ -265,20 +239,19 @@ int store_reload(struct store *s, struct store_image *img)
 int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct store **out,
 	       struct store_image *img, char *err, size_t errlen)
 {
-	size_t path_len = strlen(dir) + 64;
+	size_t path_len = strlen(dir) + 1 + STATE_NAME_MAX;
 	struct store *s = calloc(1, sizeof(*s) + path_len);
-	char hex[33];
+	char name[STATE_NAME_MAX];
 	int e = -ENOMEM;
 
 	*img = (struct store_image){ .pr = pr_none };
-	for (unsigned i = 0; i < 16; i++)
-		snprintf(hex + 2 * i, 3, "%02x", uuid[i]);
 	if (!s)
 		goto fail;
 	s->fd = -1;
 	s->standard = standard;
 	boot_id_get(s->boot);
-	snprintf(s->path, path_len, "%s/lu-%s.state", dir, hex);
+	state_name(name, uuid, "state");
+	snprintf(s->path, path_len, "%s/%s", dir, name);
 	s->slot_size = (SLOT_HEADER + pr_image_max() + PAGE - 1) & ~(size_t)(PAGE - 1);
 	s->buf = aligned_alloc(PAGE, s->slot_size);
 	s->commit = aligned_alloc(PAGE, PAGE);
@@ -293,7 +266,7 @@ int store_open(const char *dir, const uint8_t uuid[16], bool standard, struct st
 	if (s->fd < 0 && errno == EINVAL)
 		s->fd = open(s->path, O_RDWR | O_DSYNC | O_CLOEXEC);
 	if (s->fd < 0 && errno == ENOENT) {
-		e = store_create(s, dir);
+		e = store_create(s);
 		if (e)
 			goto fail;
 		close(s->fd);

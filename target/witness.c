@@ -13,6 +13,7 @@
 #include "target/journal.h"
 #include "target/log.h"
 #include "target/rcall.h"
+#include "target/state_file.h"
 #include "target/task.h"
 #include "target/witness_json.h"
 #include "witness/health.h"
@@ -103,11 +104,6 @@ static uint64_t utc_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static uint64_t now_ms(void)
-{
-	return reactor_now() / 1000000;
-}
-
 /* ---- entries --------------------------------------------------------------------------------- */
 
 /* Also in the daemon's log: what an administrator looks for there. */
@@ -188,8 +184,8 @@ static uint64_t lost(const struct witness_watch *x)
 static void step(struct witness_watch *x, struct witness_event *ev)
 {
 	ev->utc_ms = utc_ms();
-	if (!ev->mono_ms || ev->mono_ms > now_ms())
-		ev->mono_ms = now_ms();
+	if (!ev->mono_ms || ev->mono_ms > reactor_now_ms())
+		ev->mono_ms = reactor_now_ms();
 	witness_step(&x->w, ev, emit, x);
 }
 
@@ -528,7 +524,7 @@ static bool batch_takes(struct batch *b, struct nexus_ref *who)
 void witness_ended(struct task *t)
 {
 	struct lu *lu = t->gate->port->lu;
-	struct sample s = { .who = t->gate->nexus, .ms = now_ms() };
+	struct sample s = { .who = t->gate->nexus, .ms = reactor_now_ms() };
 	struct batch *b;
 
 	if (!lu->watch || t->dead || t->cmd.status != SAM_GOOD || !t->cmd.op || !sample_of(t, &s))
@@ -629,15 +625,13 @@ void witness_start(struct lu *lu, const struct store_image *img)
 {
 	struct witness_watch *x = lu->watch;
 	struct start *s;
-	char name[64] = "lu-";
+	char name[STATE_NAME_MAX];
 	unsigned bad = 0;
 	int err;
 
 	if (!x)
 		return;
-	for (unsigned i = 0; i < 16; i++)
-		snprintf(name + 3 + 2 * i, 3, "%02x", lu->id.uuid[i]);
-	snprintf(name + 35, sizeof(name) - 35, ".witness");
+	state_name(name, lu->id.uuid, "witness");
 	s = calloc(1, sizeof(*s));
 	if (s)
 		s->replay = malloc(sizeof(*s->replay));
@@ -734,7 +728,7 @@ bool witness_view_take(const struct lu *lu, struct witness_view *out)
 	if (!x || lu->home != reactor_self())
 		return false;
 	out->w = x->w;
-	out->now = witness_now(&x->w, utc_ms(), now_ms());
+	out->now = witness_now(&x->w, utc_ms(), reactor_now_ms());
 	out->started = x->started;
 	out->dropped = x->dropped;
 	out->lost = lost(x);

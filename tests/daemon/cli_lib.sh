@@ -53,18 +53,8 @@ shows() { [ "$rc" = 0 ] && grep -qE -- "$1" "$out"; }
 json() { [ "$rc" = 0 ] && jq -e "$1" < "$out" > /dev/null; }
 
 # ---- ports and daemons ---------------------------------------------------------------------------
-# Each port belongs to one run at a time: several build directories are tested at once.
-ports=() lockfd=
-for p in $(seq 13420 13439); do
-	exec {lockfd}> "/tmp/holdfast-cli-$p.lock" || continue
-	if flock -n "$lockfd" && ! (exec 3<> "/dev/tcp/127.0.0.1/$p") 2> /dev/null; then
-		ports+=("$p")
-		[ ${#ports[@]} = 2 ] && break
-	else
-		exec {lockfd}>&-
-	fi
-done
-[ ${#ports[@]} = 2 ] || { echo "no free ports"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+. tests/ports.sh
+ports_claim 2 13420 13439 cli
 
 # config FILE PORT STATE CONTROL
 config() {

@@ -42,18 +42,9 @@ ok() { # NAME COMMAND...
 }
 skip() { skipped=$((skipped + 1)); echo "SKIP doctor: $*"; }
 
-# ---- ports: each belongs to one run at a time ------------------------------------------------------
-ports=() lockfd=
-for p in $(seq 13500 13529); do
-	exec {lockfd}> "/tmp/holdfast-doctor-$p.lock" || continue
-	if flock -n "$lockfd" && ! (exec 3<> "/dev/tcp/127.0.0.1/$p") 2> /dev/null; then
-		ports+=("$p")
-		[ ${#ports[@]} = 4 ] && break
-	else
-		exec {lockfd}>&-
-	fi
-done
-[ ${#ports[@]} = 4 ] || { echo "no free ports"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+# ---- ports ----------------------------------------------------------------------------------------
+. tests/ports.sh
+ports_claim 4 13500 13529 doctor
 one=127.0.0.1:${ports[0]} two=127.0.0.1:${ports[1]}
 URL=iscsi://$one/$IQN
 
