@@ -32,7 +32,7 @@ pr-tsan 600 tests/pr/run.sh $B-tsan
 doctor 300 tests/doctor/run.sh $B
 doctor-asan 300 tests/doctor/run.sh $B-asan short
 conformance 900 env HF_BUILD=$B tests/conformance/iscsi-test-cu/run.sh
-cluster 1500 env HF_BUILD=$B tests/cluster/run.sh
+cluster 2400 env HF_SHORT=1 HF_BUILD=$B tests/cluster/run.sh
 bench 480 env BENCH_SECONDS=1 B=$B tests/bench/run.sh check
 END
 }

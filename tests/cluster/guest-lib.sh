@@ -36,6 +36,11 @@ node_set() {
 	done
 }
 
+# iqn NAME: the name of another target than $IQN. IQN=$(iqn NAME) before what follows makes it that one.
+iqn() {
+	echo "${IQN%:*}:$1"
+}
+
 # login [FABRIC]...: finds the target and logs in through these fabrics, or both. A path that is cut
 # is noticed in 2 s, with multipath_start given up after another 2 s.
 login() {

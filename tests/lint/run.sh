@@ -43,6 +43,12 @@ git ls-files 'scsi/*.c' 'pr/*.c' 'target/*.c' 'backends/*.c' | xargs -r grep -nE
 git ls-files '*.sh' .ci/run .ci/deps | xargs -r shellcheck -S error -s bash 2>&1 | rule "shellcheck finds no error in scripts"
 for f in docs/*.scd; do scdoc < "$f" 2>&1 > /tmp/lint.$$ && mandoc -Tlint -W error /tmp/lint.$$; rm -f /tmp/lint.$$; done 2>&1 |
 	rule "the man pages are well formed"
+awk 'FNR == 1 { in_block = 0 } /^```/ { in_block = !in_block
+	if (in_block && $1 == "```sh") { guide = FILENAME; gsub(/^docs\/|\.md$/, "", guide)
+		print guide, ($2 ? $2 : "(a block without a name, line " FNR ")") } }' docs/*.md |
+	while read -r block; do
+		grep -qE "\(guide $block\)" tests/cluster/*.sh || echo "docs: $block"
+	done | rule "each block of shell commands in a guide is run by a scenario"
 for tool in shellcheck scdoc mandoc; do
 	command -v $tool > /dev/null || { echo "BROKEN: $tool is not installed (make deps)"; failed=$((failed + 1)); }
 done

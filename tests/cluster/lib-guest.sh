@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Sourced by lib.sh. Guests.
+#
+#	guest_boot NAME [ubd FILE]	a machine with a leg on each network; NAME is one letter
+#	guest NAME [-t SECONDS] COMMANDS	runs them (bash with guest-lib.sh; an error ends them and
+#				is an error here; HF_VERBOSE=1 shows what they print)
+#	guest_says ...		the same, and prints what they print
+#	guest_start NAME COMMANDS	in the background
+#	guest_wait NAME [SECONDS]	waits for the last one started so
+#	guest_kill NAME		pulls the plug
+
+declare -A HF_BACK=()
+
+guest_boot() {
+	local g=$1 mem=${HF_GUEST_MEMORY:-320M} nets=() f host mac ubd=()
+	hf_root_make
+	host=$((10 + $(printf %d "'$g") - $(printf %d "'a") + 1))
+	rm -rf "$HF_RUN/share/$g"
+	mkdir -p "$HF_RUN/share/$g"
+	cp "$HF_DIR/guest-init" "$HF_DIR/guest-lib.sh" "$HF_TOOLS/stamp-dev" "$HF_TOOLS/fenced" \
+		"$HF_RUN/share/"
+	for f in 1 2 3; do
+		ip -n "$HF_NS" link show "$g-$f" >/dev/null 2>&1 || hf_tap_make "$g-$f" "fabric$f"
+		mac=$(printf '02:77:00:00:0%d:%02x' $f $host)
+		# Else a search for the guest that began when it was down can fail when it is up.
+		[ $f = 3 ] || ip -n "$HF_NS" neigh replace "10.77.$f.$host" lladdr "$mac" dev "fabric$f" nud permanent
+		# Without gro=1 large writes hang.
+		nets+=("vec$((f - 1)):transport=tap,ifname=$g-$f,mac=$mac,depth=128,gro=1")
+	done
+	[ $# = 1 ] || ubd=("ubda=$3")
+	TMPDIR=$(hf_memory_dir) LD_PRELOAD=$HF_TOOLS/uml-shim.so setsid setarch -R \
+		ip netns exec "$HF_NS" "$HF_UML" mem="$mem" umid="$g" uml_dir="$HF_RUN/uml/" \
+		con=null con0=null,fd:1 con1=null ssl=null rootfstype=hostfs rootflags="$HF_ROOT" \
+		ro init=/hf-boot loglevel=5 "${nets[@]}" "${ubd[@]}" HF_NAME="$g" \
+		HF_SHARE="$HF_RUN/share" HF_ADDRS="10.77.1.$host/24,10.77.2.$host/24,10.77.3.$host/24" \
+		>>"$HF_RUN/$g.console" 2>&1 </dev/null &
+	hf_proc_note "guest-$g" $!
+	disown		# a power cut is nothing to be told about
+	echo 0 >"$HF_RUN/$g.jobs"
+	hf_wait 60 hf_guest_up_or_gone "$g" $! || fail "guest $g did not boot in 60 s"
+	[ -e "$HF_RUN/share/$g/up" ] && return
+	grep -q 'system call numbers\.\.\.OK' "$HF_RUN/$g.console" ||
+		skip "User-Mode Linux may not trace its processes here"
+	fail "guest $g died while booting"
+}
+
+hf_guest_up_or_gone() {
+	[ -e "$HF_RUN/share/$1/up" ] || hf_gone "$2"
+}
+
+hf_tap_make() {
+	ip -n "$HF_NS" tuntap add dev "$1" mode tap
+	ip -n "$HF_NS" link set "$1" master "$2" up
+}
+
+guest() {
+	if [ "${HF_VERBOSE:-0}" = 1 ]; then
+		guest_says "$@" >&2
+	else
+		guest_says "$@" >/dev/null
+	fi
+}
+
+guest_says() {
+	local g=$1 limit=60
+	shift
+	if [ "$1" = -t ]; then
+		limit=$2
+		shift 2
+	fi
+	hf_job_start "$g" "$*"
+	hf_job_wait "$g" "$(hf_job_last "$g")" "$limit"
+}
+
+guest_start() {
+	hf_job_start "$1" "$2"
+	HF_BACK[$1]=$(hf_job_last "$1")
+}
+
+guest_wait() {
+	hf_job_wait "$1" "${HF_BACK[$1]}" "${2:-60}"
+}
+
+hf_job_start() {
+	local n=$(($(hf_job_last "$1") + 1))
+	echo $n >"$HF_RUN/$1.jobs"
+	printf 'IQN=%s PORTAL=%s ADDR=%s\n%s\n' "$HF_IQN" "$HF_PORTAL" "$HF_ADDR" "$2" \
+		>"$HF_RUN/share/$1/$n.sh"
+	: >"$HF_RUN/share/$1/$n.go"
+}
+
+# In a file: $(guest_says ...) is a subshell.
+hf_job_last() {
+	cat "$HF_RUN/$1.jobs"
+}
+
+hf_job_wait() {
+	local base=$HF_RUN/share/$1/$2
+	hf_wait "$3" hf_job_ended "$1" "$base" ||
+		fail "guest $1: not done after $3 s: $(head -c 300 "$base.sh")"
+	[ -e "$base.rc" ] || fail "guest $1 died"
+	cat "$base.out"
+	[ "$(cat "$base.rc")" = 0 ] && return
+	echo "guest $1: job ${base##*/} ended with status $(cat "$base.rc")" >&2
+	return 1
+}
+
+hf_job_ended() {
+	[ -e "$2.rc" ] || ! [ -e "$HF_RUN/procs/guest-$1" ] ||
+		hf_gone "$(cut -d' ' -f1 "$HF_RUN/procs/guest-$1")"
+}
+
+guest_kill() {
+	hf_proc_kill "$HF_RUN/procs/guest-$1"
+}
+
+# fence VICTIM BY DEVICE COMMANDS: both guests write to the device (64M), BY to the first 16M, VICTIM
+# to 4M from 32M on. BY runs the commands that fence VICTIM, and writes over its blocks. From then on
+# every write of VICTIM fails, none takes 2 s, no write of BY fails, and what BY wrote stays.
+fence() {
+	local victim=$1 by=$2 dev=$3 said
+	guest "$by" "rm -f /tmp/stop /tmp/ledger; head -c 4M /dev/zero | tr '\\0' $by >/tmp/mark
+		dd if=/dev/zero of=$dev bs=1M count=16 oflag=direct"
+	guest "$victim" 'rm -f /tmp/stop'
+	guest_start "$by" "/hf/stamp-dev run $dev /tmp/ledger fua,flush 4 60 /tmp/stop"
+	guest_start "$victim" "/hf/fenced $dev 32 4 16 60 /tmp/stop"
+	sleep 1
+	guest "$by" "$4
+		dd if=/tmp/mark of=$dev seek=8 bs=4M oflag=direct"
+	sleep 1
+	guest "$victim" 'touch /tmp/stop'
+	guest "$by" 'touch /tmp/stop'
+	said=$(guest_wait "$victim" 10)
+	say "$victim: $said"
+	[[ $said =~ ^([0-9]+)\ writes,\ ([0-9]+)\ failed,\ 0\ got\ through.*longest\ ([0-9]+)\ ms ]] ||
+		fail "$victim was fenced: $said"
+	[ "${BASH_REMATCH[1]}" -gt 50 ] && [ "${BASH_REMATCH[2]}" -gt 50 ] ||
+		fail "too few writes to prove anything"
+	[ "${BASH_REMATCH[3]}" -lt 2000 ] || fail "a write took ${BASH_REMATCH[3]} ms: limit 2000"
+	say "$by: $(guest_wait "$by" 10)"
+	guest "$by" "/hf/stamp-dev check $dev /tmp/ledger
+		dd if=$dev skip=8 bs=4M count=1 iflag=direct | cmp - /tmp/mark"
+}
+
+# Guest memory is a file: where there is room, and where it may be executed.
+hf_memory_dir() {
+	local d
+	if ! [ -s "$HF_RUN/memory" ]; then
+		for d in /dev/shm "$HF_RUN"; do
+			d=$(mktemp -d "$d/hf-mem.XXXXXX") || continue
+			[ "$(df --output=avail -k "$d" | tail -n 1)" -gt 1000000 ] &&
+				printf '#!/bin/sh\n' >"$d/x" && chmod +x "$d/x" && "$d/x" 2>/dev/null && break
+			rm -rf "$d"
+		done
+		echo "$d" >"$HF_RUN/memory"
+	fi
+	cat "$HF_RUN/memory"
+}
+
+# bundle PROGRAM: a copy under /hf/NAME of the guests, with its libraries, whatever the host is. Run
+# it there by /hf/NAME/run.
+bundle() {
+	local dir lib
+	dir=$HF_RUN/share/$(basename "$1")
+	mkdir -p "$dir/lib"
+	cp "$1" "$dir/program"
+	for lib in $(ldd "$1" | grep -o '/[^ ]*'); do
+		cp -L "$lib" "$dir/lib/"
+	done
+	cat >"$dir/run" <<-'EOF'
+		#!/bin/sh
+		d=${0%/run}
+		exec "$d"/lib/ld-linux*.so* --library-path "$d/lib" "$d/program" "$@"
+	EOF
+	chmod +x "$dir/run"
+}
+
+# guide GUIDE BLOCK: what stands in docs/GUIDE.md between "```sh BLOCK" and "```", for `guest`: what
+# a guide tells its reader to type is what scenarios run. Lint looks that each block is run.
+guide() {
+	awk -v block="$2" '/^```/ { on = !on && $2 == block; found += on; next } on
+		END { exit !found }' "$HF_TOP/docs/$1.md" || fail "docs/$1.md has no block $2"
+}
