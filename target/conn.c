@@ -24,6 +24,11 @@ enum {
 	 */
 	RX_LONG = 64 << 10, RX_BEHIND = 1024,
 	READS_PER_TURN = 4,  /* then others have their turn */
+	/*
+	 * Where there are mixed sessions, too, everybody's turn is in front of a witness's command:
+	 * reads, and bytes sent (a PDU more).
+	 */
+	MIXED_READS = 1, MIXED_SEND = 128 << 10,
 	IOV_MAX_SEND = 192,
 	TX_HIGH = 4096,		/* PDUs queued: more, and we do not read from it (tx_blocked) */
 	TX_SHORT = 128 << 10,	/* bytes that may be in front of what goes ahead */
@@ -37,6 +42,7 @@ static __thread struct {
 	unsigned n;
 } pool;
 static __thread struct conn *lender; /* what the store lent is queued here */
+static __thread unsigned nmixed; /* sessions of this reactor that carry data and a witness */
 static __thread struct cds_list_head conns;
 static __thread bool conns_ready;
 static unsigned conn_ids;
@@ -133,6 +139,7 @@ void conn_keep_short(struct conn *c)
 {
 	int unsent = TX_SHORT;
 
+	nmixed++;
 	c->tx_batch = TX_SHORT;
 	setsockopt(c->rfd.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 }
@@ -236,18 +243,35 @@ static void tx_blocked(struct conn *c)
 	rfd_want(&c->rfd, (c->tx_count > TX_HIGH ? 0 : FD_READ) | FD_WRITE);
 }
 
-/* Sends what is queued: 0 when all of it went, or -errno (-EAGAIN: the socket is full). */
+/* How much it may send now, at once: 0 when it has had its turn. */
+static size_t tx_room(struct conn *c)
+{
+	if (c->tx_turn != reactor_now()) {
+		c->tx_turn = reactor_now();
+		c->tx_spent = 0;
+	}
+	if (!nmixed)
+		return c->tx_batch;
+	return c->tx_spent < MIXED_SEND ? MIXED_SEND - c->tx_spent : 0;
+}
+
+/*
+ * Sends what is queued: 0 when all of it went, or -errno (-EAGAIN: not now, the socket is full or
+ * it is others' turn).
+ */
 static int tx_push(struct conn *c)
 {
 	while (c->tx_head) {
 		struct iovec iov[IOV_MAX_SEND];
-		size_t skip = c->tx_off, total = 0;
+		size_t skip = c->tx_off, total = 0, room = tx_room(c);
 		unsigned n = 0;
 		ssize_t sent;
 		struct msghdr mh = { .msg_iov = iov };
 
+		if (!room)
+			return -EAGAIN;
 		for (struct txd *d = c->tx_head;
-		     d && n + 3 <= IOV_MAX_SEND && total <= c->tx_batch; d = d->next) {
+		     d && n + 3 <= IOV_MAX_SEND && total < room; d = d->next) {
 			tx_number(c, d);
 			total += txd_size(d);
 			n = add_iov(iov, n, d->bhs, d->bhs_len, &skip);
@@ -262,6 +286,7 @@ static int tx_push(struct conn *c)
 				continue;
 			return -errno;
 		}
+		c->tx_spent += (size_t)sent;
 		tx_done(c, (size_t)sent);
 		if ((size_t)sent < total)
 			return -EAGAIN;
@@ -459,10 +484,14 @@ static void conn_input(struct conn *c, const uint8_t *p, size_t n)
 
 static void conn_readable(struct conn *c)
 {
+	/* A mixed session's data is in front of its own commands: out of the way with it. */
+	bool brief = nmixed && !(c->session && c->session->mixed);
+	unsigned reads = brief ? MIXED_READS : READS_PER_TURN;
+
 	if (!scratch)
 		scratch = aligned_alloc(4096, SCRATCH);
 	for (unsigned i = 0;
-	     i < READS_PER_TURN && c->state != CONN_CLOSING && c->state != CONN_MOVING; i++) {
+	     i < reads && c->state != CONN_CLOSING && c->state != CONN_MOVING; i++) {
 		if (c->tx_count > TX_HIGH) {
 			rfd_want(&c->rfd, FD_WRITE);
 			return;
@@ -665,6 +694,7 @@ static void conn_end(struct conn *c)
 	c->tx_tail = &c->tx_head;
 	half_open_end(c);
 	registry_put(c->claim);
+	nmixed -= s && s->mixed;
 	if (s)
 		session_free(s, c->why);
 	close(c->rfd.fd);

@@ -13,6 +13,13 @@
 #include "target/store.h"
 #include "target/witness.h"
 
+/*
+ * Of each write on a target with data and witnesses so much may come unasked: a queue full of
+ * writes in the initiator's socket is in front of its next command to the witness. More is asked
+ * for as it can be taken (xfer.c).
+ */
+enum { MIXED_FIRST_BURST = 8 << 10 };
+
 struct daemon daemon_state;
 
 /*
@@ -135,12 +142,13 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 	return lu;
 }
 
-static bool node_on_lane(const struct config_target *t)
+static unsigned witnesses(const struct config_target *t)
 {
+	unsigned n = 0;
+
 	for (unsigned i = 0; i < t->nluns; i++)
-		if (t->luns[i].type != LUN_WITNESS)
-			return false;
-	return t->nluns && reactor_lane();
+		n += t->luns[i].type == LUN_WITNESS;
+	return n;
 }
 
 static int node_build(struct daemon *d, struct node *n, struct login_target *lt,
@@ -150,10 +158,10 @@ static int node_build(struct daemon *d, struct node *n, struct login_target *lt,
 	uint16_t *tpgts = calloc(t->nportals + 1, sizeof(*tpgts)),
 		 *luns = calloc(t->nluns + 1, sizeof(*luns));
 	struct login_portal *lp = calloc(t->nportals + 1, sizeof(*lp));
-	unsigned ntpgts = 0;
+	unsigned ntpgts = 0, nwitnesses = reactor_lane() ? witnesses(t) : 0;
 
 	n->cfg = t;
-	n->lane = node_on_lane(t);
+	n->lane = nwitnesses && nwitnesses == t->nluns;
 	n->lus = calloc(LUN_MAX + 1, sizeof(struct lu *));
 	if (!tpgts || !luns || !lp || !n->lus)
 		return -1;
@@ -164,6 +172,7 @@ static int node_build(struct daemon *d, struct node *n, struct login_target *lt,
 		.auth = t->auth,
 		.portals = lp,
 		.nportals = t->nportals,
+		.first_burst = nwitnesses && !n->lane ? MIXED_FIRST_BURST : 0,
 	};
 	snprintf(lt->name, sizeof(lt->name), "%s", t->name);
 	snprintf(lt->alias, sizeof(lt->alias), "%s", t->alias ? t->alias : "");

@@ -174,13 +174,14 @@ struct lun_gate *session_gate(struct session *s, uint16_t lun)
 		return NULL;
 	(*page)[lun % GATE_PAGE] = g;
 	s->ngates++;
-	if (s->node->lus[lun]->id.witness && !s->node->lane && daemon_state.cfg->witness.lane &&
-	    !s->mixed) {
-		s->mixed = true;
-		conn_keep_short(s->conn);
-	}
 	lun_gate_open(g, lu_port_use(s->node->lus[lun]), s, s->nexus, s->login_seq);
 	return g;
+}
+
+void session_mix(struct session *s)
+{
+	s->mixed = true;
+	conn_keep_short(s->conn);
 }
 
 /* ---- CmdSN ---------------------------------------------------------------------------------- */

@@ -86,6 +86,8 @@ void session_del_task(struct session *s, struct task *t);
 struct lun_gate *session_gate(struct session *s,
 			      uint16_t lun); /* made on first use; NULL: no such LUN */
 struct lun_gate *session_gate_peek(struct session *s, uint16_t lun);
+/* From now on it is a mixed one. */
+void session_mix(struct session *s);
 
 /* CmdSN (RFC 7143 4.2.2.1): what to do with a numbered PDU. NOW has taken the number. */
 enum cmdsn_verdict { CMDSN_NOW, CMDSN_LATER, CMDSN_IGNORE };

@@ -124,13 +124,33 @@ static bool may_enable(const struct lun_gate *g, const struct task *t)
 	return t->cmd.attr != ATTR_ORDERED || !g->running;
 }
 
+/*
+ * A witness's command. A session that looks around does not use it yet: from the first command for
+ * its medium or its reservations on.
+ */
+static void witness_enabled(struct task *t)
+{
+	struct session *s = t->session;
+	const struct scsi_op *op;
+	bool bad_sa;
+
+	if (t->gate->watched)
+		t->begun_ns = reactor_now();
+	if (s->mixed || s->node->lane || !daemon_state.cfg->witness.lane)
+		return;
+	op = scsi_op_find(t->cmd.cdb, &t->gate->port->value->v, &bad_sa);
+	if (op && (op->flags & (OP_BLOCK | OP_WRITE) || op->pr == PRC_PR_IN ||
+		   op->pr == PRC_PR_OUT || op->pr == PRC_RESERVE))
+		session_mix(s);
+}
+
 static void task_enable(struct task *t)
 {
 	t->enabled = true;
 	t->gate->running++;
 	t->gate->barriers += is_barrier(t);
-	if (t->gate->watched)
-		t->begun_ns = reactor_now();
+	if (t->gate->witness)
+		witness_enabled(t);
 	task_run(t, SCSI_EV_ARRIVED);
 }
 

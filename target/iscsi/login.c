@@ -359,9 +359,22 @@ static bool security_key(struct step *s, const struct key *k, const char *value)
 		    "a key of an authentication method that was not agreed on");
 }
 
+/* What we are ready to agree to with this target. */
+static struct iscsi_offer offer_of(const struct step *s)
+{
+	struct iscsi_offer o = s->env->offer;
+	int i = s->l->target_index;
+
+	if (i >= 0 && s->env->targets[i].first_burst &&
+	    o.first_burst > s->env->targets[i].first_burst)
+		o.first_burst = s->env->targets[i].first_burst;
+	return o;
+}
+
 /* Second look: one pair is negotiated and answered. */
 static bool negotiate(struct step *s, const struct key *k, const struct pair *p)
 {
+	struct iscsi_offer offer = offer_of(s);
 	struct login *l = s->l;
 	char answer[32];
 
@@ -376,8 +389,8 @@ static bool negotiate(struct step *s, const struct key *k, const struct pair *p)
 		return auth_method(s, p->value);
 	if (k->type == KEY_SECURITY_DATA)
 		return security_key(s, k, p->value);
-	if (key_negotiate(k, &s->env->offer, l->discovery, l->negotiated, &l->params, p->value,
-			  answer, sizeof(answer)) == KEY_ANSWERED)
+	if (key_negotiate(k, &offer, l->discovery, l->negotiated, &l->params, p->value, answer,
+			  sizeof(answer)) == KEY_ANSWERED)
 		text_put(&s->out, p->name, p->name_len, answer);
 	if (k->rule == KEY_DECLARES || !key_value_is_answer(answer))
 		l->negotiated |= 1ull << (k - keys);

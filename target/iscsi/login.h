@@ -72,6 +72,7 @@ struct login_target {
 	struct login_auth auth;
 	const struct login_portal *portals;	/* every portal it is reachable through */
 	unsigned nportals;
+	uint32_t first_burst;			/* most FirstBurstLength; 0: as offered */
 };
 
 /*

@@ -15,7 +15,7 @@
 #
 #	B=DIR (build)  BENCH_SECONDS=N (2; 1 means check)  BENCH_REPEAT=N (3)  BENCH_SIZE=1G  BENCH_DRIVERS="io_uring epoll"
 #	BENCH_TARGETS="floor floor-store holdfast tgtd istgt" (check: without floor-store and istgt)  BENCH_FLOOR="-H" options for the floors
-#	BENCH_ROWS=PATTERN  BENCH_PORT=N (13270, and 11 more)
+#	BENCH_ROWS=PATTERN  BENCH_PLACES="own same" (witness)  BENCH_PORT=N (13270, and 11 more)
 #	BENCH_HOLDFASTD="FILE [NAME=FILE...]"	which daemon; several builds are compared with one another
 #	BENCH_CONFIG="key: value" lines added to holdfastd's configuration  BENCH_EXTRA="hf-bench options" added to each row
 set -u

@@ -115,8 +115,9 @@ witness_table() {	# witness_table JSON LOADS...: rows that match
 	for ((i = 0; i < repeat; i++)); do
 		while IFS='|' read -r row lun opts; do
 			case $row in ${BENCH_ROWS:-$2}) ;; *) continue ;; esac
-			for place in own same; do
+			for place in ${BENCH_PLACES:-own same}; do
 				for v in $witnesses; do
+					case " ${BENCH_TARGETS:-$witnesses} " in *" $v "*) ;; *) continue ;; esac
 					witness_cell "$row" "$lun" "$opts" $place $v
 				done
 			done

@@ -281,6 +281,8 @@ static void test_same_session(void)
 	w = wire_open(&(struct login_opts){ .target = MIXED,
 					    .keys = "ImmediateData=No\nInitialR2T=Yes\n" },
 		      2);
+	io_read(&io, 0, 0, 1, block);
+	CU_ASSERT(io_good(w, &io));
 	/* 16 MiB of Data-In are on their way: the answer is in front of nearly all of them. */
 	for (unsigned i = 0; i < READS / 2; i++) {
 		io_read(&bulk[i], 1, 0, BIG, big[i]);
@@ -370,6 +372,60 @@ static void test_r2t_beside(void)
 	daemon_stop();
 }
 
+/* Who only looks what there is does not use the witness: nothing of its data is held back. */
+static void test_look_around(void)
+{
+	static struct io wr[8];
+	static uint8_t in[512];
+	struct wire *w;
+	struct io io;
+
+	start(large);
+	w = mixed_open();
+	io_sense(&io, 0, in, 96);
+	io.cdb[0] = 0x12;	/* INQUIRY */
+	CU_ASSERT(io_run(w, &io) && io.status == ST_GOOD);
+	io_read(&io, 0, 0, 1, in);
+	memset(io.cdb, 0, sizeof(io.cdb));
+	io.cdb[0] = 0xa0;	/* REPORT LUNS */
+	io.cdb[8] = sizeof(in) >> 8;
+	CU_ASSERT(io_run(w, &io) && io.status == ST_GOOD);
+	CU_ASSERT_EQUAL(wire_tmf(w, TMF_ABORT_TASK_SET, 0, ISCSI_TAG_NONE, 0), TMF_RSP_COMPLETE);
+	CU_ASSERT(open_writes(w, wr, 8) >= 8 * w->max_burst);
+	CU_ASSERT_EQUAL(wire_tmf(w, TMF_ABORT_TASK_SET, 1, ISCSI_TAG_NONE, 0), TMF_RSP_COMPLETE);
+	for (unsigned i = 0; i < 8; i++)
+		io_forget(&wr[i]);
+	io_keys(&io, 0);
+	CU_ASSERT(io_run(w, &io) && io.status == ST_GOOD);
+	CU_ASSERT(open_writes(w, wr, 8) <= 1 << 20);
+	daemon_stop();
+}
+
+/* What may come unasked is in front of the witness: little, where there is one beside data. */
+static void test_first_burst(void)
+{
+	static const struct {
+		const char *top, *target;
+		uint32_t want;
+	} t[] = {
+		{ large, MIXED, 8192 },
+		{ large, NULL, 262144 },
+		{ large, WITNESS, 262144 },
+		{ TOP "256M}\nwitness: {lane: off}\n", MIXED, 262144 },
+	};
+
+	for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct wire *w;
+
+		start(t[i].top);
+		w = wire_open(&(struct login_opts){ .target = t[i].target,
+						    .keys = "FirstBurstLength=262144\n" },
+			      1);
+		CU_ASSERT_EQUAL(w->first_burst, t[i].want);
+		daemon_stop();
+	}
+}
+
 /*
  * Nexuses that ask for all the buffers there are, page by page, and do not read: one has its share
  * of them, and all together leave what the witness and a login need.
@@ -427,4 +483,5 @@ static void test_pages(void)
 }
 
 UNIT_MAIN("daemon lane", UNIT(test_placed), UNIT(test_hung), UNIT(test_slow_reader), UNIT(test_r2t),
-	  UNIT(test_flood), UNIT(test_same_session), UNIT(test_r2t_beside), UNIT(test_pages))
+	  UNIT(test_flood), UNIT(test_same_session), UNIT(test_r2t_beside), UNIT(test_look_around),
+	  UNIT(test_first_burst), UNIT(test_pages))

@@ -542,6 +542,21 @@ static void test_bursts(void)
 	CU_ASSERT_EQUAL(peer_send(p, F_OP | F_TO_FFP, "MaxBurstLength=4096"), LOGIN_FAILED);
 	CU_ASSERT_EQUAL(peer_status(p), LOGIN_ST_INITIATOR_ERROR);
 	free(p);
+	/* A target that takes less than others, and says so even when it is named only now. */
+	for (unsigned less = 0; less < 2; less++) {
+		struct login_target t;
+
+		p = peer_new();
+		t = p->env.targets[0];
+		t.first_burst = less ? 8192 : 1 << 20;
+		p->env.targets = &t;
+		p->env.ntargets = 1;
+		CU_ASSERT_EQUAL(peer_send(p, F_OP | F_TO_FFP, TO_OPEN "FirstBurstLength=65536"),
+				LOGIN_DONE);
+		CU_ASSERT_TRUE(peer_got(p, "FirstBurstLength", less ? "8192" : "65536"));
+		CU_ASSERT_EQUAL(p->l.params.first_burst, less ? 8192 : 65536);
+		free(p);
+	}
 }
 
 static void test_refuse(void)
