@@ -6,7 +6,7 @@
  * only) asserts itself every 3 s, by reserving again or by looking at the registered keys.
  * fence_scsi: type 5, keys of 32 bits (a hash of the cluster's name in front, the node behind)
  * registered with REGISTER AND IGNORE EXISTING KEY, PREEMPT AND ABORT to fence, no defence.
- * fence_mpath: the same with keys of its own, each registered on every path of a node.
+ * fence_mpath: the same with keys of its own, each registered on every path of a node, by REGISTER.
  * sbd: each node reads its slot (block 1 + 2n) and its mailbox (block 2 + 2n) every second.
  * o2cb: each node reads the heartbeat region and writes its own block in it, every 2 s.
  * sanlock: each node reads the 1 MiB lockspace (8 MiB with blocks of 4 KiB) and writes its own
@@ -296,7 +296,8 @@ static enum witness_confidence recognise_windows(const struct witness *w, uint64
 /* What is registered, as far as it tells fence_scsi from fence_mpath. */
 struct keys {
 	unsigned nodes; /* with a registration */
-	bool ignore;	/* all by REGISTER AND IGNORE EXISTING KEY, one key per node */
+	bool one;	/* key per node */
+	bool ignore;	/* all by REGISTER AND IGNORE EXISTING KEY */
 	bool hashed;	/* 32 bits, the upper 16 the same and not 0 */
 	bool paths;	/* a node on several paths */
 };
@@ -305,7 +306,7 @@ static void keys_look(const struct witness_picture *p, struct keys *k)
 {
 	uint64_t hash = 0;
 
-	*k = (struct keys){ .ignore = true, .hashed = true };
+	*k = (struct keys){ .one = true, .ignore = true, .hashed = true };
 	for (unsigned i = 0; i < WITNESS_NODES; i++) {
 		uint64_t own = 0;
 		unsigned paths = 0;
@@ -316,9 +317,8 @@ static void keys_look(const struct witness_picture *p, struct keys *k)
 			if (!a->key)
 				continue;
 			/* What was found at the start tells nothing of how it came there. */
-			k->ignore &=
-				(a->how == WITNESS_REGISTER_IGNORE || a->how == WITNESS_FOUND) &&
-				(!own || own == a->key);
+			k->ignore &= a->how == WITNESS_REGISTER_IGNORE || a->how == WITNESS_FOUND;
+			k->one &= !own || own == a->key;
 			hash = hash ? hash : a->key >> 16;
 			k->hashed &= a->key >> 16 && a->key >> 16 == hash && hash <= 0xffff;
 			own = a->key;
@@ -341,7 +341,7 @@ static enum witness_confidence recognise_fence(const struct witness *w, enum wit
 	if (p->owner.type != PR_WRITE_EXCLUSIVE_RO || !witness_owner_node(p) || p->owner.renews)
 		return WITNESS_UNKNOWN;
 	keys_look(p, &k);
-	if (!k.nodes || !k.ignore || k.hashed != scsi)
+	if (!k.nodes || !k.one || k.hashed != scsi || (scsi && !k.ignore))
 		return WITNESS_UNKNOWN;
 	/* Keys tell nothing then: who has defended only once is not it. */
 	if (!scsi && (!k.paths || p->owner.defences || w->untold))

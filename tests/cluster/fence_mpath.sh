@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 hf_begin fence_mpath
 
-disk 1 shared 64M
+disk 1 shared 64M type: witness
 dev=/dev/mapper/mpatha
 target_start
 for node in a b; do
@@ -55,5 +55,11 @@ guest a 'paths_wait 2
 		! dd if=/dev/zero of=$(path_dev $f) bs=4k count=1 oflag=direct
 	done'
 pr_is 1 "type 5 of b" "b 1 b1" "b 2 b1"
+took="b took this disk from a at T, with PREEMPT AND ABORT; 2 registrations went with it.
+a had owned it for S.
+Why: b fenced a, which was logged in.
+b fenced a at T, with PREEMPT AND ABORT: 2 registrations removed; the disk's owner stayed.
+This looks like Pacemaker with fence_mpath (sure)."
+story_becomes 5 1 "$took"
 target_stop
 say "done"

@@ -25,7 +25,7 @@ HF_IQN=iqn.2026-11.com.example:disk
 HF_ADDR=10.77.1.1			# of the target on the first fabric; 10.77.2.1 on the second
 HF_PORTAL=$HF_ADDR:3260
 
-for HF_PART in net target guest cache; do
+for HF_PART in net target witness guest cache; do
 	# shellcheck source=/dev/null
 	. "$HF_DIR/lib-$HF_PART.sh"
 done

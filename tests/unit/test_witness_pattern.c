@@ -118,7 +118,7 @@ static void test_fence_mpath(void)
 	for (char n = 'a'; n <= 'b'; n++)
 		for (uint8_t i = 1; i <= 2; i++) {
 			ww_login(nx_of(n, i, i));
-			ww_pr(nx_of(n, i, i), REGISTER_AND_IGNORE, 0, 0, (uint64_t)n - 'a' + 1);
+			ww_pr(nx_of(n, i, i), REGISTER, 0, 0, (uint64_t)n - 'a' + 1);
 		}
 	CU_ASSERT_EQUAL(ww_pr(nx_of('a', 1, 1), RESERVE, 5, 1, 0), 0);
 	ww_wait(20000);
