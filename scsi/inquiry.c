@@ -54,9 +54,20 @@ static void inquiry_revision(struct wcur *w)
 	inquiry_ascii(w, rev, 4);
 }
 
+const char *inquiry_vendor(const struct lu_value *v)
+{
+	return v && v->id->vendor[0] ? v->id->vendor : "HOLDFAST";
+}
+
+static const char *inquiry_product(const struct lu_value *v)
+{
+	if (v && v->id->product[0])
+		return v->id->product;
+	return v && v->id->witness ? "WITNESS" : "VIRTUAL-DISK";
+}
+
 static void inquiry_standard(const struct scsi_cmd *c, const struct lu_value *v, struct wcur *w)
 {
-	bool witness = v && v->id->witness;
 	bool multip = v && c->target && c->target->ntpgts > 1;
 
 	wcur_u8(w, v ? INQUIRY_DISK : INQUIRY_NO_LU);
@@ -67,8 +78,8 @@ static void inquiry_standard(const struct scsi_cmd *c, const struct lu_value *v,
 	wcur_u8(w, v ? INQUIRY_TPGS_IMPLICIT : 0);	/* SCCS, ACC, TPGS, 3PC, PROTECT */
 	wcur_u8(w, multip ? INQUIRY_MULTIP : 0);
 	wcur_u8(w, INQUIRY_CMDQUE);
-	inquiry_ascii(w, INQUIRY_VENDOR, 8);
-	inquiry_ascii(w, witness ? "WITNESS" : "VIRTUAL-DISK", 16);
+	inquiry_ascii(w, inquiry_vendor(v), LU_VENDOR_LEN);
+	inquiry_ascii(w, inquiry_product(v), LU_PRODUCT_LEN);
 	inquiry_revision(w);
 	wcur_zero(w, 58 - 36);				/* vendor specific, SPI bits */
 	for (unsigned i = 0; i < sizeof(version_descriptors) / sizeof(version_descriptors[0]); i++)

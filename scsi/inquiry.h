@@ -12,7 +12,6 @@
 #include "scsi/cmd.h"
 #include "scsi/cursor.h"
 
-#define INQUIRY_VENDOR "HOLDFAST"	/* T10 VENDOR IDENTIFICATION, exactly 8 characters */
 
 enum {
 	/*
@@ -28,6 +27,9 @@ enum {
  * (SPC-4 4.4.1).
  */
 void inquiry_ascii(struct wcur *w, const char *s, unsigned width);
+
+/* T10 VENDOR IDENTIFICATION of a LU; of none at all (v NULL) ours. */
+const char *inquiry_vendor(const struct lu_value *v);
 
 /* Whether there is a VPD page `page`; without a LU (v NULL) only 00h is. */
 bool vpd_supported(const struct lu_value *v, uint8_t page);

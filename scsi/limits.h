@@ -46,10 +46,15 @@ enum {
 	CAW_BLOCKS_MAX = 255,
 	/* Sense data we build: 18 bytes fixed, descriptors up to this. */
 	SENSE_MAX = 64,
-	/* IEEE Registered Extended NAA designator. */
+	/* NAA designator: 16 bytes for IEEE Registered Extended, 8 for the others. */
 	LU_NAA_LEN = 16,
-	/* VPD 80h serial: 32 hex digits. */
-	LU_SERIAL_MAX = 36,
+	/* VPD 80h serial: 32 hex digits, or what another target had. */
+	LU_SERIAL_MAX = 64,
+	/* T10 VENDOR IDENTIFICATION and PRODUCT IDENTIFICATION of INQUIRY. */
+	LU_VENDOR_LEN = 8,
+	LU_PRODUCT_LEN = 16,
+	/* What follows the vendor in the T10 designator. */
+	LU_T10_ID_MAX = 96,
 	LU_NAME_MAX = 64,
 };
 

@@ -39,9 +39,13 @@ struct lu_ident {
 	bool witness;
 	bool reserve6;			/* RESERVE/RELEASE(6/10) supported (off for a witness) */
 	char name[LU_NAME_MAX + 1];	/* configured name, unique within the daemon */
-	char serial[LU_SERIAL_MAX + 1];	/* VPD 80h: 32 hex digits */
-	uint8_t naa[LU_NAA_LEN];	/* VPD 83h: NAA 6h, 16 bytes */
-	uint8_t uuid[16];		/* what the two above derive from */
+	char serial[LU_SERIAL_MAX + 1];	/* VPD 80h */
+	uint8_t naa[LU_NAA_LEN];	/* VPD 83h: lu_naa_len() bytes */
+	uint8_t uuid[16];		/* what the two above derive from, unless given */
+	/* Given to look like the target before this one; "" is ours. */
+	char vendor[LU_VENDOR_LEN + 1];
+	char product[LU_PRODUCT_LEN + 1];
+	char t10_id[LU_T10_ID_MAX + 1];	/* "": the serial */
 };
 
 /* Mode parameters that can change (SPC-4 7.5, SBC-3 6.5). */
@@ -83,6 +87,12 @@ struct lu_value {
 };
 
 /* Number of logical blocks. */
+/* Bytes of an NAA designator: format 6h (IEEE Registered Extended) has 16, the others 8. */
+static inline unsigned lu_naa_len(const uint8_t *naa)
+{
+	return naa[0] >> 4 == 6 ? LU_NAA_LEN : LU_NAA_LEN / 2;
+}
+
 static inline uint64_t lu_blocks(const struct lu_value *v)
 {
 	return v->caps.size / v->block_size;

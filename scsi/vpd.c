@@ -71,14 +71,15 @@ static void vpd_83_identification(const struct scsi_cmd *c, const struct lu_valu
 				  struct wcur *w)
 {
 	char port[ISCSI_NAME_MAX + sizeof(",t,0x0001")];
-	size_t serial = strlen(v->id->serial);
+	const char *t10_id = v->id->t10_id[0] ? v->id->t10_id : v->id->serial;
+	unsigned naa = lu_naa_len(v->id->naa);
 
-	designator_head(w, CODE_SET_BINARY, ASSOC_LU, DESIG_NAA, LU_NAA_LEN);
-	wcur_put(w, v->id->naa, LU_NAA_LEN);
+	designator_head(w, CODE_SET_BINARY, ASSOC_LU, DESIG_NAA, naa);
+	wcur_put(w, v->id->naa, naa);
 
-	designator_head(w, CODE_SET_ASCII, ASSOC_LU, DESIG_T10, 8 + serial);
-	inquiry_ascii(w, INQUIRY_VENDOR, 8);
-	wcur_put(w, v->id->serial, serial);
+	designator_head(w, CODE_SET_ASCII, ASSOC_LU, DESIG_T10, LU_VENDOR_LEN + strlen(t10_id));
+	inquiry_ascii(w, inquiry_vendor(v), LU_VENDOR_LEN);
+	wcur_put(w, t10_id, strlen(t10_id));
 
 	designator_u16(w, DESIG_REL_PORT, c->nexus->tpgt);
 	designator_u16(w, DESIG_PORT_GROUP, c->nexus->tpgt);

@@ -44,6 +44,12 @@ struct config_lun {
 	uint8_t uuid[16]; /* given, or derived from the name (SHA-256 of target name and LUN name,
 			     version bits set) */
 	bool uuid_given;
+	/* What initiators see instead of what derives from the uuid; "" when not given. */
+	char naa[2 * LU_NAA_LEN + 1];	/* hexadecimal digits */
+	char serial[LU_SERIAL_MAX + 1];
+	char t10_id[LU_T10_ID_MAX + 1];
+	char vendor[LU_VENDOR_LEN + 1];
+	char product[LU_PRODUCT_LEN + 1];
 	bool reserve6;			/* default: on for data, off for a witness */
 	bool preallocate; /* every block allocated at creation; default: off for data, on for a
 			     witness */

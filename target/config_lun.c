@@ -279,6 +279,25 @@ static char *unique_uuid(const struct check *k, const yaml_node_t *map, const st
 	return text;
 }
 
+/* Given, or what derives from the UUID. */
+static char *unique_naa(const struct check *k, const yaml_node_t *map, const struct config_lun *l)
+{
+	char *text;
+
+	if (!reader_has(k->r, map, "naa")) {
+		text = unique_uuid(k, map, l);
+		if (text)
+			text[0] = '6';
+		return text;
+	}
+	if (!reader_good(k->r, map, "naa"))
+		return NULL;
+	text = must_strdup(l->naa);
+	for (char *p = text; *p; p++)
+		*p = *p >= 'A' && *p <= 'F' ? (char)(*p - 'A' + 'a') : *p;
+	return text;
+}
+
 static void luns_unique(struct check *k, unsigned total, unique_text *text, const char *key,
 			const char *what)
 {
@@ -336,7 +355,7 @@ static int lun_compare(const void *a, const void *b)
 void check_luns(struct check *k)
 {
 	const yaml_node_t *targets = doc_get(&k->r->doc, k->r->doc.root, "targets");
-	unsigned total = 0;
+	unsigned total = 0, nerrors;
 
 	for (unsigned t = 0; t < k->c->ntargets; t++) {
 		struct config_target *target = &k->c->targets[t];
@@ -354,7 +373,11 @@ void check_luns(struct check *k)
 	luns_unique(k, total, unique_name, "name", "the name");
 	luns_unique(k, total, unique_path, "path", "the path");
 	luns_unique(k, total, unique_file, "path", "the file");
+	nerrors = k->r->nerrors;
 	luns_unique(k, total, unique_uuid, "uuid", "the UUID");
+	/* Derived ones are equal when the UUIDs are: not to be said twice. */
+	if (k->r->nerrors == nerrors)
+		luns_unique(k, total, unique_naa, "naa", "the NAA");
 	/* Last: until here elements and items of the document go side by side. */
 	for (unsigned t = 0; t < k->c->ntargets; t++)
 		if (k->c->targets[t].nluns)

@@ -93,6 +93,18 @@ bool text_size(const char *text, uint64_t *value)
 	return !__builtin_mul_overflow(*value, (uint64_t)1 << 10 * (unit - units + 1), value);
 }
 
+bool text_hex(const char *text, uint8_t *bytes)
+{
+	for (; text[0]; text += 2) {
+		int high = hex_value(text[0]), low = high < 0 ? -1 : hex_value(text[1]);
+
+		if (low < 0)
+			return false;
+		*bytes++ = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
+
 bool text_uuid(const char *text, uint8_t uuid[16])
 {
 	unsigned n = 0;
@@ -222,4 +234,20 @@ bool text_is_iscsi_name(const char *text, char *why, size_t size)
 bool text_is_pattern(const char *text, char *why, size_t size)
 {
 	return *text && !text_has_upper(text, "initiator names", why, size);
+}
+
+bool text_is_ascii(const char *text, char *why, size_t size)
+{
+	for (const char *p = text; *p; p++)
+		if (*p < 0x20 || *p > 0x7e)
+			return false;
+	return *text && *text != ' ' && text[strlen(text) - 1] != ' ';
+}
+
+bool text_is_naa(const char *text, char *why, size_t size)
+{
+	size_t len = strlen(text);
+
+	return (len == 32 && text[0] == '6' && text_is_hex(text, len)) ||
+	       (len == 16 && strchr("235", text[0]) && text_is_hex(text, len));
 }

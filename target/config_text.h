@@ -25,6 +25,9 @@ bool text_size(const char *text, uint64_t *value);
 /* The 36 characters of RFC 4122 section 3, either case. */
 bool text_uuid(const char *text, uint8_t uuid[16]);
 
+/* Hexadecimal digits, either case, to bytes; false when there are others, or not pairs. */
+bool text_hex(const char *text, uint8_t *bytes);
+
 enum { TEXT_HOST_MAX = 64 };
 /*
  * "192.0.2.1:3260" or "[2001:db8::1]:3260"; host gets the address as inet_ntop(3) writes it,
@@ -40,6 +43,10 @@ bool text_is_name(const char *text, char *why, size_t size);
 bool text_is_listen(const char *text, char *why, size_t size);
 /* RFC 7143 4.2.7, in lower case as 4.2.7.2 (RFC 3722) normalises it. */
 bool text_is_iscsi_name(const char *text, char *why, size_t size);
+/* Printable ASCII, blanks inside only. */
+bool text_is_ascii(const char *text, char *why, size_t size);
+/* An NAA identifier of a format that LUs have (SPC-4 7.8.6.6: 2h, 3h, 5h, 6h). */
+bool text_is_naa(const char *text, char *why, size_t size);
 /* A shell pattern for initiator names, which are lower-cased before they are compared. */
 bool text_is_pattern(const char *text, char *why, size_t size);
 

@@ -10,6 +10,7 @@
 #include "target/log.h"
 #include "scsi/mode.h"
 #include "target/buf.h"
+#include "target/config_text.h"
 #include "target/store.h"
 #include "target/witness.h"
 
@@ -26,17 +27,33 @@ struct daemon daemon_state;
  * NAA 6h (SPC-4 7.8.6.6): 4 bits NAA, 24 bits company, 36 + 64 bits ours. Without a registered OUI
  * the bits are the uuid's.
  */
-static void ident_derive(struct lu_ident *id, const struct config_lun *l)
+static void naa_derive(struct lu_ident *id)
+{
+	memcpy(id->naa, id->uuid, sizeof(id->naa));
+	id->naa[0] = (uint8_t)(0x60 | (id->naa[0] & 0x0f));
+}
+
+static void serial_derive(struct lu_ident *id)
+{
+	for (unsigned i = 0; i < sizeof(id->uuid); i++)
+		snprintf(id->serial + 2 * i, 3, "%02x", id->uuid[i]);
+}
+
+static void ident_make(struct lu_ident *id, const struct config_lun *l)
 {
 	id->lun = l->lun;
 	id->witness = l->type == LUN_WITNESS;
 	id->reserve6 = l->reserve6;
 	snprintf(id->name, sizeof(id->name), "%s", l->name);
 	memcpy(id->uuid, l->uuid, sizeof(id->uuid));
-	memcpy(id->naa, l->uuid, sizeof(id->naa));
-	id->naa[0] = (uint8_t)(0x60 | (id->naa[0] & 0x0f));
-	for (unsigned i = 0; i < 16; i++)
-		snprintf(id->serial + 2 * i, 3, "%02x", l->uuid[i]);
+	if (!l->naa[0] || !text_hex(l->naa, id->naa))
+		naa_derive(id);
+	memcpy(id->serial, l->serial, sizeof(id->serial));
+	if (!id->serial[0])
+		serial_derive(id);
+	memcpy(id->t10_id, l->t10_id, sizeof(id->t10_id));
+	memcpy(id->vendor, l->vendor, sizeof(id->vendor));
+	memcpy(id->product, l->product, sizeof(id->product));
 }
 
 static uint8_t log2u(uint32_t n)
@@ -86,7 +103,7 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 	int e;
 
 	memset(&id, 0, sizeof(id));
-	ident_derive(&id, l);
+	ident_make(&id, l);
 	e = backend_open(&o, &be, err, sizeof(err));
 	if (e && !(e == -EWOULDBLOCK && be)) {
 		log_error("event=lun_failed target=%s lun=%u name=%s line=%u msg=%s",

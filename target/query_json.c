@@ -346,7 +346,7 @@ static json_t *lu_json(const struct query_lu *q)
 	query_put_int(o, "block_size", q->block_size);
 	query_put_int(o, "physical_block_size", (uint64_t)q->block_size << q->phys_exp);
 	query_put_uuid(o, "uuid", lu->id.uuid);
-	query_put_hex(o, "naa", lu->id.naa, sizeof(lu->id.naa));
+	query_put_hex(o, "naa", lu->id.naa, lu_naa_len(lu->id.naa));
 	query_put_string(o, "serial", lu->id.serial);
 	query_put_string(o, "backend", l ? l->backend : NULL);
 	query_put_string(o, "path", l ? l->path : NULL);

@@ -22,6 +22,7 @@
  * never change.
  */
 #define UUID_OF_A "047228c3-3485-8945-bd2b-6a14732e402e"
+#define NAA_OF_A  "647228c334858945bd2b6a14732e402e"
 
 static char *messages; /* of the last parse */
 

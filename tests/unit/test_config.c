@@ -74,7 +74,8 @@ static void test_everything(void)
 				"     block_size: 4096, physical_block_size: 64K, readonly: true, "
 				"reserve6: no, preallocate: yes,\n"
 				"     uuid: 6BA7B810-9dad-41d1-80b4-00c04fd430c8, pr_retain: "
-				"always, filters: \"delay:ms=5|log\"}\n"
+				"always, naa: 60000000000000000E00000000010001, serial: beaf11, "
+				"t10_id: \"00010001\", vendor: IET, product: A B, filters: \"delay:ms=5|log\"}\n"
 				"  - {lun: 3, name: y, type: witness, backend: memory, size: 64M}\n"
 				"  - {lun: 1, name: x, type: witness, path: x, size: 64M, "
 				"write_cache: on, reserve6: on, preallocate: off}\n"
@@ -121,6 +122,11 @@ static void test_everything(void)
 		  l[4].preallocate);
 	CU_ASSERT(l[4].uuid_given && !memcmp(l[4].uuid, uuid, 16) &&
 		  l[4].pr_retain == CONFIG_PR_RETAIN_ALWAYS);
+	CU_ASSERT_STRING_EQUAL(l[4].naa, "60000000000000000E00000000010001");
+	CU_ASSERT_STRING_EQUAL(l[4].serial, "beaf11");
+	CU_ASSERT_STRING_EQUAL(l[4].t10_id, "00010001");
+	CU_ASSERT_STRING_EQUAL(l[4].vendor, "IET");
+	CU_ASSERT_STRING_EQUAL(l[4].product, "A B");
 	CU_ASSERT_STRING_EQUAL(l[4].filters, "delay:ms=5|log");
 	config_free(c);
 }
@@ -404,6 +410,44 @@ static void test_uuid(void)
 	    "line 4 already (expected a different one)\n");
 }
 
+static void test_shown(void)
+{
+	static const char *const naas[] = { "2000000000000001", "3000000000000001",
+					    "5000000000000001" };
+	char text[200];
+
+	for (unsigned i = 0; i < sizeof(naas) / sizeof(naas[0]); i++) {
+		snprintf(text, sizeof(text), LUN "path: a, naa: %s}\n", naas[i]);
+		config_free(good(text));
+	}
+#define NAA(value)                                                                               \
+	bad(LUN "path: a, naa: " value "}\n",                                                    \
+	    "t.yaml:4: targets[0].luns[0].naa: found \"" value                                    \
+	    "\" (expected 32 hex digits that begin with 6, or 16 that begin with 2, 3 or 5, 16 "  \
+	    "to 32 bytes)\n")
+	NAA("1000000000000001");
+	NAA("6000000000000001");
+	NAA("30000000000000000e00000000010001");
+	NAA("6000000000000000ge00000000010001");
+	NAA("60000000000000000e0000000001000");
+	bad(LUN "path: a, vendor: \"\\u00e4\"}\n",
+	    "t.yaml:4: targets[0].luns[0].vendor: found \"??\" (expected ASCII, 1 to 8 "
+	    "bytes)\n");
+	bad(LUN "path: a, product: \" x\"}\n",
+	    "t.yaml:4: targets[0].luns[0].product: found \" x\" (expected ASCII, 1 to 16 "
+	    "bytes)\n");
+	/* In either case, and derived from another's UUID. */
+	bad(LUN "path: a, naa: 6000000000000000000000000000000A}\n"
+		"  - {lun: 1, name: b, path: b, naa: 6000000000000000000000000000000a}\n",
+	    "t.yaml:5: targets[0].luns[1].naa: \"6000000000000000000000000000000a\" is the NAA of "
+	    "targets[0].luns[0] on line 4 already (expected a different one)\n");
+	bad(LUN "path: a}\n  - {lun: 1, name: b, path: b, naa: " NAA_OF_A "}\n",
+	    "t.yaml:5: targets[0].luns[1].naa: \"" NAA_OF_A "\" is the NAA of targets[0].luns[0] "
+	    "on line 4 already (expected a different one)\n");
+	/* Its own is nobody else's. */
+	config_free(good(LUN "path: a, naa: " NAA_OF_A "}\n"));
+}
+
 static void test_lists(void)
 {
 	bad("portals: a\n" NO_TARGETS,
@@ -439,4 +483,5 @@ UNIT_MAIN("config",
 	UNIT(test_word),
 	UNIT(test_string),
 	UNIT(test_uuid),
+	UNIT(test_shown),
 	UNIT(test_lists))

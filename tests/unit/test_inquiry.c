@@ -41,6 +41,10 @@ static void test_witness_and_single_port(void)
 	CU_ASSERT_EQUAL(RUN(&w, 0x12, 0, 0, 0, 96, 0), SAM_GOOD);
 	CU_ASSERT(!memcmp(w.in + 16, "WITNESS         ", 16));
 	CU_ASSERT_EQUAL(w.in[6], 0);
+	strcpy(w.id.vendor, "IET");
+	strcpy(w.id.product, "VIRTUAL-DISK");
+	CU_ASSERT_EQUAL(RUN(&w, 0x12, 0, 0, 0, 96, 0), SAM_GOOD);
+	CU_ASSERT(!memcmp(w.in + 8, "IET     VIRTUAL-DISK    ", 24));
 	lu_world_fini(&w);
 }
 

@@ -129,6 +129,18 @@ static void test_identification(void)
 	CU_ASSERT_EQUAL_FATAL(n, 1);
 	CU_ASSERT_EQUAL(d[1], 0xa8);
 	CU_ASSERT_STRING_EQUAL((const char *)d + 4, "iqn.2026-11.com.example:cluster1");
+
+	/* As another target had it: an NAA of 8 bytes, names of its own. */
+	memcpy(w.id.naa, "\x30\0\0\0\0\1\0\1", 8);
+	strcpy(w.id.vendor, "IET");
+	strcpy(w.id.t10_id, "00010001");
+	page(&w, 0x83);
+	d = designator(&w, 0, 3, &n);
+	CU_ASSERT_EQUAL_FATAL(n, 1);
+	CU_ASSERT(d[3] == 8 && !memcmp(d + 4, "\x30\0\0\0\0\1\0\1", 8));
+	d = designator(&w, 0, 1, &n);
+	CU_ASSERT_EQUAL_FATAL(n, 1);
+	CU_ASSERT(d[3] == 16 && !memcmp(d + 4, "IET     00010001", 16));
 	lu_world_fini(&w);
 }
 
