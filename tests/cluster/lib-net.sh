@@ -18,10 +18,13 @@ hf_net_make() {
 		[ $f = 3 ] || ip -n "$HF_NS" addr add "10.77.$f.1/24" dev "fabric$f"
 		ip -n "$HF_NS" link set "fabric$f" up
 	done
-	if [ "${HF_PCAP:-0}" = 1 ] && command -v tcpdump >/dev/null; then
-		setsid ip netns exec "$HF_NS" tcpdump -i any -s 256 -w "$HF_RUN/packets.pcap" >/dev/null 2>&1 &
-		hf_proc_note tcpdump $!
-	fi
+	[ "${HF_PCAP:-1}" = 1 ] || return 0
+	# The last of what was said on the fabrics: headers, in a ring of files.
+	for f in 1 2; do
+		setsid ip netns exec "$HF_NS" tcpdump -Z root -i "fabric$f" -U -s 144 -C 8 -W 3 \
+			-w "$HF_RUN/fabric$f.pcap" tcp port 3260 >/dev/null 2>&1 &
+		hf_proc_note "tcpdump$f" $!
+	done
 }
 
 in_net() {

@@ -9,7 +9,8 @@
 #	HF_TARGET	holdfast or tgtd (to see whether a failure is the bed's)
 #	HF_DRIVER	driver: of its configuration (default auto)
 #	HF_KEEP=1	leave the working directory behind
-#	HF_PCAP=1	capture packets (needs tcpdump)
+#	HF_PCAP=0	do not capture packets
+#	HF_LOGS		where the capture of a scenario that failed is left (default $HF_BUILD/cluster)
 # shellcheck shell=bash
 set -Eeuo pipefail
 
@@ -72,6 +73,7 @@ hf_begin() {
 	HF_T0=${EPOCHREALTIME/[.,]/}
 	hf_skip_unless_possible
 	HF_RUN=$(mktemp -d "${TMPDIR:-/tmp}/hf-$1.XXXXXX")
+	HF_NAME=$1
 	HF_NS=hf-$1-$$
 	mkdir -p "$HF_RUN/share" "$HF_RUN/disks" "$HF_RUN/state" "$HF_RUN/procs" "$HF_RUN/uml"
 	# The overlay's copy of what guests see must be readable by their root only.
@@ -98,7 +100,7 @@ hf_on_error() {
 hf_skip_unless_possible() {
 	local tool
 	[ "$(id -u)" = 0 ] || skip "needs root (network namespaces)"
-	for tool in ip unshare mmdebstrap gcc jq timeout; do
+	for tool in ip unshare mmdebstrap gcc jq timeout tcpdump; do
 		command -v $tool >/dev/null || skip "no $tool (make deps installs it)"
 	done
 	if [ "$HF_TARGET" = holdfast ]; then
@@ -189,5 +191,12 @@ hf_evidence() {
 			timeout 5 "$(dirname "$HF_DAEMON")/holdfast" --socket "$HF_RUN/control.sock" $f 2>&1
 		done
 	fi
+	mkdir -p "${HF_LOGS:=$HF_BUILD/cluster}"
+	for f in "$HF_RUN"/*.pcap?; do
+		[ -s "$f" ] || continue
+		echo "---- ${f##*/}, its last packets (all of it: $HF_LOGS/$HF_NAME.${f##*/})"
+		tcpdump -tt -nn -r "$f" 2>/dev/null | tail -n 8
+		cp "$f" "$HF_LOGS/$HF_NAME.${f##*/}"
+	done
 	echo "----"
 }

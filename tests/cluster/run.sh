@@ -12,6 +12,7 @@ long=()				# those that do not fit the time of `make check` (HF_SHORT=1)
 HF_BUILD=$(realpath -m "${HF_BUILD:-$(dirname "$0")/../../build}")
 export HF_BUILD
 logs=${HF_LOGS:+$(realpath -m "$HF_LOGS")}
+[ -z "$logs" ] || export HF_LOGS=$logs
 cd "$(dirname "$0")" || exit
 if [ -n "${ONLY:-}" ]; then
 	IFS=', ' read -ra all <<<"$ONLY"
