@@ -13,36 +13,59 @@
 declare -A HF_BACK=()
 
 guest_boot() {
-	local g=$1 mem=${HF_GUEST_MEMORY:-320M} nets=() f host mac ubd=()
+	local g=$1 mem=${HF_GUEST_MEMORY:-320M} nets=() f ubd=()
 	hf_root_make
-	host=$((10 + $(printf %d "'$g") - $(printf %d "'a") + 1))
-	rm -rf "$HF_RUN/share/$g"
-	mkdir -p "$HF_RUN/share/$g"
-	cp "$HF_DIR/guest-init" "$HF_DIR/guest-lib.sh" "$HF_TOOLS/stamp-dev" "$HF_TOOLS/fenced" \
-		"$HF_RUN/share/"
+	hf_guest_share "$g"
 	for f in 1 2 3; do
-		ip -n "$HF_NS" link show "$g-$f" >/dev/null 2>&1 || hf_tap_make "$g-$f" "fabric$f"
-		mac=$(printf '02:77:00:00:0%d:%02x' $f $host)
-		# Else a search for the guest that began when it was down can fail when it is up.
-		[ $f = 3 ] || ip -n "$HF_NS" neigh replace "10.77.$f.$host" lladdr "$mac" dev "fabric$f" nud permanent
+		hf_guest_leg "$g" $f
 		# Without gro=1 large writes hang.
-		nets+=("vec$((f - 1)):transport=tap,ifname=$g-$f,mac=$mac,depth=128,gro=1")
+		nets+=("vec$((f - 1)):transport=tap,ifname=$g-$f,mac=$HF_MAC,depth=128,gro=1")
 	done
 	[ $# = 1 ] || ubd=("ubda=$3")
 	TMPDIR=$(hf_memory_dir) LD_PRELOAD=$HF_TOOLS/uml-shim.so setsid setarch -R \
 		ip netns exec "$HF_NS" "$HF_UML" mem="$mem" umid="$g" uml_dir="$HF_RUN/uml/" \
 		con=null con0=null,fd:1 con1=null ssl=null rootfstype=hostfs rootflags="$HF_ROOT" \
 		ro init=/hf-boot loglevel=5 "${nets[@]}" "${ubd[@]}" HF_NAME="$g" \
-		HF_SHARE="$HF_RUN/share" HF_ADDRS="10.77.1.$host/24,10.77.2.$host/24,10.77.3.$host/24" \
+		HF_SHARE="$HF_RUN/share" HF_ADDRS="$(hf_guest_addrs "$g")" \
 		>>"$HF_RUN/$g.console" 2>&1 </dev/null &
 	hf_proc_note "guest-$g" $!
 	disown		# a power cut is nothing to be told about
-	echo 0 >"$HF_RUN/$g.jobs"
 	hf_wait 60 hf_guest_up_or_gone "$g" $! || fail "guest $g did not boot in 60 s"
 	[ -e "$HF_RUN/share/$g/up" ] && return
 	grep -q 'system call numbers\.\.\.OK' "$HF_RUN/$g.console" ||
 		skip "User-Mode Linux may not trace its processes here"
 	fail "guest $g died while booting"
+}
+
+# hf_guest_share NAME: what it shares with the host, as it is before it boots.
+hf_guest_share() {
+	rm -rf "$HF_RUN/share/$1"
+	mkdir -p "$HF_RUN/share/$1"
+	cp "$HF_DIR/guest-init" "$HF_DIR/guest-lib.sh" "$HF_TOOLS/stamp-dev" "$HF_TOOLS/fenced" \
+		"$HF_RUN/share/"
+	echo 0 >"$HF_RUN/$1.jobs"
+}
+
+# The last byte of its addresses: a 11, b 12.
+hf_guest_host() {
+	echo $((10 + $(printf %d "'$1") - $(printf %d "'a") + 1))
+}
+
+hf_guest_addrs() {
+	local host
+	host=$(hf_guest_host "$1")
+	echo "10.77.1.$host/24,10.77.2.$host/24,10.77.3.$host/24"
+}
+
+# hf_guest_leg NAME NETWORK: a tap, and HF_MAC, the address at its other end.
+hf_guest_leg() {
+	local host
+	host=$(hf_guest_host "$1")
+	ip -n "$HF_NS" link show "$1-$2" >/dev/null 2>&1 || hf_tap_make "$1-$2" "fabric$2"
+	HF_MAC=$(printf '02:77:00:00:0%d:%02x' "$2" "$host")
+	# Else a search for the guest that began when it was down can fail when it is up.
+	[ "$2" = 3 ] || ip -n "$HF_NS" neigh replace "10.77.$2.$host" lladdr "$HF_MAC" \
+		dev "fabric$2" nud permanent
 }
 
 hf_guest_up_or_gone() {
@@ -88,6 +111,7 @@ hf_job_start() {
 	printf 'IQN=%s PORTAL=%s ADDR=%s\n%s\n' "$HF_IQN" "$HF_PORTAL" "$HF_ADDR" "$2" \
 		>"$HF_RUN/share/$1/$n.sh"
 	: >"$HF_RUN/share/$1/$n.go"
+	[ ! -p "$HF_RUN/qemu/$1.port.in" ] || hf_port_send "$1" $n
 }
 
 # In a file: $(guest_says ...) is a subshell.

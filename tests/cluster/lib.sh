@@ -136,7 +136,7 @@ hf_cleanup() {
 	for p in "$1"/procs/*; do
 		[ -e "$p" ] && hf_proc_kill "$p"
 	done
-	[ -s "$1/netns" ] && ip netns delete "$(cat "$1/netns")"
+	[ -s "$1/netns" ] && xargs -n 1 ip netns delete <"$1/netns"
 	rm -f "$1/netns"
 	[ -s "$1/memory" ] && rm -rf "$(cat "$1/memory")"
 	return 0
