@@ -204,8 +204,12 @@ static void apply_logged_out(struct witness_picture *p, const struct witness_ent
 	a->lost = !e->flag;
 	a->since = e->at;
 	path_drop(a);
-	if (!witness_node_sessions(n))
-		n->gone = e->at;
+	if (witness_node_sessions(n))
+		return;
+	n->gone = e->at;
+	/* Nobody waits for the heartbeat of a node that left in order. */
+	if (e->flag)
+		n->beat = WITNESS_BEAT_NONE;
 }
 
 static void apply_registered(struct witness_picture *p, const struct witness_entry *e)

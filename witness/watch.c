@@ -38,16 +38,20 @@ void witness_init(struct witness *w)
 	witness_picture_init(&w->picture);
 }
 
+static void node_rhythms_forget(struct witness *w, int node)
+{
+	for (unsigned i = 0; i < WITNESS_RHYTHMS; i++)
+		if (w->rhythm[i].node == node)
+			w->rhythm[i].used = false;
+}
+
 /* Another node may have had its place in the picture. */
 static void rhythms_forget(struct step *s, const char *name)
 {
 	int n = witness_node_find(&s->w->picture, name);
 
-	if (n < 0 || witness_time_between(&s->w->picture.node[n].first, &s->at) != 0)
-		return;
-	for (unsigned i = 0; i < WITNESS_RHYTHMS; i++)
-		if (s->w->rhythm[i].node == n)
-			s->w->rhythm[i].used = false;
+	if (n >= 0 && witness_time_between(&s->w->picture.node[n].first, &s->at) == 0)
+		node_rhythms_forget(s->w, n);
 }
 
 static void tell(struct step *s, struct witness_entry *e)
@@ -281,9 +285,13 @@ static void step_logout(struct step *s)
 	struct witness_entry e = { .kind = WITNESS_LOGGED_OUT,
 				   .who = *s->ev->who,
 				   .flag = s->ev->logout.clean };
+	int n = witness_node_find(&s->w->picture, e.who.initiator);
 
 	tell_defences(s, false);
 	tell(s, &e);
+	/* It left: what it did until now does not go on. */
+	if (e.flag && n >= 0 && !witness_node_sessions(&s->w->picture.node[n]))
+		node_rhythms_forget(s->w, n);
 }
 
 /* ---- the start ------------------------------------------------------------------------------- */

@@ -155,19 +155,25 @@ static void test_sbd_only(void)
 	CU_ASSERT(ww_replays());
 }
 
+/* Beats of o2cb of a and b; b's end after `both`. */
+static void o2cb_beats(unsigned both, unsigned all)
+{
+	for (unsigned i = 0; i < all; i++) {
+		for (unsigned k = 0; k < 2 && (i < both || !k); k++) {
+			ww_io(nx((char)('a' + k)), false, 1 << 20, 2 * 4096);
+			ww_io(nx((char)('a' + k)), true, (1 << 20) + k * 4096, 4096);
+		}
+		ww_wait(2000);
+	}
+}
+
 /* OCFS2: two nodes, one of which loses power. */
 static void test_o2cb_only(void)
 {
 	ww_world();
 	ww_login(nx('a'));
 	ww_login(nx('b'));
-	for (unsigned i = 0; i < 12; i++) {
-		for (unsigned k = 0; k < 2 && (i < 6 || !k); k++) {
-			ww_io(nx((char)('a' + k)), false, 1 << 20, 2 * 4096);
-			ww_io(nx((char)('a' + k)), true, (1 << 20) + k * 4096, 4096);
-		}
-		ww_wait(2000);
-	}
+	o2cb_beats(6, 12);
 	ww_logout(nx('b'), false);
 	CU_ASSERT(ww_story_is("Nobody has reserved this disk: it has no owner.\n"
 			      "Nobody is registered.\n"
@@ -176,6 +182,30 @@ static void test_o2cb_only(void)
 			      "ago.\n"
 			      "This looks like OCFS2's o2cb (sure).\n"));
 	CU_ASSERT(ww_replays());
+}
+
+/* One unmounts and logs out, at once or when its heartbeat was missed: nobody waits for it. */
+static void test_o2cb_left(void)
+{
+	for (unsigned late = 0; late <= 6; late += 6) {
+		ww_world();
+		ww_login(nx('a'));
+		ww_login(nx('b'));
+		o2cb_beats(6, 6 + late);
+		CU_ASSERT_EQUAL(!(ww.picture.warnings & 1u << WITNESS_BEAT_LOST), !late);
+		ww_logout(nx('b'), true);
+		o2cb_beats(0, 6);
+		CU_ASSERT_EQUAL(ww_count(WITNESS_BEAT, 'b'), late ? 2 : 1);
+		CU_ASSERT(!(ww.picture.warnings & 1u << WITNESS_BEAT_LOST));
+		CU_ASSERT(ww_story_is("Nobody has reserved this disk: it has no owner.\n"
+				      "Nobody is registered.\n"
+				      "The o2cb heartbeat of " A " beats.\n"
+				      "This looks like OCFS2's o2cb (sure).\n"));
+		CU_ASSERT(ww_replays());
+		ww_login(nx('b'));
+		o2cb_beats(6, 6);
+		CU_ASSERT_EQUAL(ww_count(WITNESS_BEAT, 'b'), late ? 3 : 2);
+	}
 }
 
 /* sanlock: leases of two hosts, one of which ends. */
@@ -378,5 +408,6 @@ static void test_cut(void)
 
 UNIT_MAIN("witness story", UNIT(test_owner_dies), UNIT(test_owner_hangs), UNIT(test_defended),
 	  UNIT(test_planned_move), UNIT(test_fence_scsi), UNIT(test_sbd_only), UNIT(test_o2cb_only),
-	  UNIT(test_sanlock_only), UNIT(test_fence_mpath), UNIT(test_register_only),
-	  UNIT(test_others), UNIT(test_restart), UNIT(test_clock_step), UNIT(test_cut))
+	  UNIT(test_o2cb_left), UNIT(test_sanlock_only), UNIT(test_fence_mpath),
+	  UNIT(test_register_only), UNIT(test_others), UNIT(test_restart), UNIT(test_clock_step),
+	  UNIT(test_cut))
