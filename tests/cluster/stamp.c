@@ -92,7 +92,7 @@ void stamp_open(struct stamp_ledger *l, const char *path, unsigned int lanes, co
 {
 	FILE *f = fopen(path, "r");
 	const char *word = modes;
-	uint32_t m, gen;
+	uint32_t head[3];
 	unsigned int i;
 
 	*l = (struct stamp_ledger){ .lanes = lanes };
@@ -108,12 +108,13 @@ void stamp_open(struct stamp_ledger *l, const char *path, unsigned int lanes, co
 			lane->mode = mode_next(&word, modes);
 			continue;
 		}
-		if (fread(&m, sizeof(m), 1, f) != 1 || fread(&gen, sizeof(gen), 1, f) != 1 ||
+		if (fread(head, sizeof(head), 1, f) != 1 ||
 		    fread(lane->sector, sizeof(*lane->sector), STAMP_LANE_SECTORS, f) !=
 			    STAMP_LANE_SECTORS)
 			errx(1, "%s: too short", path);
-		lane->mode = (enum stamp_mode)m;
-		lane->gen = gen;
+		lane->mode = (enum stamp_mode)head[0];
+		lane->index = head[1];
+		lane->gen = head[2];
 	}
 	if (f)
 		fclose(f);
@@ -128,10 +129,9 @@ void stamp_save(const struct stamp_ledger *l, const char *path)
 		err(1, "%s", path);
 	fwrite(&l->lanes, sizeof(l->lanes), 1, f);
 	for (i = 0; i < l->lanes; i++) {
-		uint32_t m = l->lane[i].mode;
+		uint32_t head[3] = { l->lane[i].mode, l->lane[i].index, l->lane[i].gen };
 
-		fwrite(&m, sizeof(m), 1, f);
-		fwrite(&l->lane[i].gen, sizeof(l->lane[i].gen), 1, f);
+		fwrite(head, sizeof(head), 1, f);
 		fwrite(l->lane[i].sector, sizeof(struct stamp_sector), STAMP_LANE_SECTORS, f);
 	}
 	if (fclose(f))
@@ -200,6 +200,52 @@ void stamp_flush_done(struct stamp_lane *lane)
 	lane_acked(lane);
 }
 
+void stamp_track_start(const struct stamp_ledger *l, struct stamp_track *t)
+{
+	unsigned int i;
+
+	*t = (struct stamp_track){ .lanes = l->lanes };
+	for (i = 0; i < l->lanes; i++) {
+		t->lane[i].mode = l->lane[i].mode;
+		t->lane[i].index = l->lane[i].index;
+		t->lane[i].seed = l->lane[i].rnd;
+	}
+}
+
+void stamp_track_replay(const struct stamp_track *t, struct stamp_ledger *l)
+{
+	uint8_t *data = aligned_alloc(4096, STAMP_WRITE_MAX * STAMP_SECTOR);
+	uint64_t acks;
+	unsigned int i;
+
+	if (!data)
+		err(1, "buffer");
+	if (t->lanes == 0 || t->lanes > STAMP_LANES_MAX)
+		errx(1, "a track of %u lanes", t->lanes);
+	*l = (struct stamp_ledger){ .lanes = t->lanes };
+	lanes_alloc(l);
+	for (i = 0; i < l->lanes; i++) {
+		struct stamp_lane *lane = &l->lane[i];
+
+		lane->mode = (enum stamp_mode)t->lane[i].mode;
+		lane->index = t->lane[i].index;
+		lane->rnd = t->lane[i].seed;
+		for (acks = t->lane[i].acks; acks; acks--) {
+			if (stamp_flush_due(lane)) {
+				stamp_flush_done(lane);
+				continue;
+			}
+			stamp_write_start(lane, data);
+			stamp_write_done(lane);
+		}
+		/* A flush may have been under way, or a write: of a flush there is nothing to note.
+		 */
+		if (!stamp_flush_due(lane))
+			stamp_write_start(lane, data);
+	}
+	free(data);
+}
+
 static uint64_t lane_check(struct stamp_lane *lane, uint64_t base, const uint8_t *data,
 			   uint64_t *forgotten)
 {
@@ -238,7 +284,7 @@ uint64_t stamp_check(struct stamp_ledger *l, stamp_read_fn *read_fn, void *ctx, 
 		err(1, "buffer");
 	*forgotten = 0;
 	for (i = 0; i < l->lanes; i++) {
-		base = (uint64_t)i * STAMP_LANE_SECTORS;
+		base = (uint64_t)l->lane[i].index * STAMP_LANE_SECTORS;
 		for (s = 0; s < STAMP_LANE_SECTORS; s += STAMP_WRITE_MAX)
 			if (read_fn(ctx, base + s, STAMP_WRITE_MAX,
 				    data + (size_t)s * STAMP_SECTOR))

@@ -40,7 +40,7 @@ struct stamp_sector {
 
 struct stamp_lane {
 	enum stamp_mode mode;
-	unsigned int index;
+	unsigned int index;    /* its region is the index-th of the disk */
 	uint32_t gen;	       /* of the last write */
 	uint32_t start, count; /* the write under way: sectors of the region */
 	uint32_t unflushed;    /* writes since the last flush */
@@ -63,6 +63,24 @@ struct stamp_ledger {
 void stamp_open(struct stamp_ledger *l, const char *path, unsigned int lanes, const char *modes);
 /* Replaces `path`. Ends the program with a message when it cannot. */
 void stamp_save(const struct stamp_ledger *l, const char *path);
+
+/*
+ * How far lanes have come, kept where it outlives the machine that writes (a file of its host): a
+ * lane's writes and flushes follow from its seed, so their number says which were acknowledged.
+ */
+struct stamp_track {
+	uint32_t lanes;
+	struct {
+		uint32_t mode, index;
+		uint64_t seed, acks; /* writes and flushes acknowledged */
+	} lane[STAMP_LANES_MAX];
+};
+
+/* Of a new ledger. */
+void stamp_track_start(const struct stamp_ledger *l, struct stamp_track *t);
+/* The ledger a machine had when it died: what was acknowledged, and what may have been under way.
+ */
+void stamp_track_replay(const struct stamp_track *t, struct stamp_ledger *l);
 
 /* Plans the next write of a lane and fills `data` (STAMP_WRITE_MAX sectors). Returns the disk's
  * first sector. */
