@@ -7,7 +7,7 @@
 set -u
 limit=300			# seconds of one scenario
 all=(qemu-img basic restart powercut sg_persist mpathpersist fence_scsi fence_mpath lvm pr-powercut)
-long=()				# those that do not fit the time of `make check` (HF_SHORT=1)
+long=(multipath)				# those that do not fit the time of `make check` (HF_SHORT=1)
 
 HF_BUILD=$(realpath -m "${HF_BUILD:-$(dirname "$0")/../../build}")
 export HF_BUILD
