@@ -86,13 +86,13 @@ struct lu_value {
 	const struct pr_state *pr;	/* never NULL; &pr_none when nothing is registered */
 };
 
-/* Number of logical blocks. */
 /* Bytes of an NAA designator: format 6h (IEEE Registered Extended) has 16, the others 8. */
 static inline unsigned lu_naa_len(const uint8_t *naa)
 {
 	return naa[0] >> 4 == 6 ? LU_NAA_LEN : LU_NAA_LEN / 2;
 }
 
+/* Number of logical blocks. */
 static inline uint64_t lu_blocks(const struct lu_value *v)
 {
 	return v->caps.size / v->block_size;
