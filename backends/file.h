@@ -21,13 +21,18 @@ enum {
 	 * short (DESIGN 3, Drain).
 	 */
 	FILE_DIRTY_START = 32 << 20,
-	FILE_READ_LONG = 64 << 10,	/* bytes: io_uring's batches are no better from here on */
+	FILE_IO_LONG = 64 << 10,	/* bytes: io_uring's batches are no better from here on */
 	/* With this much written while one runs, writes end only when it does: a soft brake. */
 	FILE_DIRTY_PARK = 128 << 20,
 };
 
 /* What the file system or device was found unable to do. */
-enum { FILE_NO_PUNCH = 1, FILE_NO_ZERO_RANGE = 2, FILE_NO_NOWAIT = 4 };
+enum {
+	FILE_NO_PUNCH = 1,
+	FILE_NO_ZERO_RANGE = 2,
+	FILE_NO_READ_NOW = 4,		/* rio_read_now() */
+	FILE_NO_WRITE_NOW = 8,		/* rio_write_now() */
+};
 
 /*
  * Flushes and write-behind of one file run in its own thread, one at a time. One at a time because
@@ -57,7 +62,7 @@ struct file {
 	uint64_t want_size;		/* as configured; 0: as found */
 	uint32_t block_size;
 	bool device, direct, readonly, preallocate;
-	enum rio_engine asked, engine;
+	enum rio_engine engine;
 	dev_t dev;			/* identity: st_dev and st_ino, or st_rdev and 0 */
 	ino_t ino;
 	char name[72];			/* the LUN's, for others' error sentences */

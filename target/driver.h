@@ -46,6 +46,12 @@ const struct driver_ops *reactor_driver_ops(void);	/* any thread, after start */
 struct driver *reactor_driver(void);		/* this thread's */
 uint64_t reactor_turns(const struct reactor *r, bool *asleep);	/* any thread; for the watchdog */
 void reactor_count_rio(void);			/* for the statistics: one more ended here */
+/*
+ * reactor_send() to one that need not be woken for it: it will be, by reactor_wake() or something
+ * else. Any thread.
+ */
+void reactor_send_quietly(struct reactor *to, struct msg *m);
+void reactor_wake(struct reactor *r);
 uint64_t clock_ns(void);			/* CLOCK_MONOTONIC, now */
 
 /* ---- rio.c: what is common to the engines
@@ -102,5 +108,6 @@ int workers_start(unsigned count, bool lane, const char **why);
 void workers_stop(void);
 unsigned workers_count(void);
 void workers_rio(struct rio *r);
+void workers_flush(void);		/* at the end of the turn: wakes those it needs */
 
 #endif

@@ -121,11 +121,16 @@ void mailbox_fini(struct mailbox *b)
 	doorbell_fini(&b->bell);
 }
 
-void mailbox_put(struct mailbox *b, struct msg *m)
+void mailbox_put_quietly(struct mailbox *b, struct msg *m)
 {
 	cds_wfcq_node_init(&m->node);
 	HANDOVER_GIVE(&b->tail);
 	cds_wfcq_enqueue(&b->head, &b->tail, &m->node);
+}
+
+void mailbox_put(struct mailbox *b, struct msg *m)
+{
+	mailbox_put_quietly(b, m);
 	doorbell_ring(&b->bell);
 }
 
@@ -157,27 +162,83 @@ bool mailbox_sleep(struct mailbox *b)
 	return false;
 }
 
+/* ---- piles ---------------------------------------------------------------------------------- */
+
+int pile_init(struct pile *p)
+{
+	__cds_wfcq_init(&p->head, &p->tail);
+	return -pthread_mutex_init(&p->lock, NULL);
+}
+
+void pile_fini(struct pile *p)
+{
+	pthread_mutex_destroy(&p->lock);
+}
+
+void pile_put(struct pile *p, struct msg *m)
+{
+	cds_wfcq_node_init(&m->node);
+	HANDOVER_GIVE(&p->tail);
+	cds_wfcq_enqueue(&p->head, &p->tail, &m->node);
+}
+
+struct msg *pile_get(struct pile *p)
+{
+	struct cds_wfcq_node *n;
+
+	for (;;) {
+		pthread_mutex_lock(&p->lock);
+		n = __cds_wfcq_dequeue_nonblocking(&p->head, &p->tail);
+		pthread_mutex_unlock(&p->lock);
+		if (n != CDS_WFCQ_WOULDBLOCK)
+			break;
+		sched_yield();
+	}
+	if (!n)
+		return NULL;
+	HANDOVER_TAKE(&p->tail);
+	return caa_container_of(n, struct msg, node);
+}
+
 /* ---- jobs ----------------------------------------------------------------------------------- */
 
 int jobs_init(struct jobs *q)
 {
-	__cds_wfcq_init(&q->head, &q->tail);
+	int err = pile_init(&q->pile);
+
+	if (err)
+		return err;
 	q->sleepers = 0;
 	q->closed = 0;
-	q->fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
-	if (q->fd < 0)
-		return -errno;
-	if (pthread_mutex_init(&q->lock, NULL)) {
-		close(q->fd);
-		return -ENOMEM;
-	}
-	return 0;
+	if (!sem_init(&q->tokens, 0, 0))
+		return 0;
+	err = -errno;
+	pile_fini(&q->pile);
+	return err;
 }
 
 void jobs_fini(struct jobs *q)
 {
-	close(q->fd);
-	pthread_mutex_destroy(&q->lock);
+	sem_destroy(&q->tokens);
+	pile_fini(&q->pile);
+}
+
+static void token_put(struct jobs *q)
+{
+	int err = sem_post(&q->tokens);
+
+	assert(!err);			/* no more than there are receivers */
+	(void)err;
+}
+
+static void token_take(struct jobs *q)
+{
+	int err;
+
+	do
+		err = sem_wait(&q->tokens);
+	while (err && errno == EINTR);
+	assert(!err);
 }
 
 /* One sleeper less, if there is any: whoever takes it off the count settles its token. */
@@ -194,45 +255,21 @@ static bool jobs_claim_sleeper(struct jobs *q)
 
 void jobs_put(struct jobs *q, struct msg *m)
 {
-	cds_wfcq_node_init(&m->node);
-	HANDOVER_GIVE(&q->tail);
-	cds_wfcq_enqueue(&q->head, &q->tail, &m->node);
+	pile_put(&q->pile, m);
 	cmm_smp_mb();			/* pairs with the one in jobs_wait() */
 	if (jobs_claim_sleeper(q))
-		eventfd_post(q->fd);
-}
-
-/*
- * NULL: empty. Receivers may wait for a sender that is half way through; that is why they are not
- * reactors.
- */
-static struct msg *jobs_try(struct jobs *q)
-{
-	struct cds_wfcq_node *n;
-
-	for (;;) {
-		pthread_mutex_lock(&q->lock);
-		n = __cds_wfcq_dequeue_nonblocking(&q->head, &q->tail);
-		pthread_mutex_unlock(&q->lock);
-		if (n != CDS_WFCQ_WOULDBLOCK)
-			break;
-		sched_yield();
-	}
-	if (!n)
-		return NULL;
-	HANDOVER_TAKE(&q->tail);
-	return caa_container_of(n, struct msg, node);
+		token_put(q);
 }
 
 static void jobs_wait(struct jobs *q)
 {
 	__atomic_add_fetch(&q->sleepers, 1, __ATOMIC_RELAXED);
 	cmm_smp_mb();
-	if ((!cds_wfcq_empty(&q->head, &q->tail) ||
+	if ((!cds_wfcq_empty(&q->pile.head, &q->pile.tail) ||
 	     __atomic_load_n(&q->closed, __ATOMIC_RELAXED)) &&
 	    jobs_claim_sleeper(q))
 		return;			/* took (some) sleeper off: no token was written for it */
-	eventfd_take(q->fd);
+	token_take(q);
 }
 
 struct msg *jobs_get(struct jobs *q)
@@ -242,7 +279,7 @@ struct msg *jobs_get(struct jobs *q)
 	for (;;) {
 		if (__atomic_load_n(&q->closed, __ATOMIC_ACQUIRE))
 			return NULL;
-		m = jobs_try(q);
+		m = pile_get(&q->pile);
 		if (m)
 			return m;
 		jobs_wait(q);
@@ -251,16 +288,11 @@ struct msg *jobs_get(struct jobs *q)
 
 void jobs_close(struct jobs *q, unsigned receivers)
 {
-	uint64_t n = receivers;
-	ssize_t done;
-
 	__atomic_store_n(&q->closed, 1, __ATOMIC_RELEASE);
 	cmm_smp_mb();
 	/* A token for each, asleep or about to be: nobody sleeps here again. */
-	do
-		done = write(q->fd, &n, sizeof(n));
-	while (done < 0 && errno == EINTR);
-	assert(done == sizeof(n));
+	while (receivers--)
+		token_put(q);
 }
 
 /* ---- slots ---------------------------------------------------------------------------------- */

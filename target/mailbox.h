@@ -9,6 +9,7 @@
 #define TARGET_MAILBOX_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,6 +53,11 @@ void mailbox_fini(struct mailbox *b);		/* what is still in it is forgotten */
 /* Any thread; wait-free. The message belongs to the receiver from here on: not even to be looked
  * at. */
 void mailbox_put(struct mailbox *b, struct msg *m);
+/*
+ * The same, but a receiver that sleeps is not woken: it finds the message when it wakes up, or when
+ * the sender rings b->bell.
+ */
+void mailbox_put_quietly(struct mailbox *b, struct msg *m);
 
 /* Receiver. The oldest message, NULL when there is none, or none yet: a sender is half way through,
  * see mailbox_empty(). */
@@ -61,14 +67,25 @@ bool mailbox_empty(struct mailbox *b);		/* receiver; false also for a message ha
 /* Receiver: true: sleep now, senders will ring bell.fd; false: there is something to do. */
 bool mailbox_sleep(struct mailbox *b);
 
-/* ---- jobs for a pool of threads: many senders, many receivers
- * ------------------------------------------- */
+/* ---- piles: many senders, many receivers, nobody waits for a message to come --------------- */
 
-struct jobs {
+struct pile {
 	struct cds_wfcq_tail tail;
 	struct __cds_wfcq_head head __attribute__((aligned(64)));
 	pthread_mutex_t lock;		/* among receivers only: a sender never waits */
-	int fd;		   /* eventfd, semaphore: one token for each receiver to be woken */
+};
+
+int pile_init(struct pile *p);			/* 0 or -errno */
+void pile_fini(struct pile *p);			/* what is still in it is forgotten */
+void pile_put(struct pile *p, struct msg *m);	/* any thread; wait-free */
+/* The oldest, NULL: empty. May wait for a sender that is half way through: not on a reactor. */
+struct msg *pile_get(struct pile *p);
+
+/* ---- jobs for a pool of threads: a pile, and sleep ------------------------------------------ */
+
+struct jobs {
+	struct pile pile;
+	sem_t tokens;	   /* one for each receiver to be woken: an eventfd would wake them all */
 	unsigned sleepers; /* atomic: receivers asleep for which no token was written yet */
 	unsigned closed;		/* atomic */
 };

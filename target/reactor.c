@@ -164,6 +164,17 @@ void reactor_send(struct reactor *to, struct msg *m)
 	mailbox_put(&to->mailbox, m);
 }
 
+void reactor_send_quietly(struct reactor *to, struct msg *m)
+{
+	assert(m->fn);
+	mailbox_put_quietly(&to->mailbox, m);
+}
+
+void reactor_wake(struct reactor *r)
+{
+	doorbell_ring(&r->mailbox.bell);
+}
+
 void reactor_defer(struct defer *d)
 {
 	assert(self && d->fn);
@@ -367,6 +378,7 @@ static void reactor_loop(struct reactor *r)
 		loop_defers(r);
 		if (!aio_flush())
 			r->again = true;
+		workers_flush();
 	}
 }
 

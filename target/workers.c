@@ -3,14 +3,20 @@
  * Threads for what may block. A pool for file I/O and one for each class of work, so that neither a
  * disk nor a journal that hangs can keep reservations from being stored. And of the pool for file
  * I/O no descriptor gets more than a quarter, so that it cannot keep other disks from being read:
- * each reactor sorts its requests into queues by descriptor, and of a queue few are worked on at a
- * time. The lane has a set of pools of its own.
+ * each reactor sorts its requests into queues by descriptor, and few workers at a time have leave
+ * to serve a queue. The lane has a set of pools of its own.
+ *
+ * To wake a thread costs more than a write to the page cache. So a worker that serves a queue takes
+ * one request after the other, and what it has done waits in the reactor's mailbox until there is
+ * something to wake it for.
  */
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <urcu/list.h>
 
 #include "target/driver.h"
 #include "target/log.h"
@@ -21,6 +27,15 @@ enum {
 	WORKERS_MAX = 256,
 	/* More than there are LUNs, mostly: descriptors that share a queue wait for one another. */
 	QUEUES = 1024,
+	/* One leave to serve: so many requests, one that may be slow counting as SLOW. */
+	SERVE_MAX = 64,
+	SERVE_SLOW = 16,
+	/* Done, and the reactor not woken: no more of them than this, nor bytes. */
+	QUIET_MAX = 32,
+	QUIET_BYTES = 256 << 10,
+	/* So often it is looked whether what should be quick is stuck; when it is, less often. */
+	LOOK_MS = 4,
+	LOOK_MS_MAX = 1024,
 };
 
 enum { POOL_IO = WORK_RECORD + 1, POOLS };
@@ -32,23 +47,46 @@ static const unsigned sizes[SETS][POOLS] = {
 	[SET_LANE] = { [WORK_STORE] = 4, [WORK_MEDIUM] = 4, [WORK_RECORD] = 4, [POOL_IO] = 8 },
 };
 
-enum { PRIV_FROM = 1 };			/* rio.priv[1]: the reactor it came from */
-
 struct pool {
 	struct jobs jobs;
 	pthread_t *threads;
 	unsigned count;
 };
 
+/* Leave for one worker to serve a queue. */
+struct leave {
+	struct msg msg;
+	struct queue *queue;
+	struct leave *next;		/* free */
+};
+
 struct queue {
-	unsigned running;
-	struct rio *waiting, **tail;
+	struct pile pile;		/* requests no worker has taken yet */
+	struct reactor *from;		/* whose it is, and all of what follows */
+	unsigned given;			/* requests with the workers */
+	unsigned slow;			/* of them: not of the quick kind */
+	unsigned serving;		/* leaves that are out */
+	unsigned stuck;			/* of them: seen to stand still, each with one request */
+	uint64_t ended, looked;		/* requests done; when last looked at */
+	bool changed;
+	struct queue *next_changed;
+	struct cds_list_head busy;	/* has something with the workers */
+	struct queue *next;		/* all of them, of all reactors */
+	struct leave *leaves;		/* free */
+	struct leave mem[];
 };
 
 static struct pool pools[SETS][POOLS];
-static unsigned queue_share[SETS];	/* requests of one reactor's queue at a time */
+static unsigned queue_share[SETS];	/* workers of one reactor's queue at a time */
 static unsigned pending;		/* atomic: works */
-static __thread struct queue queues[QUEUES];
+static struct queue *queues_all;	/* atomic */
+static __thread struct {
+	struct queue *of[QUEUES];
+	struct queue *changed;		/* to be looked at by workers_flush() */
+	struct cds_list_head busy;
+	struct timer look;
+	unsigned look_ms;		/* 0: not armed */
+} queues;
 
 static void *worker_main(void *arg)
 {
@@ -147,8 +185,15 @@ int workers_start(unsigned count, bool lane, const char **why)
 
 void workers_stop(void)
 {
+	struct queue *q;
+
 	for (unsigned i = 0; i < SETS * POOLS; i++)
 		pool_stop(&pools[i / POOLS][i % POOLS]);
+	while ((q = queues_all)) {
+		queues_all = q->next;
+		pile_fini(&q->pile);
+		free(q);
+	}
 }
 
 unsigned workers_count(void)
@@ -211,57 +256,185 @@ static struct rio *rio_of(struct msg *m)
 	return (struct rio *)(void *)((char *)m - offsetof(struct rio, msg));
 }
 
-static struct queue *queue_of(int fd)
+/*
+ * To the page cache: mostly a copy. On one file they take turns anyway (the inode's lock), so they
+ * are one worker's, until that one is seen to be stuck.
+ */
+static bool rio_quick(const struct rio *r)
 {
-	return &queues[(unsigned)fd % QUEUES];
+	return r->op == RIO_WRITE && !r->direct;
 }
 
-static void rio_run(struct msg *m);
+/* On a worker. */
+static void queue_serve(struct msg *leave);
 
-static void queue_start(struct queue *q, struct rio *r)
+/* The reactor's again. */
+static void queue_change(struct queue *q)
 {
-	q->running++;
-	r->msg.fn = rio_run;
-	jobs_put(&pools[set_here()][POOL_IO].jobs, &r->msg);
+	if (q->changed)
+		return;
+	q->changed = true;
+	q->next_changed = queues.changed;
+	queues.changed = q;
 }
 
-/* On the reactor again. */
+static void leave_give(struct queue *q)
+{
+	struct leave *l = q->leaves;
+
+	q->leaves = l->next;
+	q->serving++;
+	l->msg.fn = queue_serve;
+	jobs_put(&pools[set_here()][POOL_IO].jobs, &l->msg);
+}
+
+static void leave_back(struct msg *m)
+{
+	struct leave *l = (struct leave *)(void *)((char *)m - offsetof(struct leave, msg));
+	struct queue *q = l->queue;
+
+	assert(q->serving);
+	q->serving--;
+	if (q->stuck > q->serving)
+		q->stuck = q->serving;
+	l->next = q->leaves;
+	q->leaves = l;
+	if (q->given)
+		queue_change(q);
+}
+
 static void rio_ran(struct msg *m)
 {
 	struct rio *r = rio_of(m);
-	struct queue *q = queue_of(r->fd);
-	struct rio *next = q->waiting;
+	struct queue *q = queues.of[(unsigned)r->fd % QUEUES];
 
-	assert(q->running);
-	q->running--;
-	if (next) {
-		q->waiting = next->next;
-		queue_start(q, next);
-	}
+	assert(q->given);
+	q->given--;
+	q->slow -= !rio_quick(r);
+	q->ended++;
+	if (!q->given)
+		cds_list_del(&q->busy);
 	rio_finish(r);
 }
 
-static void rio_run(struct msg *m)
+static void queue_serve(struct msg *leave)
 {
-	struct rio *r = rio_of(m);
+	struct leave *l = (struct leave *)(void *)((char *)leave - offsetof(struct leave, msg));
+	struct queue *q = l->queue;
+	unsigned served = 0, quiet = 0;
+	uint64_t bytes = 0;
+	struct msg *m;
 
-	rio_block(r);
-	m->fn = rio_ran;
-	reactor_send((struct reactor *)(uintptr_t)r->priv[PRIV_FROM], m);
+	while (served < SERVE_MAX && (m = pile_get(&q->pile))) {
+		struct rio *r = rio_of(m);
+		bool quick = rio_quick(r);
+
+		if (quiet && (!quick || quiet == QUIET_MAX || bytes >= QUIET_BYTES)) {
+			reactor_wake(q->from);
+			quiet = 0;
+			bytes = 0;
+		}
+		rio_block(r);
+		quiet++;
+		bytes += r->len;
+		served += quick ? 1 : SERVE_SLOW;
+		m->fn = rio_ran;
+		reactor_send_quietly(q->from, m);	/* r is the reactor's */
+	}
+	l->msg.fn = leave_back;
+	reactor_send(q->from, &l->msg);
+}
+
+/*
+ * What should be quick and is not has the others behind it wait, and what was done before it may be
+ * in the mailbox yet: so the reactor does not sleep for long meanwhile, and gives further leaves.
+ */
+static void queues_look(struct timer *t)
+{
+	bool quick = false, stuck = true;
+	struct queue *q;
+
+	cds_list_for_each_entry(q, &queues.busy, busy) {
+		if (q->given == q->slow)
+			continue;
+		quick = true;
+		if (q->ended != q->looked) {
+			stuck = false;
+		} else {
+			q->stuck = q->serving;
+			queue_change(q);
+		}
+		q->looked = q->ended;
+	}
+	queues.look_ms = !quick			       ? 0
+			 : !stuck		       ? LOOK_MS
+			 : queues.look_ms < LOOK_MS_MAX ? queues.look_ms * 2
+						       : LOOK_MS_MAX;
+	if (queues.look_ms)
+		timer_arm(t, queues.look_ms);
+}
+
+void workers_flush(void)
+{
+	struct queue *q;
+
+	while ((q = queues.changed)) {
+		unsigned want = q->stuck + q->slow + (q->given > q->slow);
+
+		queues.changed = q->next_changed;
+		q->changed = false;
+		while (q->leaves && q->serving < want && q->serving < q->given)
+			leave_give(q);
+		if (q->given > q->slow && !queues.look_ms) {
+			queues.look.fn = queues_look;
+			queues.look_ms = LOOK_MS;
+			timer_arm(&queues.look, LOOK_MS);
+		}
+	}
+}
+
+static struct queue *queue_new(void)
+{
+	unsigned share = queue_share[set_here()];
+	struct queue *q;
+	size_t size = (sizeof(*q) + share * sizeof(q->mem[0]) + 63) / 64 * 64;
+
+	q = aligned_alloc(64, size);
+	if (!q)
+		return NULL;
+	memset(q, 0, size);
+	if (pile_init(&q->pile)) {
+		free(q);
+		return NULL;
+	}
+	q->from = reactor_self();
+	for (unsigned i = 0; i < share; i++) {
+		q->mem[i].queue = q;
+		q->mem[i].next = q->leaves;
+		q->leaves = &q->mem[i];
+	}
+	q->next = __atomic_load_n(&queues_all, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&queues_all, &q->next, q, true, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED))
+		;
+	if (!queues.busy.next)
+		CDS_INIT_LIST_HEAD(&queues.busy);
+	return q;
 }
 
 void workers_rio(struct rio *r)
 {
-	struct queue *q = queue_of(r->fd);
+	struct queue **at = &queues.of[(unsigned)r->fd % QUEUES], *q = *at;
 
-	r->priv[PRIV_FROM] = (uintptr_t)reactor_self();
-	r->next = NULL;
-	if (q->running < queue_share[set_here()]) {
-		queue_start(q, r);
+	if (!q)
+		q = *at = queue_new();
+	if (!q) {
+		rio_finish_later(r, -ENOMEM);
 		return;
 	}
-	if (!q->waiting)
-		q->tail = &q->waiting;
-	*q->tail = r;
-	q->tail = &r->next;
+	if (!q->given++)
+		cds_list_add_tail(&q->busy, &queues.busy);
+	q->slow += !rio_quick(r);
+	pile_put(&q->pile, &r->msg);
+	queue_change(q);
 }

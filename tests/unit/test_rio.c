@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -471,6 +472,72 @@ static void test_hung_files_leave_others(void)
 	hung_leave_others(1, 64, 4);
 }
 
+static void stuck_start(struct msg *m)
+{
+	for (unsigned i = 0; i < MANY; i++)
+		rio_submit(&many[i].r);
+}
+
+/*
+ * Writes to one buffered file are given to one worker, all of a turn together. When it hangs in
+ * one, what is done already is told all the same, and others do what is behind it. Those that hang
+ * go to another file, as they hold the inode's lock, but by a descriptor of the same queue.
+ */
+static void test_stuck_write(void)
+{
+	struct reactor_options o = { .count = 1, .driver = DRIVER_EPOLL, .workers = 16 };
+	struct uffdio_zeropage zero = { .range = { 0, ALIGN } };
+	char *page = mmap(NULL, ALIGN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *buf = buffer(ALIGN, 's'), *in = buffer(ALIGN, 0);
+	static struct msg go;
+	struct rlimit files = { 0 };
+	int uffd = uffd_open(page), other;
+
+	way = &ways[5];
+	file = open_file("/dev/shm", false);
+	other = open_file("/dev/shm", false);
+	if (uffd < 0 || file < 0 || other < 0)
+		return;
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	CU_ASSERT_EQUAL_FATAL(dup2(other, file + 1024), file + 1024);
+	CU_ASSERT_EQUAL_FATAL(reactors_start(&o), 0);
+	for (unsigned i = 0; i < MANY; i++) {
+		bool hangs = i && !(i % (MANY / 4));
+
+		many[i].r = (struct rio){ .op = RIO_WRITE,
+					  .fd = hangs ? file + 1024 : file,
+					  .off = (uint64_t)i * ALIGN,
+					  .len = ALIGN,
+					  .buf = hangs ? page : buf,
+					  .engine = RIO_WORKERS,
+					  .done = call_done };
+		many[i].submitting = false;
+		sem_init(&many[i].ended, 0, 0);
+	}
+	go.fn = stuck_start;
+	reactor_send(reactor_at(0), &go);
+	for (unsigned i = 0; i < MANY; i++)
+		if (!i || i % (MANY / 4))
+			CU_ASSERT_EQUAL(call_end(&many[i]), 0);
+	/* The same descriptor can still be read. */
+	CU_ASSERT_EQUAL(call(RIO_READ, file, in, 0, ALIGN), 0);
+	CU_ASSERT(all_are(in, ALIGN, 's'));
+	zero.range.start = (uintptr_t)page;
+	CU_ASSERT_EQUAL(ioctl(uffd, UFFDIO_ZEROPAGE, &zero), 0);
+	for (unsigned i = MANY / 4; i < MANY; i += MANY / 4)
+		CU_ASSERT_EQUAL(call_end(&many[i]), 0);
+	reactors_stop();
+	close(uffd);
+	close(file + 1024);
+	close(other);
+	close(file);
+	munmap(page, ALIGN);
+	free(buf);
+	free(in);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -481,6 +548,7 @@ int main(void)
 		UNIT(test_many_at_once),
 		UNIT(test_which_engine),
 		UNIT(test_hung_files_leave_others),
+		UNIT(test_stuck_write),
 	};
 
 	log_init(LOG_LEVEL_WARN);
