@@ -199,7 +199,7 @@ bench: all bench-tools
 bench-witness: all bench-tools
 	@B=$(B) tests/bench/run.sh witness
 
-cluster: all tools pr-tests pr-mutants
+cluster: all tools bench-tools pr-tests pr-mutants
 	@HF_BUILD=$(B) tests/cluster/run.sh
 
 # ---- installation ------------------------------------------------------------------------------------

@@ -189,8 +189,10 @@ static void put_numbers(json_t *o, const struct witness_view *v)
 				      (json_int_t)(p->defences + v->w.untold), "no_room",
 				      (json_int_t)p->overflow));
 	json_object_set_new(o, "latency",
-			    json_pack("{s:I, s:I}", "usual_us", (json_int_t)v->w.pace.usual_us,
-				      "lately_us", (json_int_t)v->w.pace.lately_us));
+			    json_pack("{s:I, s:I, s:I}", "usual_us",
+				      (json_int_t)v->w.pace.usual_us, "lately_us",
+				      (json_int_t)v->w.pace.lately_us, "longest_us",
+				      (json_int_t)v->w.pace.longest_us));
 	json_object_set_new(o, "space",
 			    json_pack("{s:o, s:o}", "store", space_json(v, WITNESS_SPACE_STORE),
 				      "state", space_json(v, WITNESS_SPACE_STATE)));

@@ -63,7 +63,7 @@ struct batch {
 	uint64_t missed;
 	struct nexus_ref *flooder; /* had its share, and more; a reference */
 	bool missed_any;	   /* others were missed, too */
-	uint32_t lats;
+	uint32_t lats, lat_max_us;
 	uint64_t lat_us;
 	unsigned n;
 	struct sample v[SAMPLES];
@@ -409,7 +409,7 @@ static void batch_back(struct msg *m)
 	b->missed_any = b->missed_away != 0;
 	b->missed_away = 0;
 	b->n = 0;
-	b->lats = 0;
+	b->lats = b->lat_max_us = 0;
 	b->lat_us = 0;
 	b->away = false;
 }
@@ -440,7 +440,7 @@ static void batch_told(struct msg *m)
 		sample_step(x, &b->v[i]);
 	if (b->lats && on) {
 		struct witness_event ev = { .kind = WITNESS_EV_LATENCY,
-					    .latency = { b->lats, b->lat_us } };
+					    .latency = { b->lats, b->lat_max_us, b->lat_us } };
 
 		step(x, &ev);
 	}
@@ -521,6 +521,14 @@ static bool batch_takes(struct batch *b, struct nexus_ref *who)
 	return false;
 }
 
+static void batch_time(struct batch *b, uint64_t us)
+{
+	b->lats++;
+	b->lat_us += us;
+	if (us > b->lat_max_us)
+		b->lat_max_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
 void witness_ended(struct task *t)
 {
 	struct lu *lu = t->gate->port->lu;
@@ -534,10 +542,8 @@ void witness_ended(struct task *t)
 		return;
 	s.who->refs++;
 	b->v[b->n++] = s;
-	if (s.kind == WITNESS_EV_IO && t->begun_ns) {
-		b->lats++;
-		b->lat_us += (reactor_now() - t->begun_ns) / 1000;
-	}
+	if (s.kind == WITNESS_EV_IO && t->begun_ns)
+		batch_time(b, (reactor_now() - t->begun_ns) / 1000);
 	if (!b->armed) {
 		b->armed = true;
 		timer_arm(&b->timer, SAMPLE_MS);

@@ -12,6 +12,7 @@ static name_fn *how_names(unsigned kind)
 {
 	switch (kind) {
 	case WITNESS_BEAT:
+	case WITNESS_MESSAGE:
 	case WITNESS_SOFTWARE:
 		return witness_software_name;
 	case WITNESS_WARNING:

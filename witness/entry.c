@@ -23,6 +23,7 @@ const char *witness_kind_name(unsigned kind)
 		[WITNESS_DEFENDED] = "defended",
 		[WITNESS_CHALLENGED] = "challenged",
 		[WITNESS_BEAT] = "heartbeat",
+		[WITNESS_MESSAGE] = "message",
 		[WITNESS_SOFTWARE] = "software",
 		[WITNESS_WARNING] = "warning",
 	};
@@ -142,6 +143,19 @@ static void text_owned(const struct witness_entry *e, const char *how, char *buf
 			 strcmp(e->other, e->who.initiator) ? e->other : "", e->type);
 }
 
+static void text_beat(const struct witness_entry *e, char *buf, size_t size)
+{
+	const char *as = witness_software_name(e->how);
+	int n = snprintf(buf, size, "the heartbeat of %s (%s, at byte %" PRIu64 ") %s",
+			 e->who.initiator, as ? as : "unknown", e->value,
+			 e->flag ? "beats" : "stopped");
+
+	if (!e->flag && witness_time_is(&e->when) && n > 0 && (size_t)n < size)
+		snprintf(buf + n, size - (size_t)n, "; the last was %s before",
+			 witness_span_text(witness_time_between(&e->when, &e->at), (char[48]){ 0 },
+					   48));
+}
+
 const char *witness_entry_text(const struct witness_entry *e, char *buf, size_t size)
 {
 	char nexus[ISCSI_NAME_MAX + 64];
@@ -181,9 +195,12 @@ const char *witness_entry_text(const struct witness_entry *e, char *buf, size_t 
 		snprintf(buf, size, "%s challenged %s: %s, a conflict", who, e->other, how);
 		break;
 	case WITNESS_BEAT:
+		text_beat(e, buf, size);
+		break;
+	case WITNESS_MESSAGE:
 		how = witness_software_name(e->how);
-		snprintf(buf, size, "the heartbeat of %s (%s, at byte %" PRIu64 ") %s", who,
-			 how ? how : "unknown", e->value, e->flag ? "beats" : "stopped");
+		snprintf(buf, size, "%s wrote a message of %s to %s", who, how ? how : "unknown",
+			 e->other);
 		break;
 	case WITNESS_SOFTWARE:
 		how = witness_software_name(e->how);

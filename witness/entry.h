@@ -25,8 +25,9 @@
  *	DEFENDED	who did, count times since the last such entry, lately at when; flag: in
  *			rhythm
  *	CHALLENGED	who tried to get what other owns; how
- *	BEAT		the heartbeat of who; flag: it beats, else it stopped; how: software; value:
- *			its place on the disk in bytes
+ *	BEAT		the heartbeat of who; flag: it beats, else it stopped, its last was at when;
+ *			how: software; value: its place on the disk in bytes
+ *	MESSAGE		who wrote to where other looks for messages; how: software
  *	SOFTWARE	how: software; type: confidence
  *	WARNING		how: which; flag: it holds, else it is over
  */
@@ -41,6 +42,7 @@ enum witness_kind {
 	WITNESS_DEFENDED,
 	WITNESS_CHALLENGED,
 	WITNESS_BEAT,
+	WITNESS_MESSAGE,
 	WITNESS_SOFTWARE,
 	WITNESS_WARNING,
 	WITNESS_KINDS,

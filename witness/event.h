@@ -76,7 +76,7 @@ struct witness_event {
 			uint32_t len; /* bytes */
 		} io;
 		struct {
-			uint32_t n;
+			uint32_t n, max_us;
 			uint64_t sum_us;
 		} latency;
 		struct {

@@ -17,8 +17,10 @@ enum {
 
 /* ---- latency --------------------------------------------------------------------------------- */
 
-void witness_pace_note(struct witness_pace *p, uint32_t n, uint64_t sum_us)
+void witness_pace_note(struct witness_pace *p, uint32_t n, uint64_t sum_us, uint32_t max_us)
 {
+	if (max_us > p->longest_us)
+		p->longest_us = max_us;
 	p->n += n;
 	p->sum_us += sum_us;
 }

@@ -3,7 +3,7 @@
 #include "witness/picture.h"
 
 #define MAGIC 0x48465750u /* "HFWP" */
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 /* Either r or w. */
 struct walk {
@@ -132,6 +132,8 @@ static void walk_node(struct walk *k, struct witness_node *n)
 	walk_below(k, &n->beat_as, WITNESS_SOFTWARES);
 	walk_u64(k, &n->beat_off);
 	walk_time(k, &n->beat_at);
+	walk_time(k, &n->mailed);
+	walk_name(k, n->mailer);
 	for (uint8_t i = 0; i < WITNESS_PATHS; i++) {
 		while (!k->r && i < WITNESS_PATHS && !n->path[i].used)
 			i++;

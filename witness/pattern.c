@@ -228,22 +228,27 @@ bool witness_heartbeat(const struct witness *w, unsigned node, uint64_t mono_ms,
 	return r != NULL;
 }
 
-bool witness_heartbeat_on(const struct witness *w, unsigned node, uint64_t mono_ms)
+bool witness_heartbeat_on(const struct witness *w, unsigned node, uint64_t mono_ms,
+			  uint64_t *last_ms)
 {
 	const struct witness_node *n = &w->picture.node[node];
 	enum witness_act act = n->beat_as == WITNESS_SBD ? WITNESS_ACT_READ : WITNESS_ACT_WRITE;
+	bool on = false;
 
+	*last_ms = 0;
 	for (unsigned i = 0; i < WITNESS_RHYTHMS; i++) {
 		const struct witness_rhythm *r = &w->rhythm[i];
 		uint64_t overdue = r->period_ms * UINT64_C(3);
 
-		if (r->used && r->node == node && r->act == act && r->off == n->beat_off &&
-		    r->len <= SLOT_MAX && r->len >= 512 &&
-		    since(r->last_ms, mono_ms) <=
-			    (overdue < OVERDUE_MIN_MS ? OVERDUE_MIN_MS : overdue))
-			return true;
+		if (!r->used || r->node != node || r->act != act || r->off != n->beat_off ||
+		    r->len > SLOT_MAX || r->len < 512)
+			continue;
+		if (r->last_ms > *last_ms)
+			*last_ms = r->last_ms;
+		on |= since(r->last_ms, mono_ms) <=
+		      (overdue < OVERDUE_MIN_MS ? OVERDUE_MIN_MS : overdue);
 	}
-	return false;
+	return on;
 }
 
 /* Nodes that beat at places of their own. */

@@ -17,8 +17,9 @@ bool witness_rhythm_beats(const struct witness_rhythm *r, uint64_t mono_ms);
 /* What a node's heartbeat is, by its I/O: a software and the place on the disk. False: none. */
 bool witness_heartbeat(const struct witness *w, unsigned node, uint64_t mono_ms,
 		       enum witness_software *as, uint64_t *off);
-/* Whether the heartbeat that was recognised earlier still beats. */
-bool witness_heartbeat_on(const struct witness *w, unsigned node, uint64_t mono_ms);
+/* Whether the heartbeat that was recognised earlier still beats; when it did last, 0: unknown. */
+bool witness_heartbeat_on(const struct witness *w, unsigned node, uint64_t mono_ms,
+			  uint64_t *last_ms);
 
 /* How sure it is that a software is at work. */
 enum witness_confidence witness_recognise(const struct witness *w, enum witness_software s,

@@ -371,7 +371,19 @@ static void apply_beat(struct witness_picture *p, const struct witness_entry *e)
 	n->beat = e->flag ? WITNESS_BEATS_ON : WITNESS_BEAT_STOPPED;
 	n->beat_as = e->how < WITNESS_SOFTWARES ? e->how : WITNESS_SBD;
 	n->beat_off = e->value;
-	n->beat_at = e->at;
+	n->beat_at = !e->flag && witness_time_is(&e->when) ? e->when : e->at;
+	if (e->flag)
+		n->mailed = (struct witness_time){ 0 };
+}
+
+static void apply_message(struct witness_picture *p, const struct witness_entry *e)
+{
+	struct witness_node *n = node_find(p, e->other);
+
+	if (!n)
+		return;
+	n->mailed = e->at;
+	memcpy(n->mailer, e->who.initiator, sizeof(n->mailer));
 }
 
 static void apply_software(struct witness_picture *p, const struct witness_entry *e)
@@ -401,7 +413,8 @@ void witness_picture_apply(struct witness_picture *p, const struct witness_entry
 		[WITNESS_UNREGISTERED] = unregister,	 [WITNESS_REMOVED] = apply_removed,
 		[WITNESS_OWNED] = apply_owned,		 [WITNESS_DEFENDED] = apply_defended,
 		[WITNESS_CHALLENGED] = apply_challenged, [WITNESS_BEAT] = apply_beat,
-		[WITNESS_SOFTWARE] = apply_software,	 [WITNESS_WARNING] = apply_warning,
+		[WITNESS_MESSAGE] = apply_message,	 [WITNESS_SOFTWARE] = apply_software,
+		[WITNESS_WARNING] = apply_warning,
 	};
 
 	if (e->kind >= WITNESS_KINDS)

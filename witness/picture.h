@@ -38,7 +38,9 @@ struct witness_node {
 	struct witness_time challenged; /* it tried to get the disk from its owner */
 	uint8_t beat, beat_as;		/* enum witness_beat_state, witness_software */
 	uint64_t beat_off;
-	struct witness_time beat_at; /* since when */
+	struct witness_time beat_at; /* since when; stopped: the last one */
+	struct witness_time mailed;  /* it was written a message, by mailer */
+	char mailer[ISCSI_NAME_MAX + 1];
 	struct witness_path path[WITNESS_PATHS];
 };
 

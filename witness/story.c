@@ -168,6 +168,29 @@ static void say_members(struct out *o, const struct witness_picture *p)
 		say(o, ".\n");
 }
 
+/* A message that came just before the last beat: the node was told to end. (Times are of different
+ * commands, which may have overtaken each other.) */
+static bool was_shot(const struct witness_node *n)
+{
+	int64_t ms = witness_time_between(&n->mailed, &n->beat_at);
+
+	return witness_time_is(&n->mailed) &&
+	       (ms < 0 ? witness_time_between(&n->beat_at, &n->mailed) <= SILENT_MS
+		       : ms <= WAITED_MS);
+}
+
+static void say_stopped(struct out *o, const struct witness_node *n, const struct witness_time *now)
+{
+	say(o, "stopped: the last was at %s, %s ago.\n", TIME(&n->beat_at), SPAN(&n->beat_at, now));
+	if (was_shot(n))
+		say(o, "Why: %s had sent it a message at %s, a poison pill as it looks.\n",
+		    n->mailer, TIME(&n->mailed));
+	else if (witness_time_is(&n->gone))
+		say(o, "%s lost its last session at %s.\n", n->name, TIME(&n->gone));
+	else if (witness_node_sessions(n))
+		say(o, "%s is logged in.\n", n->name);
+}
+
 static void say_beats(struct out *o, const struct witness_picture *p,
 		      const struct witness_time *now)
 {
@@ -180,8 +203,7 @@ static void say_beats(struct out *o, const struct witness_picture *p,
 		if (n->beat == WITNESS_BEATS_ON)
 			say(o, "beats.\n");
 		else
-			say(o, "stopped at %s, %s ago.\n", TIME(&n->beat_at),
-			    SPAN(&n->beat_at, now));
+			say_stopped(o, n, now);
 	}
 }
 

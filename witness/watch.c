@@ -15,7 +15,7 @@ enum {
 	DEFENCES_MS = 600000, /* a defence that goes on is told of so often */
 	QUIET_MS = 10000,     /* after the last one: told of, too */
 	BLIND_MS = 5000,
-	CHALLENGE_MS = 10000, /* one challenge of a node, however often it asks */
+	CHALLENGE_MS = 10000, /* one challenge of a node, however often it asks; one message */
 };
 
 /* The event in hand. */
@@ -361,10 +361,34 @@ static void step_start(struct step *s)
 
 /* ---- I/O ------------------------------------------------------------------------------------- */
 
+/*
+ * A write of a node to where another looks for its messages. That one only reads there, but for
+ * taking a message away; so one is told once, however often it is written within a short time.
+ */
+static void check_message(struct step *s, unsigned from)
+{
+	for (unsigned i = 0; s->ev->io.write && i < WITNESS_NODES; i++) {
+		const struct witness_node *n = &s->w->picture.node[i];
+		struct witness_entry e = { .kind = WITNESS_MESSAGE, .how = n->beat_as };
+		int64_t since = witness_time_between(&n->mailed, &s->at);
+
+		if (i == from || !n->name[0] || n->beat != WITNESS_BEATS_ON ||
+		    n->beat_as != WITNESS_SBD || s->ev->io.off != n->beat_off ||
+		    (since >= 0 && since < CHALLENGE_MS &&
+		     !strcmp(n->mailer, s->ev->who->initiator)))
+			continue;
+		memcpy(e.who.initiator, s->ev->who->initiator, sizeof(e.who.initiator));
+		memcpy(e.other, n->name, sizeof(e.other));
+		tell(s, &e);
+	}
+}
+
 static void step_io(struct step *s)
 {
 	int i = witness_node_find(&s->w->picture, s->ev->who->initiator);
 
+	if (i >= 0)
+		check_message(s, (unsigned)i);
 	if (i >= 0)
 		witness_rhythm_note(s->w, (unsigned)i,
 				    s->ev->io.write ? WITNESS_ACT_WRITE : WITNESS_ACT_READ,
@@ -394,7 +418,7 @@ static void check_beat(struct step *s, unsigned i)
 	const struct witness_node *n = &s->w->picture.node[i];
 	struct witness_entry e = { .kind = WITNESS_BEAT };
 	enum witness_software as;
-	uint64_t off = 0;
+	uint64_t off = 0, last;
 	bool beats = witness_heartbeat(s->w, i, s->at.mono_ms, &as, &off);
 
 	memcpy(e.who.initiator, n->name, sizeof(n->name));
@@ -404,7 +428,10 @@ static void check_beat(struct step *s, unsigned i)
 		e.value = off;
 		tell(s, &e);
 	} else if (!beats && n->beat == WITNESS_BEATS_ON && !blind(s, i) &&
-		   !witness_heartbeat_on(s->w, i, s->at.mono_ms)) {
+		   !witness_heartbeat_on(s->w, i, s->at.mono_ms, &last)) {
+		if (last && last <= s->at.mono_ms && s->at.mono_ms - last <= s->at.utc_ms)
+			e.when = (struct witness_time){ s->at.utc_ms - (s->at.mono_ms - last), last,
+							s->at.run };
 		e.how = n->beat_as;
 		e.value = n->beat_off;
 		tell(s, &e);
@@ -469,7 +496,8 @@ static void step_tick(struct step *s)
 
 static void step_latency(struct step *s)
 {
-	witness_pace_note(&s->w->pace, s->ev->latency.n, s->ev->latency.sum_us);
+	witness_pace_note(&s->w->pace, s->ev->latency.n, s->ev->latency.sum_us,
+			  s->ev->latency.max_us);
 }
 
 static void step_space(struct step *s)

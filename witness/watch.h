@@ -29,6 +29,7 @@ struct witness_pace {
 	uint64_t since_ms;	      /* of the window in hand */
 	uint64_t n, sum_us;	      /* in it */
 	uint32_t usual_us, lately_us; /* mean latency: over long, of the last window; 0: none */
+	uint32_t longest_us;	      /* of this run */
 	uint8_t slow;		      /* windows in a row */
 	bool warned;
 };

@@ -9,6 +9,7 @@
 #	guest_start NAME COMMANDS	in the background
 #	guest_wait NAME [SECONDS]	waits for the last one started so
 #	guest_kill NAME		pulls the plug
+#	guest_ends NAME SECONDS HOW	it ends by itself in time, and its console says this
 
 declare -A HF_BACK=()
 
@@ -22,6 +23,7 @@ guest_boot() {
 		nets+=("vec$((f - 1)):transport=tap,ifname=$g-$f,mac=$HF_MAC,depth=128,gro=1")
 	done
 	[ $# = 1 ] || ubd=("ubda=$3")
+	echo $(($(cat "$HF_RUN/$g.console" 2>/dev/null | wc -c) + 1)) >"$HF_RUN/$g.booted"
 	TMPDIR=$(hf_memory_dir) LD_PRELOAD=$HF_TOOLS/uml-shim.so setsid setarch -R \
 		ip netns exec "$HF_NS" "$HF_UML" mem="$mem" umid="$g" uml_dir="$HF_RUN/uml/" \
 		con=null con0=null,fd:1 con1=null ssl=null rootfstype=hostfs rootflags="$HF_ROOT" \
@@ -137,6 +139,24 @@ hf_job_ended() {
 
 guest_kill() {
 	hf_proc_kill "$HF_RUN/procs/guest-$1"
+}
+
+guest_ends() {
+	hf_wait "$2" hf_guest_says "$1" "$3" || fail "guest $1: no '$3' in $2 s"
+	# One that resets itself boots once more, see guest-init.
+	hf_wait 60 hf_gone "$(cut -d' ' -f1 "$HF_RUN/procs/guest-$1")" || fail "guest $1 goes on"
+	hf_proc_kill "$HF_RUN/procs/guest-$1"
+}
+
+# Of its console, what came since it was booted.
+hf_guest_says() {
+	tail -c "+$(cat "$HF_RUN/$1.booted")" "$HF_RUN/$1.console" | grep -aq "$2"
+}
+
+# guest_runs NAME: it has not ended, nor reset itself.
+guest_runs() {
+	! hf_gone "$(cut -d' ' -f1 "$HF_RUN/procs/guest-$1")" || fail "guest $1 has ended"
+	! hf_guest_says "$1" 'sysrq: Resetting\|Initiating system reboot' || fail "guest $1 was reset"
 }
 
 # fence VICTIM BY DEVICE COMMANDS: both guests write to the device (64M), BY to the first 16M, VICTIM

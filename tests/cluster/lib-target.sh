@@ -11,6 +11,7 @@ HF_DISKS=()
 HF_DISKS_OF=$HF_IQN
 HF_AUTH=()
 HF_STARTS=0
+HF_PORTALS=("$HF_PORTAL" 10.77.2.1:3260)	# where Holdfast listens
 
 disk() {
 	HF_DISKS+=("$HF_DISKS_OF $*")
@@ -74,7 +75,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$HF_TOP/tests/tsan/suppressions exitcode=66}
 
 hf_start_holdfast() {
-	target_config "$HF_RUN" "$HF_PORTAL" 10.77.2.1:3260 >"$HF_RUN/target.yaml"
+	target_config "$HF_RUN" "${HF_PORTALS[@]}" >"$HF_RUN/target.yaml"
 	chmod 600 "$HF_RUN/target.yaml"
 	setsid ip netns exec "$HF_NS" "$HF_DAEMON" --config "$HF_RUN/target.yaml" >"$1" 2>&1 &
 	HF_TARGET_PID=$!

@@ -158,7 +158,7 @@ static void latency(uint32_t us, unsigned seconds)
 {
 	while (seconds--) {
 		ww_event((struct witness_event){ .kind = WITNESS_EV_LATENCY,
-						 .latency = { 10, us * UINT64_C(10) } });
+						 .latency = { 10, us, us * UINT64_C(10) } });
 		ww_wait(1000);
 	}
 }
@@ -177,6 +177,7 @@ static void test_slow(void)
 	latency(2500, 20);
 	CU_ASSERT(!warns(WITNESS_SLOW));
 	CU_ASSERT_EQUAL(told(WITNESS_SLOW, true), 1);
+	CU_ASSERT_EQUAL(ww.pace.longest_us, 60000);
 	/* Four times as long as very short is short. */
 	latency(10000, 100);
 	CU_ASSERT(!warns(WITNESS_SLOW));
@@ -290,6 +291,14 @@ static void test_entries(void)
 		  "the heartbeat of " A " (sbd, at byte 1024) beats" },
 		{ { .kind = WITNESS_BEAT, .who = nx('a'), .how = WITNESS_O2CB },
 		  "the heartbeat of " A " (o2cb, at byte 0) stopped" },
+		{ { .kind = WITNESS_BEAT,
+		    .at = { 9000, 9000, 1 },
+		    .when = { 3000, 3000, 1 },
+		    .who = nx('a'),
+		    .how = WITNESS_O2CB },
+		  "the heartbeat of " A " (o2cb, at byte 0) stopped; the last was 6 s before" },
+		{ { .kind = WITNESS_MESSAGE, .who = nx('a'), .how = WITNESS_SBD, .other = B },
+		  A " wrote a message of sbd to " B },
 		{ { .kind = WITNESS_SOFTWARE, .how = WITNESS_SANLOCK, .type = WITNESS_LIKELY },
 		  "it looks like sanlock (likely)" },
 		{ { .kind = WITNESS_SOFTWARE, .how = WITNESS_SANLOCK },

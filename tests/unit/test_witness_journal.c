@@ -100,7 +100,8 @@ static void test_members(void)
 
 			if (!has)
 				e.how = 0;
-			else if ((kind == WITNESS_BEAT || kind == WITNESS_SOFTWARE) &&
+			else if ((kind == WITNESS_BEAT || kind == WITNESS_MESSAGE ||
+				  kind == WITNESS_SOFTWARE) &&
 				 how >= WITNESS_SOFTWARES)
 				continue;
 			else if (kind == WITNESS_WARNING && how >= WITNESS_WARNINGS)

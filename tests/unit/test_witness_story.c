@@ -149,9 +149,69 @@ static void test_sbd_only(void)
 	CU_ASSERT(ww_story_is("Nobody has reserved this disk: it has no owner.\n"
 			      "Nobody is registered.\n"
 			      "The sbd heartbeat of " A " beats.\n"
-			      "The sbd heartbeat of " B " stopped at 2026-11-22 03:00:13 UTC, 7 s "
-			      "ago.\n"
+			      "The sbd heartbeat of " B " stopped: the last was at 2026-11-22 "
+			      "03:00:07 UTC, 13 s ago.\n" B " is logged in.\n"
 			      "This looks like sbd (sure).\n"));
+	ww_wait(20000);
+	ww_logout(nx('b'), false);
+	CU_ASSERT(ww_story_is("Nobody has reserved this disk: it has no owner.\n"
+			      "Nobody is registered.\n"
+			      "The sbd heartbeat of " A " stopped: the last was at 2026-11-22 "
+			      "03:00:19 UTC, 21 s ago.\n" A " is logged in.\n"
+			      "The sbd heartbeat of " B " stopped: the last was at 2026-11-22 "
+			      "03:00:07 UTC, 33 s ago.\n" B
+			      " lost its last session at 2026-11-22 03:00:40 UTC.\n"
+			      "This looks like sbd (sure).\n"));
+	CU_ASSERT(ww_replays());
+}
+
+static void sbd_rounds(const char *nodes, unsigned rounds)
+{
+	while (rounds--) {
+		for (const char *n = nodes; *n; n++) {
+			ww_io(nx(*n), false, (1 + 2 * (*n - 'a')) * 512, 512);
+			ww_io(nx(*n), false, (2 + 2 * (*n - 'a')) * 512, 512);
+		}
+		ww_wait(1000);
+	}
+}
+
+/* A poison pill: a writes what b reads, and b ends. */
+static void test_sbd_pill(void)
+{
+	ww_world();
+	ww_login(nx('a'));
+	ww_login(nx('b'));
+	ww_login(nx('c'));
+	sbd_rounds("ab", 8);
+	/* What b writes there itself, and what c writes elsewhere, is none. */
+	ww_io(nx('b'), true, 4 * 512, 512);
+	ww_io(nx('c'), true, 6 * 512, 512);
+	CU_ASSERT_EQUAL(ww_count(WITNESS_MESSAGE, 0), 0);
+	ww_io(nx('a'), true, 4 * 512, 512);
+	ww_io(nx('a'), true, 4 * 512, 512);
+	CU_ASSERT_EQUAL(ww_count(WITNESS_MESSAGE, 'a'), 1);
+	sbd_rounds("ab", 1);
+	sbd_rounds("a", 10);
+	CU_ASSERT(ww_story_is("Nobody has reserved this disk: it has no owner.\n"
+			      "Nobody is registered.\n"
+			      "The sbd heartbeat of " A " beats.\n"
+			      "The sbd heartbeat of " B " stopped: the last was at 2026-11-22 "
+			      "03:00:08 UTC, 11 s ago.\n"
+			      "Why: " A " had sent it a message at 2026-11-22 03:00:08 UTC, a "
+			      "poison pill as it looks.\n"
+			      "This looks like sbd (sure).\n"));
+	CU_ASSERT(ww_replays());
+	/* It is back, stops much later, and nobody told it to. */
+	sbd_rounds("ab", 100);
+	sbd_rounds("a", 10);
+	CU_ASSERT(ww_story_is("Nobody has reserved this disk: it has no owner.\n"
+			      "Nobody is registered.\n"
+			      "The sbd heartbeat of " A " beats.\n"
+			      "The sbd heartbeat of " B " stopped: the last was at 2026-11-22 "
+			      "03:01:58 UTC, 11 s ago.\n" B " is logged in.\n"
+			      "This looks like sbd (sure).\n"));
+	CU_ASSERT_EQUAL(ww_count(WITNESS_MESSAGE, 0), 1);
 	CU_ASSERT(ww_replays());
 }
 
@@ -178,8 +238,9 @@ static void test_o2cb_only(void)
 	CU_ASSERT(ww_story_is("Nobody has reserved this disk: it has no owner.\n"
 			      "Nobody is registered.\n"
 			      "The o2cb heartbeat of " A " beats.\n"
-			      "The o2cb heartbeat of " B " stopped at 2026-11-22 03:00:17 UTC, 7 s "
-			      "ago.\n"
+			      "The o2cb heartbeat of " B " stopped: the last was at 2026-11-22 "
+			      "03:00:10 UTC, 14 s ago.\n" B
+			      " lost its last session at 2026-11-22 03:00:24 UTC.\n"
 			      "This looks like OCFS2's o2cb (sure).\n"));
 	CU_ASSERT(ww_replays());
 }
@@ -224,8 +285,8 @@ static void test_sanlock_only(void)
 	CU_ASSERT(ww_story_is("Nobody has reserved this disk: it has no owner.\n"
 			      "Nobody is registered.\n"
 			      "The sanlock heartbeat of " A " beats.\n"
-			      "The sanlock heartbeat of " B " stopped at 2026-11-22 03:02:41 UTC, "
-			      "79 s ago.\n"
+			      "The sanlock heartbeat of " B " stopped: the last was at 2026-11-22 "
+			      "03:01:40 UTC, 2 min ago.\n" B " is logged in.\n"
 			      "This looks like sanlock (sure).\n"));
 	CU_ASSERT(ww_replays());
 }
@@ -407,7 +468,7 @@ static void test_cut(void)
 }
 
 UNIT_MAIN("witness story", UNIT(test_owner_dies), UNIT(test_owner_hangs), UNIT(test_defended),
-	  UNIT(test_planned_move), UNIT(test_fence_scsi), UNIT(test_sbd_only), UNIT(test_o2cb_only),
-	  UNIT(test_o2cb_left), UNIT(test_sanlock_only), UNIT(test_fence_mpath),
-	  UNIT(test_register_only), UNIT(test_others), UNIT(test_restart), UNIT(test_clock_step),
-	  UNIT(test_cut))
+	  UNIT(test_planned_move), UNIT(test_fence_scsi), UNIT(test_sbd_only), UNIT(test_sbd_pill),
+	  UNIT(test_o2cb_only), UNIT(test_o2cb_left), UNIT(test_sanlock_only),
+	  UNIT(test_fence_mpath), UNIT(test_register_only), UNIT(test_others), UNIT(test_restart),
+	  UNIT(test_clock_step), UNIT(test_cut))

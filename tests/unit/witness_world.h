@@ -235,7 +235,7 @@ static inline void ww_random(unsigned nodes)
 		ww_event((struct witness_event){ .kind = WITNESS_EV_JOURNAL,
 						 .journal.lost = ww_rnd(2) });
 		ww_event((struct witness_event){ .kind = WITNESS_EV_LATENCY,
-						 .latency = { ww_rnd(9), ww_rnd(1000000) } });
+						 .latency = { ww_rnd(9), 0, ww_rnd(1000000) } });
 		break;
 	default:
 		ww_wait(waits[ww_rnd(7)]);
