@@ -9,7 +9,7 @@ hf_tools_make() {
 	HF_TOOLS=$HF_CACHE/tools-$hash
 	[ -d "$HF_TOOLS" ] && return
 	mkdir -p "$HF_RUN/tools"
-	for tool in stamp-dev fenced; do
+	for tool in stamp-dev fenced pause; do
 		gcc "${flags[@]}" -static -o "$HF_RUN/tools/$tool" \
 			"$HF_DIR/$tool.c" "$HF_DIR/stamp.c" -lpthread
 	done

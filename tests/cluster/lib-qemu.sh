@@ -8,20 +8,53 @@
 #
 #	host_make HOST N		a machine that runs virtual machines: a namespace of its own with
 #					a leg on each network, 10.77.1.N to 10.77.3.N; path_cut HOST NETWORK
+#	on_host HOST COMMANDS
 #	vm_boot VM HOST [OPTION]...	a virtual machine that can move: its root is in its memory, jobs
 #					come by a virtio-serial port. guest, guest_says, guest_start,
 #					guest_wait and guest_kill serve it as they do the others
 #	vm_move VM HOST OPTION...	moves it; OPTIONs are for QEMU there. Sets HF_MOVE_MS, HF_DOWN_MS
-#	vm_move_start, vm_move_wait	the same in two steps
+#	vm_move_start, vm_move_wait	the same in two steps; HF_MOVE_RATE: bytes a second, to make it last
 #	qmp PROCESS COMMAND [ARGUMENTS]	asks QEMU (NAME, or VM-HOST), arguments as JSON; prints what it
 #					returns
 
 HF_QEMU_NEEDS=(qemu-system-x86_64 busybox cpio depmod)
 # What the disk-less root has beyond busybox, by its path in the guests' root.
-HF_QEMU_PARTS=(bin/bash bin/dd usr/bin/sg_inq usr/bin/sg_persist usr/bin/sg_turs usr/bin/sg_unmap usr/bin/sg_vpd)
+HF_QEMU_PARTS=(bin/bash bin/dd usr/bin/flock usr/bin/sg_inq usr/bin/sg_persist usr/bin/sg_turs usr/bin/sg_unmap usr/bin/sg_vpd)
 # Of the kernel's modules, what is kept (a directory each) and what a guest boots with.
 HF_QEMU_KEEP=(arch block crypto drivers/{block,char,md,net/*.ko,scsi,virtio} fs lib mm net)
 HF_QEMU_MODULES=(virtio_pci virtio_net virtio_console virtio_scsi sd_mod sg 9p 9pnet_virtio overlay)
+
+# vm_disks HOST: the options for LUN 1 and 2 by QEMU's own initiator, as the guide has them. In the guest LUN N is the
+# disk /dev/lunN.
+vm_disks() {
+	local HOST=$1 disks
+	eval "$(guide proxmox-libvirt options)"
+	echo "$disks"
+}
+
+# vm_stamps VM DISK: ends the stamps (ledger /tmp/ledger, stop file /tmp/stop), tells what the guest saw, and
+# checks the medium, whatever the guest thinks is on it.
+vm_stamps() {
+	local said
+	guest "$1" 'touch /tmp/stop'
+	said=$(guest_wait "$1" 60)
+	guest "$1" no_io_errors
+	say "$1: $said"
+	[[ $said =~ ([0-9]+)\ writes ]]
+	[ "${BASH_REMATCH[1]}" -gt 100 ] || fail "too few writes to prove anything"
+	guest_says "$1" 'base64 /tmp/ledger' | base64 -d >"$HF_RUN/$2.ledger"
+	say "the medium: $("$HF_TOOLS/stamp-dev" check "$HF_RUN/disks/$2.img" "$HF_RUN/$2.ledger")"
+}
+
+# pause_start DISK; pause_stop sets HF_PAUSE_MS: the longest time in between in which nothing was written to it.
+pause_start() {
+	in_net_start pause "$HF_TOOLS/pause" "$HF_RUN/disks/$1.img" >"$HF_RUN/pause"
+}
+
+pause_stop() {
+	in_net_stop pause
+	HF_PAUSE_MS=$(cut -d' ' -f1 "$HF_RUN/pause")
+}
 
 # ---- what is made once
 
@@ -126,7 +159,7 @@ hf_qemu() {
 	hf_proc_note "$role-$g" $!
 	disown		# a power cut is nothing to be told about
 	# What is said before it has opened its end would be lost: it greets first.
-	hf_wait 20 hf_qemu_greets_or_gone "$base" $! && ! hf_gone $! || fail "QEMU $process did not start"
+	hf_wait 60 hf_qemu_greets_or_gone "$base" $! && ! hf_gone $! || fail "QEMU $process did not start"
 	qmp "$process" qmp_capabilities >/dev/null
 }
 
@@ -134,12 +167,18 @@ hf_qemu_greets_or_gone() {
 	hf_gone "$2" || IFS= read -t 1 -r _ <>"$1.out"
 }
 
+# hf_qmp_send PROCESS COMMAND [ARGUMENTS]: without waiting for the answer.
+hf_qmp_send() {
+	# Opened for both: an end that nobody has is none to wait for.
+	jq -nc --arg c "$2" --argjson a "${3:-{\}}" '{execute: $c, id: $c, arguments: $a}' \
+		1<>"$HF_RUN/qemu/$1.in"
+}
+
 # qmp PROCESS COMMAND [ARGUMENTS]. Events on the way are kept in PROCESS.events.
 qmp() {
 	local base=$HF_RUN/qemu/$1 line
-	# Opened for both: an end that nobody has is none to wait for.
-	jq -nc --arg c "$2" --argjson a "${3:-{\}}" '{execute: $c, id: $c, arguments: $a}' 1<>"$base.in"
-	while IFS= read -t 30 -r line; do
+	hf_qmp_send "$@"
+	while IFS= read -t 60 -r line; do
 		case $line in
 		*'"event"'*) echo "$line" >>"$base.events" ;;
 		*"\"id\": \"$2\""*) jq -ec 'if has("return") then .return else error(.error.desc) end' \
@@ -153,7 +192,7 @@ qmp() {
 hf_qemu_up() {
 	local pid
 	pid=$(cut -d' ' -f1 "$HF_RUN/procs/guest-$1")
-	hf_wait 120 hf_guest_up_or_gone "$1" "$pid" || fail "guest $1 did not boot in 120 s"
+	hf_wait 180 hf_guest_up_or_gone "$1" "$pid" || fail "guest $1 did not boot in 180 s"
 	[ -e "$HF_RUN/share/$1/up" ] || fail "guest $1 died while booting"
 }
 
@@ -195,6 +234,11 @@ host_make() {
 	HF_HOST_ADDR[$1]=10.77.3.$2
 }
 
+# on_host HOST COMMANDS
+on_host() {
+	ip netns exec "$HF_NS-$1" bash -ec "$2"
+}
+
 # hf_vm ROLE VM HOST OPTION...
 hf_vm() {
 	hf_qemu "$1" "$2" "$2-$3" "$HF_NS-$3" "" -device virtio-serial-pci \
@@ -204,6 +248,7 @@ hf_vm() {
 
 vm_boot() {
 	local vm=$1 second=$HF_RUN/qemu/$1.share
+	qemu-img --help | grep ' iscsi' >/dev/null || skip "QEMU has no iscsi (package qemu-block-extra)"
 	hf_qemu_make
 	hf_guest_share "$vm"
 	rm -rf "$second"
@@ -217,6 +262,12 @@ vm_boot() {
 	echo "$2" >"$HF_RUN/qemu/$vm.host"
 	hf_vm guest "$@"
 	hf_qemu_up "$vm"
+	# They are found in any order.
+	guest "$vm" 'wait_for 20 ls -d /sys/block/sd*
+		for disk in /sys/block/sd*; do
+			lun=$(readlink -f $disk/device); lun=${lun%:0}
+			ln -s ${disk##*/} /dev/lun${lun##*:}
+		done'
 }
 
 # The other end of qemu-init's port. One for all processes of a virtual machine: only one of them runs it.
@@ -250,6 +301,7 @@ vm_move_start() {
 	from=$(cat "$HF_RUN/qemu/$vm.host")
 	hf_vm incoming "$@" -incoming "tcp:${HF_HOST_ADDR[$2]}:4444"
 	echo "$2" >"$HF_RUN/qemu/$vm.to"
+	qmp "$vm-$from" migrate-set-parameters "{\"max-bandwidth\": ${HF_MOVE_RATE:-128000000}}" >/dev/null
 	qmp "$vm-$from" migrate "{\"uri\": \"tcp:${HF_HOST_ADDR[$2]}:4444\"}" >/dev/null
 }
 
@@ -264,7 +316,7 @@ vm_move_wait() {
 	HF_MOVE_MS=$(jq '."total-time"' <<<"$info")
 	HF_DOWN_MS=$(jq .downtime <<<"$info")
 	hf_wait 30 hf_runs "$vm-$to" || fail "$vm does not run on $to"
-	qmp "$vm-$from" quit >/dev/null
+	hf_qmp_send "$vm-$from" quit
 	pid=$(cut -d' ' -f1 "$HF_RUN/procs/guest-$vm")
 	hf_wait 10 hf_gone "$pid" || fail "QEMU $vm-$from does not end"
 	mv "$HF_RUN/procs/incoming-$vm" "$HF_RUN/procs/guest-$vm"
