@@ -8,7 +8,7 @@ set -u
 limit=300			# seconds of one scenario
 all=(qemu-img basic restart powercut sg_persist mpathpersist fence_scsi fence_mpath lvm pr-powercut moving
 	migrate migrate-restart)
-long=(multipath)				# those that do not fit the time of `make check` (HF_SHORT=1)
+long=(multipath sbd)				# those that do not fit the time of `make check` (HF_SHORT=1)
 
 HF_BUILD=$(realpath -m "${HF_BUILD:-$(dirname "$0")/../../build}")
 export HF_BUILD
