@@ -66,7 +66,7 @@ for fs in ext4 xfs; do
 done
 
 say "logout, login: the data is there"
-guest a 'umount /ext4 /xfs; no_io_errors; iscsiadm -m node -T $IQN --logout; ! lun_find $IQN 1; dmesg -C'
+guest a 'umount /ext4 /xfs; no_io_errors; iscsiadm -m node -T $IQN --logout; fails lun_find $IQN 1; dmesg -C'
 guest a 'iscsiadm -m node -T $IQN --login
 	e2fsck -fn $(lun_dev $IQN 1); xfs_repair -n $(lun_dev $IQN 2)
 	mount $(lun_dev $IQN 1) /ext4; mount $(lun_dev $IQN 2) /xfs

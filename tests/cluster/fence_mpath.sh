@@ -52,7 +52,7 @@ fence a b $dev "fence_mpath -o off -n a1 -d $dev"
 path_mend a 1
 guest a 'paths_wait 2
 	for f in 1 2; do
-		! dd if=/dev/zero of=$(path_dev $f) bs=4k count=1 oflag=direct
+		fails dd if=/dev/zero of=$(path_dev $f) bs=4k count=1 oflag=direct
 	done'
 pr_is 1 "type 5 of b" "b 1 b1" "b 2 b1"
 took="b took this disk from a at T, with PREEMPT AND ABORT; 2 registrations went with it.

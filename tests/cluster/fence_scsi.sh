@@ -77,7 +77,7 @@ come_back() {
 	guest "$1" "iscsiadm -m node -T \$IQN --logout
 		path_login 1; ln -sf \$(lun_dev \$IQN 1) /dev/shared
 		sg_turs /dev/shared || :
-		! dd if=/dev/zero of=/dev/shared bs=4k count=1 oflag=direct
+		fails dd if=/dev/zero of=/dev/shared bs=4k count=1 oflag=direct
 		sg_persist -n -i -k -d /dev/shared | grep -q 0x${key[$1]}
 		sg_turs /dev/shared
 		sg_persist -n -o -I -S ${key[$1]} -d /dev/shared -Z"

@@ -13,6 +13,14 @@ wait_for() {
 	done
 }
 
+# fails COMMAND...: it does. (`! COMMAND` does not end a job when the command succeeds, but where it is the last one.)
+fails() {
+	if "$@"; then
+		echo "succeeded: $*" >&2
+		return 1
+	fi
+}
+
 # initiator_start: modules and iscsid.
 initiator_start() {
 	modprobe -a iscsi_tcp sd_mod sg

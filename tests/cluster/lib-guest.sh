@@ -161,18 +161,36 @@ guest_runs() {
 
 # fence VICTIM BY DEVICE COMMANDS: both guests write to the device (64M), BY to the first 16M, VICTIM
 # to 4M from 32M on. BY runs the commands that fence VICTIM, and writes over its blocks. From then on
-# every write of VICTIM fails, none takes 2 s, no write of BY fails, and what BY wrote stays.
+# every write of VICTIM fails, none takes 2 s, no write of BY fails, and what BY wrote stays. In steps,
+# for those who fence by other means:
+#
+#	fence_writers VICTIM BY DEVICE [N M]	both write, VICTIM in 16 threads, BY in 4 (or N, M)
+#	fence_mark BY DEVICE		VICTIM is fenced now: BY writes over its blocks
+#	fence_check VICTIM BY DEVICE [MS]	both end; what is asked for above (MS: instead of 2 s,
+#				and of BY's pauses, too)
 fence() {
-	local victim=$1 by=$2 dev=$3 said
-	guest "$by" "rm -f /tmp/stop /tmp/ledger; head -c 4M /dev/zero | tr '\\0' $by >/tmp/mark
-		dd if=/dev/zero of=$dev bs=1M count=16 oflag=direct"
-	guest "$victim" 'rm -f /tmp/stop'
-	guest_start "$by" "/hf/stamp-dev run $dev /tmp/ledger fua,flush 4 60 /tmp/stop"
-	guest_start "$victim" "/hf/fenced $dev 32 4 16 60 /tmp/stop"
+	fence_writers "$1" "$2" "$3"
 	sleep 1
-	guest "$by" "$4
-		dd if=/tmp/mark of=$dev seek=8 bs=4M oflag=direct"
+	guest "$2" "$4"
+	fence_mark "$2" "$3"
 	sleep 1
+	fence_check "$1" "$2" "$3"
+}
+
+fence_writers() {
+	guest "$2" "rm -f /tmp/stop /tmp/ledger; head -c 4M /dev/zero | tr '\\0' $2 >/tmp/mark
+		dd if=/dev/zero of=$3 bs=1M count=16 oflag=direct"
+	guest "$1" 'rm -f /tmp/stop'
+	guest_start "$2" "/hf/stamp-dev run $3 /tmp/ledger fua,flush ${5:-4} 300 /tmp/stop"
+	guest_start "$1" "/hf/fenced $3 32 4 ${4:-16} 300 /tmp/stop"
+}
+
+fence_mark() {
+	guest "$1" "dd if=/tmp/mark of=$2 seek=8 bs=4M oflag=direct"
+}
+
+fence_check() {
+	local victim=$1 by=$2 dev=$3 limit=${4:-2000} said
 	guest "$victim" 'touch /tmp/stop'
 	guest "$by" 'touch /tmp/stop'
 	said=$(guest_wait "$victim" 10)
@@ -181,8 +199,11 @@ fence() {
 		fail "$victim was fenced: $said"
 	[ "${BASH_REMATCH[1]}" -gt 50 ] && [ "${BASH_REMATCH[2]}" -gt 50 ] ||
 		fail "too few writes to prove anything"
-	[ "${BASH_REMATCH[3]}" -lt 2000 ] || fail "a write took ${BASH_REMATCH[3]} ms: limit 2000"
-	say "$by: $(guest_wait "$by" 10)"
+	[ "${BASH_REMATCH[3]}" -lt "$limit" ] || fail "a write took ${BASH_REMATCH[3]} ms: limit $limit"
+	said=$(guest_wait "$by" 10)
+	say "$by: $said"
+	[ $# -lt 4 ] || { [[ $said =~ pause\ ([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -lt "$limit" ]; } ||
+		fail "$by wrote nothing for ${BASH_REMATCH[1]} ms: limit $limit"
 	guest "$by" "/hf/stamp-dev check $dev /tmp/ledger
 		dd if=$dev skip=8 bs=4M count=1 iflag=direct | cmp - /tmp/mark"
 }

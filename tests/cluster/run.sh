@@ -6,9 +6,10 @@
 # knows more variables.
 set -u
 limit=300			# seconds of one scenario
+declare -A limits=([pacemaker_scsi]=900 [pacemaker_mpath]=900)	# of those with another
 all=(qemu-img basic restart powercut sg_persist mpathpersist fence_scsi fence_mpath lvm pr-powercut moving
 	migrate migrate-restart)
-long=(multipath sbd)				# those that do not fit the time of `make check` (HF_SHORT=1)
+long=(multipath sbd pacemaker_scsi pacemaker_mpath)	# those that do not fit the time of `make check` (HF_SHORT=1)
 
 HF_BUILD=$(realpath -m "${HF_BUILD:-$(dirname "$0")/../../build}")
 export HF_BUILD
@@ -57,7 +58,7 @@ for name in "${all[@]}"; do
 	out=$work/$name.out
 	status=1
 	if [ -x "$name.sh" ]; then
-		limited "$limit" "$out" "./$name.sh"
+		limited "${limits[$name]:-$limit}" "$out" "./$name.sh"
 		status=$?
 	else
 		echo "FAIL: no such scenario" >"$out"
@@ -65,7 +66,7 @@ for name in "${all[@]}"; do
 	case $status in
 	0) passed=$((passed + 1)) said=ok ;;
 	77) skipped=$((skipped + 1)) said="SKIP $(sed -n 's/^SKIP: //p' "$out" | tail -n 1)" ;;
-	124 | 137) failed=$((failed + 1)) said="FAILED over $limit s" ;;
+	124 | 137) failed=$((failed + 1)) said="FAILED over ${limits[$name]:-$limit} s" ;;
 	*) failed=$((failed + 1)) said="FAILED $(sed -n 's/^FAIL: //p' "$out" | head -n 1)" ;;
 	esac
 	case $said in

@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The cluster of docs/kvm-pacemaker.md, which is run here block by block: Pacemaker, corosync, fence_scsi,
+# a witness. Both nodes write to a raw disk, the active one also a journal on a file system. The
+# cluster's network is split: the active node fences the other and goes on. The other is reset, joins,
+# is unfenced, and writes. Then the active node stands still: the other fences it and takes over; it
+# wakes, and nothing of what it had in hand arrives. Each time Holdfast tells who fenced whom and why.
+. "$(dirname "$0")/lib.sh"
+. "$HF_DIR/lib-pacemaker.sh"
+hf_begin pacemaker_scsi
+declare -A cluster_keys=([a]=$(cluster_key a) [b]=$(cluster_key b))
+cluster_fabrics=(1)
+vm1=/dev/disk/by-id/wwn-0x6407bd13e6f483aabb0c193cfc824557
+
+# What the agent does when a fenced node finds out, with a watchdog: this, and it is gone.
+reset() {
+	guest "$1" "status=0; { $(guide kvm-pacemaker check); } || status=\$?; [ \$status = 2 ]"
+	guest_kill "$1"
+	cluster_boot "$1"
+	guest "$1" "$(guide kvm-pacemaker storage)"
+	cluster_install "$1"
+	keys_are -
+	say "$1 is back, and unfenced"
+	writes_again "$1"
+	mon "$2" 60 'Online: \[ a b \]'
+}
+
+# Asleep for 30 s, it has lost its session, too.
+story_of_takeover() {
+	local took looks
+	took="$off took this disk from $on at T, with PREEMPT AND ABORT; 1 registration went with it.
+$on had owned it for S"
+	looks="This looks like Pacemaker with fence_scsi (sure)."
+	(story_is quorum/0 "$took; its last session had ended S before.
+Why: $on was gone.
+$looks") 2>/dev/null || story_is quorum/0 "$took.
+Why: $off fenced $on, which was logged in.
+$looks"
+}
+
+target_start
+cluster_boot a
+cluster_boot b
+on_nodes "a b" "$(guide kvm-pacemaker storage)"
+say "the cluster is set up as the guide has it"
+guest a "$(guide kvm-pacemaker install)
+	$(guide kvm-pacemaker names)
+	$(guide kvm-pacemaker format)"
+cluster_install a b
+mon a 60 'Online: \[ a b \]'
+guest a "$(guide kvm-pacemaker fencing)"
+keys_are -
+say "both are unfenced"
+guest a "$(guide kvm-pacemaker resources)"
+vm_start
+guest a "$(guide kvm-pacemaker status)"
+
+say "$on runs the machine; the cluster network is split, and both write"
+fence_writers $off $on $vm1 2 2
+sleep 2
+path_cut $off 3
+split=$SECONDS
+keys_are $off
+fenced_in $off $((SECONDS - split))
+fence_mark $on $vm1
+tried
+fence_check $off $on $vm1 5000
+vm_journal $on
+expect "who wrote the journal" "$vm_nodes" "$on"
+[ "$vm_pause" -lt 10000 ] || fail "$on wrote nothing for $vm_pause ms: limit 10000"
+story_after_split fence_scsi "1 registration"
+say "$off has lost; its watchdog resets it, the network is mended"
+path_mend $off 3
+reset $off $on
+
+say "$on stands still: $off fences it, and takes over"
+fence_writers $on $off $vm1 2 2
+sleep 2
+freeze $on
+split=$SECONDS
+keys_are $on
+fenced_in $on $((SECONDS - split))
+fence_mark $off $vm1
+mon $off 60 "vm[[:space:]].*Started $off"
+path_cut $on 3
+thaw $on
+say "$on wakes"
+sleep 3
+fence_check $on $off $vm1 90000
+vm_journal $off
+expect "who wrote the journal" "$vm_nodes" "$on $off"
+[ "$vm_pause" -lt 90000 ] || fail "the machine was away for $vm_pause ms: limit 90000"
+acked=$(guest_says $on 'cat /tmp/acked')
+guest $off "grep -q '^$((acked)) $on ' /srv/images/journal"
+story_of_takeover
+eval "$(guide kvm-pacemaker who)"
+path_mend $on 3
+reset $on $off
+target_stop
+say "done"
