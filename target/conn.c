@@ -13,6 +13,7 @@
 
 #include "target/conn.h"
 #include "target/log.h"
+#include "target/mutate.h"
 #include "target/net.h"
 #include "target/xfer.h"
 
@@ -250,7 +251,7 @@ static size_t tx_room(struct conn *c)
 		c->tx_turn = reactor_now();
 		c->tx_spent = 0;
 	}
-	if (!nmixed)
+	if (!nmixed || MUTATION(MUT_LONG_TURN))
 		return c->tx_batch;
 	return c->tx_spent < MIXED_SEND ? MIXED_SEND - c->tx_spent : 0;
 }
@@ -485,7 +486,7 @@ static void conn_input(struct conn *c, const uint8_t *p, size_t n)
 static void conn_readable(struct conn *c)
 {
 	/* A mixed session's data is in front of its own commands: out of the way with it. */
-	bool brief = nmixed && !(c->session && c->session->mixed);
+	bool brief = nmixed && !(c->session && c->session->mixed) && !MUTATION(MUT_LONG_TURN);
 	unsigned reads = brief ? MIXED_READS : READS_PER_TURN;
 
 	if (!scratch)

@@ -8,6 +8,7 @@
 #include "target/daemon.h"
 #include "target/history.h"
 #include "target/log.h"
+#include "target/mutate.h"
 #include "scsi/mode.h"
 #include "target/buf.h"
 #include "target/config_text.h"
@@ -75,7 +76,8 @@ static struct reactor *lun_home(const struct daemon *d, const struct config_lun 
 {
 	if (l->type == LUN_WITNESS && reactor_lane())
 		return reactor_lane();
-	return reactor_at(d->nlus % reactor_dealt());
+	return reactor_at(d->nlus %
+			  (MUTATION(MUT_LANE_SHARED) ? reactor_count() : reactor_dealt()));
 }
 
 static struct lu *lun_open(struct daemon *d, struct node *node, const struct config_lun *l)

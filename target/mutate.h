@@ -45,6 +45,16 @@ enum {
 	MUT_RESET_UNREADY,
 	/* A commit record that could not be written, and may be there, is not taken back. */
 	MUT_COMMIT_LEFT,
+	/* On a session with data, what is a witness's stands behind what is queued. */
+	MUT_NOT_AHEAD,
+	/* All data is asked for at once on such a session. */
+	MUT_ASK_ALL,
+	/* A witness's own data waits there like any other. */
+	MUT_OWN_WAITS,
+	/* Turns of connections beside such a session are as long as anywhere. */
+	MUT_LONG_TURN,
+	/* Data LUNs are at home on the witness's reactor, too. */
+	MUT_LANE_SHARED,
 	MUT_COUNT
 };
 

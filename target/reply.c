@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "target/conn.h"
+#include "target/mutate.h"
 
 /* RFC 7143 11.4.5: which way, and by how much, what was wanted differs from what was expected. */
 static uint32_t residual(const struct scsi_cmd *c, uint8_t *flags)
@@ -26,7 +27,7 @@ static void task_send(struct task *t, struct txd *d)
 {
 	struct conn *c = t->session->conn;
 
-	if (t->session->mixed && t->gate && t->gate->witness)
+	if (t->session->mixed && t->gate && t->gate->witness && !MUTATION(MUT_NOT_AHEAD))
 		conn_send_ahead(c, d);
 	else
 		conn_send(c, d);

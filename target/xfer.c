@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "target/mutate.h"
 #include "target/task.h"
 #include "target/xfer.h"
 
@@ -81,7 +82,8 @@ static bool is_witness(const struct task *t)
  */
 static bool r2t_enough(const struct session *s, const struct task *t)
 {
-	return s->mixed && s->r2t_bytes >= R2T_MIXED && !is_witness(t);
+	return s->mixed && s->r2t_bytes >= R2T_MIXED && !MUTATION(MUT_ASK_ALL) &&
+	       (!is_witness(t) || MUTATION(MUT_OWN_WAITS));
 }
 
 /* In the order they came, a witness's in front of the others. */

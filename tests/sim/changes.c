@@ -191,6 +191,7 @@ void sim_lu_change(const struct lu_value *old, const struct lu_request *rq, stru
 	struct change *ch;
 	int p = rq->has_nexus ? path_find(&rq->nexus) : -1;
 
+	ahead_work(lun);
 	values_settle(lun, old->epoch);
 	last_settled(lun);
 	lu_change(old, rq, next, fx);

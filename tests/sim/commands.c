@@ -45,6 +45,8 @@ static void span_any(struct cmd *c, uint64_t most)
 	n = rnd_chance(600) ? 1 : rnd_between(1, most);
 	if (world.big && rnd_chance(30))
 		n = rnd_between(2049, 5000);
+	if (world.crowded && c->lun)
+		n = rnd_between(128, 512);
 	if (n > blocks)
 		n = blocks;
 	lba = rnd_chance(700) && blocks > 32 + n ? rnd_below(32) : rnd_below(blocks - n + 1);
@@ -287,6 +289,19 @@ static enum cmd_kind kind_any(void)
 	return (enum cmd_kind)k;
 }
 
+/* Long reads and writes; of the witness something short. It comes first, so that it is known. */
+static void crowd(struct cmd *c)
+{
+	static const enum cmd_kind witness[] = { K_READ, K_READ, K_WRITE, K_WRITE, K_PR_IN,
+						 K_PR_OUT };
+	struct path *p = c->path;
+
+	c->lun = p->witness && (!p->mixed || rnd_chance(200)) ? 0 : world.favourite;
+	c->kind = !c->lun ? p->mixed ? witness[rnd_below(6)] : K_READ
+		  : rnd_chance(500) ? K_READ
+				    : K_WRITE;
+}
+
 struct cmd *command_new(struct path *p)
 {
 	struct cmd *c = get(sizeof(*c));
@@ -296,6 +311,8 @@ struct cmd *command_new(struct path *p)
 	c->lun = rnd_chance(700) ? world.favourite : (unsigned)rnd_below(LUNS);
 	c->kind = kind_any();
 	c->change = -1;
+	if (world.crowded)
+		crowd(c);
 	switch (c->kind) {
 	case K_PR_OUT:
 		make_pr_out(c);
@@ -318,6 +335,10 @@ struct cmd *command_new(struct path *p)
 	}
 	c->attr = rnd_chance(40) ? 2 : rnd_chance(30) ? 3 : (uint8_t)rnd_below(2);
 	c->immediate = rnd_chance(20);
+	if (world.crowded) {
+		c->attr = 0;
+		c->immediate = false;
+	}
 	c->starve = world.starving && c->out_len && rnd_chance(100);
 	return c;
 }

@@ -146,7 +146,7 @@ static void login(struct path *p)
 	p->first_burst = (uint32_t)rnd_between(1, 4) * 512;
 	p->max_burst = p->first_burst + (uint32_t)rnd_below(5) * 512;
 	p->max_recv = (uint32_t)rnd_between(1, 8) * 1024;
-	if (world.big) {
+	if (world.big || world.crowded) {
 		p->max_burst = 262144;
 		p->max_recv = 65536;
 	}
@@ -275,6 +275,7 @@ static void send_cmd(struct path *p, struct cmd *c)
 	c->stream_end = vsock_sent(p->link->s);
 	if (more)
 		send_data(p, c, ISCSI_TAG_NONE, imm, unsol);
+	c->unasked_end = vsock_sent(p->link->s);
 }
 
 static struct cmd *any_active(struct path *p)
@@ -348,7 +349,7 @@ static void think(void *arg, uint64_t session)
 		if ((int32_t)(p->maxcmdsn - p->cmdsn) >= 0) {
 			struct cmd *c = command_new(p);
 
-			if (p->active_on[c->lun] < world.depth)
+			if (p->active_on[c->lun] < (world.crowded && !c->lun ? 1 : world.depth))
 				send_cmd(p, c);
 			else
 				command_free(c);
@@ -370,8 +371,10 @@ static void give(void *arg, uint64_t n)
 
 	if (!g->l->dead && p->link == g->l) {
 		c = oracle_cmd(p, g->itt);
-		if (!c->over || c->silent || !p->fast_abort)
+		if (!c->over || c->silent || !p->fast_abort) {
 			send_data(p, c, g->ttt, g->off, g->end);
+			ahead_given(c, g->end - g->off, vsock_sent(p->link->s));
+		}
 	}
 	free(g);
 }
@@ -412,6 +415,7 @@ static void got_login(struct path *p, const struct bhs_login_rsp *h)
 	}
 	p->state = PATH_UP;
 	p->session++;
+	ahead_begin(p);
 	p->maxcmdsn = be32_get(h->maxcmdsn);
 	TRACE("%s is logged in, session %u", p->name, p->session);
 	event_in(rnd_delay(world.think_mean), false, think, p, p->session);
@@ -512,6 +516,14 @@ static void left_tmf(struct path *p, const struct bhs_tmf_rsp *h)
 	oracle_tmf_answer(p, p->tmf.function, p->tmf.lun, h->response);
 }
 
+static void left_r2t(struct path *p, const struct bhs_r2t *h, uint64_t at)
+{
+	struct cmd *c = oracle_cmd(p, be32_get(h->itt));
+
+	ahead_said(c, false, at);
+	ahead_asked(c, be32_get(h->length));
+}
+
 static void left(struct link *l, const uint8_t *b, const uint8_t *data, uint32_t len)
 {
 	struct path *p = l->p;
@@ -528,10 +540,15 @@ static void left(struct link *l, const uint8_t *b, const uint8_t *data, uint32_t
 	memcpy(q->b, b, BHS_LEN);
 	event_at(at, false, arrive, q, 0);
 	switch (b[0] & 0x3f) {
+	case OP_R2T:
+		left_r2t(p, &q->r2t, l->parsed);
+		break;
 	case OP_DATA_IN:
+		ahead_said(oracle_cmd(p, be32_get(q->in.itt)), true, l->parsed);
 		left_data_in(p, &q->in, data, len);
 		break;
 	case OP_SCSI_RSP:
+		ahead_said(oracle_cmd(p, be32_get(q->rsp.itt)), true, l->parsed);
 		left_rsp(p, &q->rsp, data, len);
 		break;
 	case OP_TMF_RSP:
@@ -562,24 +579,30 @@ void path_output(struct path *p, struct vsock *s, const uint8_t *bytes, size_t n
 	}
 	memcpy(l->buf + l->have, bytes, n);
 	l->have += n;
-	while (l->have - at >= BHS_LEN) {
+	while (l->have >= BHS_LEN) {
 		const struct bhs *h = (const struct bhs *)(l->buf + at);
 		uint32_t len = be24_get(h->data_len), whole = BHS_LEN + ((len + 3) & ~3u);
 
-		if (l->have - at < whole)
+		if (l->have < whole)
 			break;
 		left(l, l->buf + at, l->buf + at + BHS_LEN, len);
 		at += whole;
+		l->parsed += whole;
+		l->have -= whole;
 	}
-	memmove(l->buf, l->buf + at, l->have - at);
-	l->have -= at;
+	memmove(l->buf, l->buf + at, l->have);
 }
 
 static void consumed(struct path *p, uint64_t upto)
 {
-	for (struct cmd *c = p->cmds; c && c->session == p->session; c = c->next)
+	for (struct cmd *c = p->cmds; c && c->session == p->session; c = c->next) {
 		if (!c->consumed && c->stream_end <= upto)
 			c->consumed = sim_now;
+		if (c->unasked_end && c->unasked_end <= upto) {
+			c->unasked_end = 0;
+			ahead_go(c);
+		}
+	}
 }
 
 void path_consumed(struct path *p, struct vsock *s, uint64_t upto)
@@ -593,6 +616,7 @@ void path_consumed(struct path *p, struct vsock *s, uint64_t upto)
 		oracle_tmf_consumed(p, p->tmf.lun, p->tmf.function > TMF_LU_RESET, p->tmf.cmd);
 	}
 	consumed(p, upto);
+	ahead_taken(p, upto);
 }
 
 void path_closed(struct path *p, struct vsock *s)
@@ -656,6 +680,7 @@ void initiators_start(void)
 			snprintf(p->nexus.initiator, sizeof(p->nexus.initiator),
 				 "iqn.2026-11.com.example:node%u", p->node);
 		}
+		p->witness = i % 2 == 0;
 		p->key = 0x1000 + (world.same_keys ? p->node : i);
 		snprintf(p->name, sizeof(p->name), "path%u", i);
 		event_in(rnd_below(MS), false, reconnect, p, 0);

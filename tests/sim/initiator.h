@@ -7,6 +7,8 @@
 #include "target/iscsi/pdu.h"
 #include "tests/sim/sim.h"
 
+enum { GIVEN = 256 };
+
 /* One connection's view from here. */
 struct link {
 	struct link *next; /* all of the world */
@@ -16,6 +18,7 @@ struct link {
 	size_t have, room;
 	uint64_t last; /* time of the last delivery */
 	bool dead;     /* given up, by whichever side */
+	uint64_t parsed; /* bytes that left the daemon before those in buf */
 };
 
 enum path_state { PATH_DOWN, PATH_LOGIN, PATH_UP, PATH_LEAVING };
@@ -43,6 +46,15 @@ struct path {
 		uint64_t stream_end;
 	} tmf;
 	uint64_t logout_at;
+	/* Crowded worlds, ahead.c */
+	bool witness;	/* talks to it */
+	bool mixed;	/* has read from it in this session */
+	uint64_t asked; /* bytes of data asked for that the daemon has not read yet */
+	struct {
+		uint64_t end;
+		uint32_t len;
+	} given[GIVEN];
+	unsigned given_head, given_tail;
 };
 
 /* commands.c: makes one up. */

@@ -345,6 +345,7 @@ static void check_order(const struct cmd *c)
 void oracle_submit(struct unit *u)
 {
 	check_writer(u, "handed to the backend");
+	ahead_work(u->lun);
 	if (u->cmd)
 		check_order(u->cmd);
 	for (struct unit *v = orc.units; v; v = v->next) {
@@ -383,6 +384,8 @@ void oracle_unit_end(struct unit *u)
 	*at = u->next;
 	if (u->cmd)
 		u->cmd->running--;
+	if (u->cmd && world.crowded)
+		ahead_go(u->cmd);
 	orc.seen.orphans += u->orphan;
 	if (u->op == IO_FLUSH && u->result && orc.lus[u->lun].flush_failed_boot != sim_boot) {
 		orc.lus[u->lun].flush_failed = sim_now;

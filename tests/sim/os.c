@@ -11,7 +11,7 @@
 #include "tests/sim/sim.h"
 
 enum { FILES = 16, FILE_FD = 1000, SOCK_FD = 2000, SOCKS = 4096, SECTOR = 512 };
-enum { SOCK_ROOM = 64 << 10 }; /* bytes under way to an initiator */
+enum { SOCK_ROOM = 64 << 10, SOCK_LARGE = 4 << 20 }; /* bytes under way to an initiator */
 
 /* ---- files ---- */
 
@@ -185,6 +185,8 @@ struct vsock {
 	bool closed;	      /* by the daemon */
 	bool forgotten;	      /* by the initiator */
 	uint64_t shut_at, out_last;
+	uint64_t turn, turn_out; /* in this turn of its reactor: bytes sent, */
+	unsigned turn_reads;	 /* reads that found something */
 };
 
 static struct vsock *socks[SOCKS];
@@ -216,6 +218,27 @@ int vsock_fd(const struct vsock *s)
 uint64_t vsock_sent(const struct vsock *s)
 {
 	return s->sent;
+}
+
+struct reactor *vsock_watcher(const struct vsock *s)
+{
+	return s->closed ? NULL : s->watcher;
+}
+
+static size_t sock_room(void)
+{
+	return world.crowded ? SOCK_LARGE : SOCK_ROOM;
+}
+
+static void in_turn(struct vsock *s, size_t out, unsigned reads)
+{
+	if (s->turn != sim_turns) {
+		s->turn = sim_turns;
+		s->turn_out = s->turn_reads = 0;
+	}
+	s->turn_out += out;
+	s->turn_reads += reads;
+	ahead_turn(s->peer, s->watcher, s->turn_out, s->turn_reads);
 }
 
 static void poke(struct vsock *s, uint64_t at)
@@ -307,7 +330,7 @@ bool vsock_ready(int fd, uint32_t want, uint32_t *ready)
 	*ready = 0;
 	if (want & FD_READ && (input_ready(s) || end_ready(s)))
 		*ready |= FD_READ;
-	if (want & FD_WRITE && (s->to_peer < SOCK_ROOM || end_ready(s)))
+	if (want & FD_WRITE && (s->to_peer < sock_room() || end_ready(s)))
 		*ready |= FD_WRITE;
 	if (*ready)
 		return true;
@@ -365,6 +388,7 @@ static ssize_t take(struct vsock *s, const struct iovec *iov, int n)
 	}
 out:
 	if (got) {
+		in_turn(s, 0, 1);
 		s->taken += got;
 		path_consumed(s->peer, s, s->taken);
 		return (ssize_t)got;
@@ -409,7 +433,7 @@ ssize_t sim_sendmsg(int fd, const struct msghdr *m, int flags)
 	}
 	for (size_t i = 0; i < m->msg_iovlen; i++)
 		total += m->msg_iov[i].iov_len;
-	room = s->to_peer < SOCK_ROOM ? SOCK_ROOM - s->to_peer : 0;
+	room = s->to_peer < sock_room() ? sock_room() - s->to_peer : 0;
 	if (!room || rnd_chance(20)) {
 		poke(s, sim_now + rnd_delay(world.net_mean) + 1);
 		errno = EAGAIN;
@@ -430,6 +454,7 @@ ssize_t sim_sendmsg(int fd, const struct msghdr *m, int flags)
 		memcpy(b + at, m->msg_iov[i].iov_base, k);
 		at += k;
 	}
+	in_turn(s, total, 0);
 	s->to_peer += total;
 	event_in(rnd_delay(world.net_mean), false, delivered, s, total);
 	if (!s->forgotten)

@@ -57,6 +57,7 @@ static unsigned count;
 static bool lane;			/* the last one is it */
 static struct reactor *self;
 static uint64_t turn_now;
+uint64_t sim_turns;
 
 /* ---- the daemon's variables ---- */
 
@@ -251,6 +252,7 @@ static void turn(void *arg, uint64_t token)
 		wake(r, r->busy_until);
 		return;
 	}
+	sim_turns++;
 	reactor_enter(r);
 	/* Any order of these is a real one: a turn more or less between them is all it takes. */
 	switch (rnd_below(3)) {

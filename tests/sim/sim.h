@@ -69,6 +69,7 @@ bool mem_leaks(void);
 
 void sim_reactors_start(unsigned n, bool with_lane);
 void sim_reactors_stop(void); /* the daemon is gone */
+extern uint64_t sim_turns;    /* so far */
 void sim_reactors_stall(unsigned r, uint64_t ns);
 bool sim_reactors_idle(void);
 /* The process dies: what workers are writing gets there, or in part, or not. */
@@ -103,6 +104,7 @@ void vsock_shut(struct vsock *s, bool reset);		   /* by the initiator */
 void vsock_forget(struct vsock *s);			   /* the initiator is done with it */
 void vsocks_kill(void);			  /* the daemon died: every initiator sees a reset */
 bool vsock_closed(const struct vsock *s); /* by the daemon */
+struct reactor *vsock_watcher(const struct vsock *s);
 bool vsock_ready(int fd, uint32_t want, uint32_t *ready);
 void vsock_watch(int fd, struct reactor *r); /* NULL: nobody */
 
@@ -163,6 +165,9 @@ struct cmd {
 	uint64_t sent, consumed, ended; /* times; 0: not yet */
 	uint64_t boot;			/* the daemon's life it was sent in */
 	uint64_t stream_end;		/* bytes of the connection up to its end */
+	uint64_t unasked_end; /* the same, with what comes unasked behind it; 0: it has come */
+	uint64_t go; /* bytes that had left the daemon when it could go on (ahead.c) */
+	bool going;
 	uint64_t answered_at_send;	/* the oracle's `answered` of its LU then */
 	bool over;			/* answered, or its session is gone */
 	bool answered;
@@ -216,6 +221,17 @@ void oracle_gates(void);
 void oracle_end(void); /* nothing is under way: every command has ended */
 void oracle_store_fails(void);
 void oracle_stats(void);
+
+/* ahead.c: what is in front of a witness's command */
+void ahead_begin(struct path *p); /* a session */
+void ahead_go(struct cmd *c);
+void ahead_said(struct cmd *c, bool answer, uint64_t at);
+void ahead_asked(struct cmd *c, uint32_t len);
+void ahead_given(struct cmd *c, uint32_t len, uint64_t end);
+void ahead_taken(struct path *p, uint64_t upto);
+void ahead_turn(const struct path *p, const struct reactor *r, uint64_t out, unsigned reads);
+void ahead_work(unsigned lun);
+void ahead_stats(void);
 
 /* witness.c */
 void witness_check(bool quiet); /* quiet: nothing is under way */
@@ -271,6 +287,7 @@ struct world {
 	unsigned kills;					      /* daemon deaths to come */
 	unsigned pr_share, tmf_share, drop_share, mode_share; /* per mille */
 	bool big;					      /* commands of several units */
+	bool crowded; /* long commands fill all queues of sessions with data and a witness */
 	bool same_keys, reserve6, flush_fails;
 	unsigned favourite; /* the LUN where most happens */
 };

@@ -42,7 +42,7 @@ static struct config *config_make(void)
 		     "- {name: b, listen: \"127.0.0.1:3261\", group: 2}\n"
 		     "targets:\n- name: iqn.2026-11.com.example:sim\n  luns:\n",
 		     world.standard ? "standard" : "always", world.reactors,
-		     world.big ? ", buffers: 16M" : "");
+		     world.big ? ", buffers: 16M" : world.crowded ? ", buffers: 64M" : "");
 	for (unsigned i = 0; i < LUNS; i++)
 		n += snprintf(text + n, sizeof(text) - (size_t)n,
 			      "  - {lun: %u, name: d%u, backend: memory, size: %llu, write_cache: "
@@ -148,7 +148,7 @@ void path_connect(struct path *p, struct vsock *s)
 	a->fd = vsock_fd(s);
 	a->portal = &config->portals[p->nexus.tpgt - 1];
 	daemon_state.half_open++;
-	reactor_send(reactor_at((unsigned)rnd_below(world.reactors)), &a->msg);
+	reactor_send(reactor_at((unsigned)rnd_below(reactor_dealt())), &a->msg);
 }
 
 void net_names(int fd, char *peer, char *local, size_t len)
@@ -191,6 +191,21 @@ bool mem_pooled(void *who, char *name, size_t len)
 
 /* ---- a world ---- */
 
+/* Long commands on one data LUN, and the witness; nothing else that could delay anybody. */
+static void world_crowd(void)
+{
+	world.crowded = world.lane = true;
+	world.big = world.isolation = world.faults = world.flush_fails = world.starving = false;
+	world.reserve6 = false;
+	world.kills = world.tmf_share = world.drop_share = world.mode_share = 0;
+	world.duration = rnd_between(8, 25) * MS;
+	world.think_mean = rnd_between(50, 300) * US;
+	world.depth = (unsigned)rnd_between(10, 18);
+	world.favourite = 1 + (unsigned)rnd_below(LUNS - 1);
+	for (unsigned i = 0; i < LUNS; i++)
+		world.blocks[i] = i == world.favourite ? 2048 : 64;
+}
+
 static void world_make(void)
 {
 	memset(&world, 0, sizeof(world));
@@ -229,6 +244,8 @@ static void world_make(void)
 	world.pr_share = rnd_chance(150) ? 500 : (unsigned)rnd_between(10, 200);
 	world.tmf_share = rnd_chance(500) ? 0 : (unsigned)rnd_between(5, 80);
 	world.drop_share = rnd_chance(500) ? 0 : (unsigned)rnd_between(2, 40);
+	if (world.reactors > 1 && rnd_chance(80))
+		world_crowd();
 }
 
 static void restart(void *arg, uint64_t n)
@@ -449,6 +466,7 @@ int main(int argc, char **argv)
 	if (stats) {
 		oracle_stats();
 		witness_stats();
+		ahead_stats();
 	}
 	printf("%llu worlds, %llu events\n", (unsigned long long)n, (unsigned long long)steps);
 	return 0;
