@@ -92,6 +92,51 @@ bool pr_any(const struct pr_state *s)
 	return s->nregs != 0;
 }
 
+static bool same_nexus(const struct pr_state *a, unsigned i, const struct pr_state *b, unsigned k)
+{
+	const struct pr_reg *x = &a->regs[i], *y = &b->regs[k];
+
+	return x->tpgt == y->tpgt && !memcmp(x->isid, y->isid, sizeof(x->isid)) &&
+	       !strcmp(pr_name(a, x), pr_name(b, y));
+}
+
+bool pr_same_reservation(const struct pr_state *a, const struct pr_state *b)
+{
+	if (a->type != b->type || (a->holder == PR_NO_HOLDER) != (b->holder == PR_NO_HOLDER))
+		return false;
+	return a->holder == PR_NO_HOLDER || same_nexus(a, a->holder, b, b->holder);
+}
+
+/*
+ * Both are in the order of registration as a rule, so what was not touched is at the same place but
+ * for those removed before it; only what is not there is looked for.
+ */
+void pr_diff(const struct pr_state *a, const struct pr_state *b, pr_diff_fn *fn, void *arg)
+{
+	unsigned k = 0;
+	struct nexus n;
+
+	for (unsigned i = 0; i < a->nregs; i++) {
+		int at = (int)k;
+
+		if (k < b->nregs && same_nexus(a, i, b, k)) {
+			k++;
+		} else {
+			pr_nexus(a, i, &n);
+			at = pr_find(b, &n);
+		}
+		if (at < 0)
+			fn(arg, PR_DIFF_GONE, a, i);
+		else if (b->regs[at].key != a->regs[i].key)
+			fn(arg, PR_DIFF_KEY, b, (unsigned)at);
+	}
+	for (; k < b->nregs; k++) {
+		pr_nexus(b, k, &n);
+		if (!pr_registered(a, &n))
+			fn(arg, PR_DIFF_CAME, b, k);
+	}
+}
+
 bool pr_registered(const struct pr_state *s, const struct nexus *who)
 {
 	return pr_find(s, who) >= 0;

@@ -66,6 +66,17 @@ static inline bool pr_type_registrants(uint8_t type)
 /* Index of the record of this nexus, or -1. */
 int pr_find(const struct pr_state *s, const struct nexus *who);
 
+/* The same type, held by the same. */
+bool pr_same_reservation(const struct pr_state *a, const struct pr_state *b);
+
+/*
+ * What became of the registrations from a to b, whatever their order: fn is told of those that are
+ * gone (a's, by index) or have another key (b's), in the order of a; then of those that came (b's).
+ */
+enum pr_diff { PR_DIFF_GONE, PR_DIFF_KEY, PR_DIFF_CAME };
+typedef void pr_diff_fn(void *arg, enum pr_diff what, const struct pr_state *s, unsigned i);
+void pr_diff(const struct pr_state *a, const struct pr_state *b, pr_diff_fn *fn, void *arg);
+
 /* Record i as a nexus. */
 void pr_nexus(const struct pr_state *s, unsigned i, struct nexus *out);
 

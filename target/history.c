@@ -120,14 +120,6 @@ static json_t *reservation_json(const struct pr_state *s)
 			 s->holder == PR_NO_HOLDER ? json_null() : reg_json(s, s->holder));
 }
 
-static bool same_nexus(const struct pr_state *a, unsigned i, const struct pr_state *b, unsigned k)
-{
-	const struct pr_reg *x = &a->regs[i], *y = &b->regs[k];
-
-	return x->tpgt == y->tpgt && !memcmp(x->isid, y->isid, sizeof(x->isid)) &&
-	       !strcmp(pr_name(a, x), pr_name(b, y));
-}
-
 struct lists {
 	json_t *added, *removed, *changed;
 	size_t limit;
@@ -142,36 +134,15 @@ static void list_put(struct lists *l, json_t *list, const struct pr_state *s, un
 		l->more++;
 }
 
-/*
- * What became of the registrations. Both values are in the order of registration, so what was not
- * touched is at the same place but for those removed before it.
- */
-static void lists_fill(struct lists *l, const struct pr_state *old, const struct pr_state *next)
+static void list_fill(void *arg, enum pr_diff what, const struct pr_state *s, unsigned i)
 {
-	unsigned k = 0;
+	struct lists *l = arg;
 
-	for (unsigned i = 0; i < old->nregs; i++) {
-		struct nexus n;
-		int at = (int)k;
-
-		if (k < next->nregs && same_nexus(old, i, next, k)) {
-			k++;
-		} else {
-			pr_nexus(old, i, &n);
-			at = pr_find(next, &n);
-		}
-		if (at < 0)
-			list_put(l, l->removed, old, i);
-		else if (next->regs[at].key != old->regs[i].key)
-			list_put(l, l->changed, next, (unsigned)at);
-	}
-	for (; k < next->nregs; k++) {
-		struct nexus n;
-
-		pr_nexus(next, k, &n);
-		if (!pr_registered(old, &n))
-			list_put(l, l->added, next, k);
-	}
+	list_put(l,
+		 what == PR_DIFF_GONE  ? l->removed
+		 : what == PR_DIFF_KEY ? l->changed
+				       : l->added,
+		 s, i);
 }
 
 static void put_lists(json_t *o, const struct pr_state *old, const struct pr_state *next,
@@ -179,7 +150,7 @@ static void put_lists(json_t *o, const struct pr_state *old, const struct pr_sta
 {
 	struct lists l = { json_array(), json_array(), json_array(), limit, 0 };
 
-	lists_fill(&l, old, next);
+	pr_diff(old, next, list_fill, &l);
 	json_object_set_new(o, "added", l.added);
 	json_object_set_new(o, "removed", l.removed);
 	json_object_set_new(o, "changed", l.changed);
@@ -192,18 +163,11 @@ static uint32_t value_crc(const struct pr_state *s)
 	return crc32_iscsi((unsigned char *)(uintptr_t)s, (int)s->size, 0xffffffffu);
 }
 
-static bool same_reservation(const struct pr_state *a, const struct pr_state *b)
-{
-	if (a->type != b->type || (a->holder == PR_NO_HOLDER) != (b->holder == PR_NO_HOLDER))
-		return false;
-	return a->holder == PR_NO_HOLDER || same_nexus(a, a->holder, b, b->holder);
-}
-
 static void put_values(json_t *o, const struct pr_state *old, const struct pr_state *next)
 {
 	char crc[16];
 
-	if (!same_reservation(old, next)) {
+	if (!pr_same_reservation(old, next)) {
 		json_object_set_new(o, "before", reservation_json(old));
 		json_object_set_new(o, "after", reservation_json(next));
 	}

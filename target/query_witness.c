@@ -184,7 +184,7 @@ static void put_numbers(json_t *o, const struct witness_view *v)
 	json_object_set_new(o, "counts",
 			    json_pack("{s:I, s:I, s:I, s:I, s:I}", "changes",
 				      (json_int_t)p->changes, "challenges",
-				      (json_int_t)p->challenges, "removals",
+				      (json_int_t)witness_challenges(&v->w), "removals",
 				      (json_int_t)p->removals, "defences",
 				      (json_int_t)(p->defences + v->w.untold), "no_room",
 				      (json_int_t)p->overflow));

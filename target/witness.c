@@ -183,9 +183,12 @@ static uint64_t lost(const struct witness_watch *x)
 
 static void step(struct witness_watch *x, struct witness_event *ev)
 {
-	ev->utc_ms = utc_ms();
-	if (!ev->mono_ms || ev->mono_ms > reactor_now_ms())
-		ev->mono_ms = reactor_now_ms();
+	uint64_t now = reactor_now_ms();
+
+	if (!ev->mono_ms || ev->mono_ms > now)
+		ev->mono_ms = now;
+	/* When it happened, by the calendar of now. */
+	ev->utc_ms = utc_ms() - (now - ev->mono_ms);
 	witness_step(&x->w, ev, emit, x);
 }
 
@@ -378,6 +381,8 @@ static void session_tell(const struct node *node, enum witness_event_kind kind,
 			continue;
 		if (kind == WITNESS_EV_LOGOUT)
 			n->ev.logout.clean = clean;
+		/* It may have to wait for the LU's lock. */
+		n->ev.mono_ms = reactor_now_ms();
 		n->msg.fn = session_told;
 		reactor_send(lu->home, &n->msg);
 	}
@@ -676,6 +681,11 @@ static void stop_here(void *arg)
 		batch_back(&b->msg);
 	if (x->lu->home != reactor_self())
 		return;
+	if (x->started && !x->stopping) {
+		struct witness_event ev = { .kind = WITNESS_EV_STOP };
+
+		step(x, &ev);
+	}
 	x->stopping = true;
 	timer_cancel(&x->tick);
 	notes_end(x, false);

@@ -156,9 +156,16 @@ static void text_beat(const struct witness_entry *e, char *buf, size_t size)
 					   48));
 }
 
+/* What is not in the journal, because it had repeated itself. */
+static const char *untold_text(const struct witness_entry *e, char *buf, size_t size)
+{
+	snprintf(buf, size, " (after %u logins and logouts that are not listed)", e->count);
+	return e->count ? buf : "";
+}
+
 const char *witness_entry_text(const struct witness_entry *e, char *buf, size_t size)
 {
-	char nexus[ISCSI_NAME_MAX + 64];
+	char nexus[ISCSI_NAME_MAX + 64], more[80];
 	const char *who = e->who.initiator, *how = witness_how_name(e->how);
 
 	nexus_text(e, nexus, sizeof(nexus));
@@ -168,10 +175,12 @@ const char *witness_entry_text(const struct witness_entry *e, char *buf, size_t 
 		snprintf(buf, size, "the daemon started");
 		break;
 	case WITNESS_LOGGED_IN:
-		snprintf(buf, size, "%s logged in", nexus);
+		snprintf(buf, size, "%s logged in%s", nexus, untold_text(e, more, sizeof(more)));
 		break;
 	case WITNESS_LOGGED_OUT:
-		snprintf(buf, size, e->flag ? "%s logged out" : "%s lost its connection", nexus);
+		snprintf(buf, size, "%s %s%s", nexus,
+			 e->flag ? "logged out" : "lost its connection",
+			 untold_text(e, more, sizeof(more)));
 		break;
 	case WITNESS_REGISTERED:
 		snprintf(buf, size, "%s registered key %016" PRIx64 ": %s", nexus, e->value, how);
@@ -192,7 +201,9 @@ const char *witness_entry_text(const struct witness_entry *e, char *buf, size_t 
 			 e->count == 1 ? "" : "s", e->flag ? ", in rhythm" : "");
 		break;
 	case WITNESS_CHALLENGED:
-		snprintf(buf, size, "%s challenged %s: %s, a conflict", who, e->other, how);
+		snprintf(more, sizeof(more), " (%u times)", e->count);
+		snprintf(buf, size, "%s challenged %s: %s, a conflict%s", who, e->other, how,
+			 e->count > 1 ? more : "");
 		break;
 	case WITNESS_BEAT:
 		text_beat(e, buf, size);

@@ -14,8 +14,9 @@
  * who is a node or a nexus, other a node.
  *
  *	STARTED		the daemon; at.run is its new run
- *	LOGGED_IN	who
- *	LOGGED_OUT	who; flag: in order, else the connection broke
+ *	LOGGED_IN	who; count: logins and logouts before it that were not told; when it was, if
+ *			not now
+ *	LOGGED_OUT	who; flag: in order, else the connection broke; count, when: the same
  *	REGISTERED	who; value: the key; how
  *	UNREGISTERED	who; how: by itself, by CLEAR of other, by the administrator
  *	REMOVED		who lost its registration by other; how
@@ -24,7 +25,8 @@
  *			went with it
  *	DEFENDED	who did, count times since the last such entry, lately at when; flag: in
  *			rhythm
- *	CHALLENGED	who tried to get what other owns; how
+ *	CHALLENGED	who tried to get what other owns, count times since the last such entry,
+ *			lately at when; how
  *	BEAT		the heartbeat of who; flag: it beats, else it stopped, its last was at when;
  *			how: software; value: its place on the disk in bytes
  *	MESSAGE		who wrote to where other looks for messages; how: software

@@ -52,6 +52,7 @@ enum witness_event_kind {
 	WITNESS_EV_JOURNAL, /* how many entries the journal could not keep */
 	WITNESS_EV_BLIND,   /* some I/O was not looked at: there was too much (who: of this one) */
 	WITNESS_EV_TICK,    /* nothing; time goes by (about once a second) */
+	WITNESS_EV_STOP,    /* the daemon ends: what was to be told later is told now */
 };
 
 enum witness_space { WITNESS_SPACE_STORE, WITNESS_SPACE_STATE, WITNESS_SPACES };

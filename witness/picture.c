@@ -161,6 +161,12 @@ static struct witness_node *node_find(struct witness_picture *p, const char *nam
 
 /* ---- what entries do ------------------------------------------------------------------------- */
 
+/* What is told later says when it was. */
+static struct witness_time happened(const struct witness_entry *e)
+{
+	return witness_time_is(&e->when) ? e->when : e->at;
+}
+
 typedef void apply_fn(struct witness_picture *p, const struct witness_entry *e);
 
 /* Of sessions nothing is known any more. */
@@ -189,7 +195,7 @@ static void apply_logged_in(struct witness_picture *p, const struct witness_entr
 		return;
 	a->session = true;
 	a->lost = false;
-	a->since = e->at;
+	a->since = happened(e);
 	n->gone = (struct witness_time){ 0 };
 }
 
@@ -202,11 +208,11 @@ static void apply_logged_out(struct witness_picture *p, const struct witness_ent
 		return;
 	a->session = false;
 	a->lost = !e->flag;
-	a->since = e->at;
+	a->since = happened(e);
 	path_drop(a);
 	if (witness_node_sessions(n))
 		return;
-	n->gone = e->at;
+	n->gone = happened(e);
 	/* Nobody waits for the heartbeat of a node that left in order. */
 	if (e->flag)
 		n->beat = WITNESS_BEAT_NONE;
@@ -357,9 +363,9 @@ static void apply_challenged(struct witness_picture *p, const struct witness_ent
 {
 	struct witness_node *n = node_get(p, e->who.initiator);
 
-	p->challenges++;
+	p->challenges += e->count ? e->count : 1;
 	if (n)
-		n->challenged = e->at;
+		n->challenged = happened(e);
 }
 
 static void apply_beat(struct witness_picture *p, const struct witness_entry *e)

@@ -9,22 +9,14 @@
 #include "scsi/sense.h"
 #include "witness/health.h"
 #include "witness/pattern.h"
+#include "witness/step.h"
 
 enum {
 	TICK_MS = 900,
 	DEFENCES_MS = 600000, /* a defence that goes on is told of so often */
 	QUIET_MS = 10000,     /* after the last one: told of, too */
 	BLIND_MS = 5000,
-	CHALLENGE_MS = 10000, /* one challenge of a node, however often it asks; one message */
-};
-
-/* The event in hand. */
-struct step {
-	struct witness *w;
-	const struct witness_event *ev;
-	struct witness_time at;
-	witness_emit_fn *emit;
-	void *arg;
+	MESSAGE_MS = 10000,   /* one message of a node to another, however often */
 };
 
 struct witness_time witness_now(const struct witness *w, uint64_t utc_ms, uint64_t mono_ms)
@@ -38,34 +30,37 @@ void witness_init(struct witness *w)
 	witness_picture_init(&w->picture);
 }
 
-static void node_rhythms_forget(struct witness *w, int node)
+void step_rhythms_forget(struct witness *w, unsigned node)
 {
 	for (unsigned i = 0; i < WITNESS_RHYTHMS; i++)
 		if (w->rhythm[i].node == node)
 			w->rhythm[i].used = false;
 }
 
-/* Another node may have had its place in the picture. */
-static void rhythms_forget(struct step *s, const char *name)
+/* A new node; another may have had its place in the picture. */
+static void node_begin(struct witness *w, unsigned n)
 {
-	int n = witness_node_find(&s->w->picture, name);
-
-	if (n >= 0 && witness_time_between(&s->w->picture.node[n].first, &s->at) == 0)
-		node_rhythms_forget(s->w, n);
+	step_rhythms_forget(w, n);
+	repeat_forget(w, n);
 }
 
-static void tell(struct step *s, struct witness_entry *e)
+void step_tell(struct step *s, struct witness_entry *e)
 {
+	const struct witness_picture *p = &s->w->picture;
+	bool known = witness_node_find(p, e->who.initiator) >= 0;
+	int n;
+
 	e->at = s->at;
 	witness_picture_apply(&s->w->picture, e);
-	rhythms_forget(s, e->who.initiator);
+	n = known ? -1 : witness_node_find(p, e->who.initiator);
+	if (n >= 0)
+		node_begin(s->w, (unsigned)n);
 	s->emit(s->arg, e);
 }
 
 /* ---- defence --------------------------------------------------------------------------------- */
 
-/* Defences so far become an entry, before something else does that is understood by them. */
-static void tell_defences(struct step *s, bool rhythm)
+void step_tell_defences(struct step *s, bool rhythm)
 {
 	const struct witness_node *n = witness_owner_node(&s->w->picture);
 	struct witness_entry e = { .kind = WITNESS_DEFENDED,
@@ -78,7 +73,7 @@ static void tell_defences(struct step *s, bool rhythm)
 	memcpy(e.who.initiator, n->name, sizeof(n->name));
 	s->w->untold = 0;
 	s->w->told_ms = s->at.mono_ms;
-	tell(s, &e);
+	step_tell(s, &e);
 }
 
 static void defend(struct step *s, enum witness_act act, uint64_t off)
@@ -94,7 +89,7 @@ static void defend(struct step *s, enum witness_act act, uint64_t off)
 	s->w->defended = s->at;
 	s->w->untold++;
 	if (rhythm > o->renews || s->at.mono_ms - s->w->told_ms >= DEFENCES_MS)
-		tell_defences(s, rhythm);
+		step_tell_defences(s, rhythm);
 }
 
 /* ---- PERSISTENT RESERVE OUT ------------------------------------------------------------------ */
@@ -112,18 +107,6 @@ static bool holder_is(const struct pr_state *st, const struct nexus *n)
 		return false;
 	pr_nexus(st, st->holder, &h);
 	return nexus_eq(&h, n);
-}
-
-static bool same_holder(const struct pr_state *a, const struct pr_state *b)
-{
-	struct nexus n;
-
-	if (a->type != b->type || (a->holder == PR_NO_HOLDER) != (b->holder == PR_NO_HOLDER))
-		return false;
-	if (!holds(b) || b->holder == PR_NO_HOLDER)
-		return true;
-	pr_nexus(b, b->holder, &n);
-	return holder_is(a, &n);
 }
 
 static uint8_t how_of(const struct step *s)
@@ -147,7 +130,7 @@ static void tell_registered(struct step *s, const struct pr_state *st, unsigned 
 				   .value = st->regs[i].key };
 
 	pr_nexus(st, i, &e.who);
-	tell(s, &e);
+	step_tell(s, &e);
 }
 
 static bool preempts(uint8_t how)
@@ -164,38 +147,29 @@ static void tell_gone(struct step *s, const struct nexus *who, uint8_t how)
 								  : WITNESS_UNREGISTERED };
 
 	by(s, &e);
-	tell(s, &e);
+	step_tell(s, &e);
 }
 
-/*
- * Both lists are in the order of registration, and what a change adds is at the end; so one walk
- * finds the differences. fn is called for what is gone first, then for what came.
- */
-static unsigned diff(struct step *s, const struct pr_state *a, const struct pr_state *b, bool gone,
-		     bool count_only)
+static void count_others(void *arg, enum pr_diff what, const struct pr_state *st, unsigned i)
 {
-	unsigned n = 0, j = 0;
+	struct step *s = arg;
+	struct nexus n;
 
-	for (unsigned i = 0; i < a->nregs; i++) {
-		struct nexus x, y;
-		bool same;
+	pr_nexus(st, i, &n);
+	s->others += what == PR_DIFF_GONE &&
+		     (!s->ev->who || strcmp(n.initiator, s->ev->who->initiator));
+}
 
-		pr_nexus(a, i, &x);
-		if (j < b->nregs)
-			pr_nexus(b, j, &y);
-		same = j < b->nregs && nexus_eq(&x, &y);
-		if (!same && gone) {
-			n += !s->ev->who || strcmp(x.initiator, s->ev->who->initiator);
-			if (!count_only)
-				tell_gone(s, &x, how_of(s));
-		}
-		if (same && !gone && a->regs[i].key != b->regs[j].key)
-			tell_registered(s, b, j, how_of(s));
-		j += same;
-	}
-	for (; j < b->nregs && !gone; j++)
-		tell_registered(s, b, j, how_of(s));
-	return n;
+static void tell_diff(void *arg, enum pr_diff what, const struct pr_state *st, unsigned i)
+{
+	struct step *s = arg;
+	struct nexus n;
+
+	pr_nexus(st, i, &n);
+	if (what == PR_DIFF_GONE)
+		tell_gone(s, &n, how_of(s));
+	else
+		tell_registered(s, st, i, how_of(s));
 }
 
 static void tell_owner(struct step *s, const struct pr_state *st, uint8_t how, uint32_t removed)
@@ -217,7 +191,7 @@ static void tell_owner(struct step *s, const struct pr_state *st, uint8_t how, u
 			s->w->rhythm[i].used = false;
 	s->w->defended = (struct witness_time){ 0 };
 	s->w->told_ms = s->at.mono_ms;
-	tell(s, &e);
+	step_tell(s, &e);
 	/* The first beat: from here it goes on. */
 	if (witness_owner_node(&s->w->picture) && how != WITNESS_FOUND)
 		witness_rhythm_note(s->w, s->w->picture.owner.node, WITNESS_ACT_DEFEND, 0, 0,
@@ -229,27 +203,18 @@ static void step_conflict(struct step *s)
 {
 	const struct witness_picture *p = &s->w->picture;
 	const struct witness_node *owner = witness_owner_node(p);
-	int i = s->ev->who ? witness_node_find(p, s->ev->who->initiator) : -1;
-	struct witness_entry e = { .kind = WITNESS_CHALLENGED, .how = s->ev->pr.sa };
-	int64_t since;
 
 	if (s->ev->pr.status != SAM_RESERVATION_CONFLICT || !s->ev->who || !owner ||
 	    !strcmp(owner->name, s->ev->who->initiator) ||
 	    (s->ev->pr.sa != WITNESS_RESERVE && !preempts(s->ev->pr.sa)))
 		return;
-	since = i < 0 ? -1 : witness_time_between(&p->node[i].challenged, &s->at);
-	if (since >= 0 && since < CHALLENGE_MS)
-		return;
-	tell_defences(s, false);
-	e.who = *s->ev->who;
-	memcpy(e.other, owner->name, sizeof(e.other));
-	tell(s, &e);
+	repeat_challenge(s);
 }
 
 static void step_pr(struct step *s)
 {
 	const struct pr_state *a = s->ev->pr.before, *b = s->ev->pr.after;
-	bool same = same_holder(a, b), own = s->ev->who && holder_is(a, s->ev->who);
+	bool same = pr_same_reservation(a, b), own = s->ev->who && holder_is(a, s->ev->who);
 
 	if (s->ev->pr.status != SAM_GOOD) {
 		step_conflict(s);
@@ -264,34 +229,13 @@ static void step_pr(struct step *s)
 	if (a == b)
 		return;
 	if (!same || b->nregs < a->nregs)
-		tell_defences(s, false);
-	if (!same)
-		tell_owner(s, b, how_of(s), diff(s, a, b, true, true));
-	diff(s, a, b, true, false);
-	diff(s, a, b, false, false);
-}
-
-/* ---- sessions -------------------------------------------------------------------------------- */
-
-static void step_login(struct step *s)
-{
-	struct witness_entry e = { .kind = WITNESS_LOGGED_IN, .who = *s->ev->who };
-
-	tell(s, &e);
-}
-
-static void step_logout(struct step *s)
-{
-	struct witness_entry e = { .kind = WITNESS_LOGGED_OUT,
-				   .who = *s->ev->who,
-				   .flag = s->ev->logout.clean };
-	int n = witness_node_find(&s->w->picture, e.who.initiator);
-
-	tell_defences(s, false);
-	tell(s, &e);
-	/* It left: what it did until now does not go on. */
-	if (e.flag && n >= 0 && !witness_node_sessions(&s->w->picture.node[n]))
-		node_rhythms_forget(s->w, n);
+		step_tell_defences(s, false);
+	if (!same) {
+		repeat_challenges(s);
+		pr_diff(a, b, count_others, s);
+		tell_owner(s, b, how_of(s), s->others);
+	}
+	pr_diff(a, b, tell_diff, s);
 }
 
 /* ---- the start ------------------------------------------------------------------------------- */
@@ -312,7 +256,7 @@ static void found_gone(struct step *s, const struct pr_state *st)
 			memcpy(e.who.isid, a->isid, sizeof(a->isid));
 			e.who.tpgt = a->tpgt;
 			if (!pr_registered(st, &e.who))
-				tell(s, &e);
+				step_tell(s, &e);
 		}
 }
 
@@ -342,7 +286,7 @@ static void step_start(struct step *s)
 	s->w->started = s->at;
 	s->w->latest_ms = s->at.mono_ms;
 	s->w->pace.since_ms = s->w->ticked_ms = s->w->told_ms = s->at.mono_ms;
-	tell(s, &e);
+	step_tell(s, &e);
 	if (!owner_known(&s->w->picture, st))
 		tell_owner(s, st, WITNESS_FOUND, 0);
 	found_gone(s, st);
@@ -374,12 +318,12 @@ static void check_message(struct step *s, unsigned from)
 
 		if (i == from || !n->name[0] || n->beat != WITNESS_BEATS_ON ||
 		    n->beat_as != WITNESS_SBD || s->ev->io.off != n->beat_off ||
-		    (since >= 0 && since < CHALLENGE_MS &&
+		    (since >= 0 && since < MESSAGE_MS &&
 		     !strcmp(n->mailer, s->ev->who->initiator)))
 			continue;
 		memcpy(e.who.initiator, s->ev->who->initiator, sizeof(e.who.initiator));
 		memcpy(e.other, n->name, sizeof(e.other));
-		tell(s, &e);
+		step_tell(s, &e);
 	}
 }
 
@@ -426,7 +370,7 @@ static void check_beat(struct step *s, unsigned i)
 		e.flag = true;
 		e.how = (uint8_t)as;
 		e.value = off;
-		tell(s, &e);
+		step_tell(s, &e);
 	} else if (!beats && n->beat == WITNESS_BEATS_ON && !blind(s, i) &&
 		   !witness_heartbeat_on(s->w, i, s->at.mono_ms, &last)) {
 		if (last && last <= s->at.mono_ms && s->at.mono_ms - last <= s->at.utc_ms)
@@ -434,7 +378,7 @@ static void check_beat(struct step *s, unsigned i)
 							s->at.run };
 		e.how = n->beat_as;
 		e.value = n->beat_off;
-		tell(s, &e);
+		step_tell(s, &e);
 	}
 }
 
@@ -444,7 +388,7 @@ static void tell_software(struct step *s, unsigned which, enum witness_confidenc
 				   .how = (uint8_t)which,
 				   .type = (uint8_t)c };
 
-	tell(s, &e);
+	step_tell(s, &e);
 }
 
 /* Verdicts grow. One that is sure about reservations ends the others about them. */
@@ -475,7 +419,7 @@ static void check_health(struct step *s)
 					   .flag = now >> i & 1 };
 
 		if ((now ^ was) >> i & 1)
-			tell(s, &e);
+			step_tell(s, &e);
 	}
 }
 
@@ -485,10 +429,11 @@ static void step_tick(struct step *s)
 
 	w->ticked_ms = s->at.mono_ms;
 	if (w->untold && s->at.mono_ms - w->defended.mono_ms >= QUIET_MS)
-		tell_defences(s, false);
+		step_tell_defences(s, false);
 	for (unsigned i = 0; i < WITNESS_NODES; i++)
 		if (w->picture.node[i].name[0])
 			check_beat(s, i);
+	repeat_tick(s);
 	check_software(s);
 	witness_pace_step(&w->pace, s->at.mono_ms);
 	check_health(s);
@@ -524,16 +469,22 @@ static void step_blind(struct step *s)
 			s->w->blind_ms[i] = s->at.mono_ms;
 }
 
+static void step_stop(struct step *s)
+{
+	step_tell_defences(s, false);
+	repeat_challenges(s);
+}
+
 void witness_step(struct witness *w, const struct witness_event *ev, witness_emit_fn *emit,
 		  void *arg)
 {
 	static void (*const fns[])(struct step * s) = {
-		[WITNESS_EV_START] = step_start,     [WITNESS_EV_LOGIN] = step_login,
-		[WITNESS_EV_LOGOUT] = step_logout,   [WITNESS_EV_PR] = step_pr,
+		[WITNESS_EV_START] = step_start,     [WITNESS_EV_LOGIN] = repeat_login,
+		[WITNESS_EV_LOGOUT] = repeat_logout,   [WITNESS_EV_PR] = step_pr,
 		[WITNESS_EV_LOOK] = step_look,	     [WITNESS_EV_IO] = step_io,
 		[WITNESS_EV_LATENCY] = step_latency, [WITNESS_EV_SPACE] = step_space,
 		[WITNESS_EV_JOURNAL] = step_journal, [WITNESS_EV_BLIND] = step_blind,
-		[WITNESS_EV_TICK] = step_tick,
+		[WITNESS_EV_TICK] = step_tick,	     [WITNESS_EV_STOP] = step_stop,
 	};
 	struct step s = { .w = w,
 			  .ev = ev,

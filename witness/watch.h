@@ -3,7 +3,7 @@
  * Watching a witness LUN: events in, entries out. The picture is what the entries add up to; beside
  * it is what matters only while the daemon runs: rhythms, averages, what is not yet an entry.
  *
- * Pure; one thread at a time. struct witness has some 90 KiB and no pointers.
+ * Pure; one thread at a time. struct witness has some 150 KiB and no pointers.
  */
 #ifndef WITNESS_WATCH_H
 #define WITNESS_WATCH_H
@@ -34,6 +34,34 @@ struct witness_pace {
 	bool warned;
 };
 
+/* Entries that may be told at once, and what was not. */
+struct witness_share {
+	uint8_t spent;
+	uint64_t since_ms; /* monotonic */
+	uint32_t untold;
+};
+
+/* How a path's session is, if that is not told yet. */
+struct witness_held {
+	bool is, on, clean;
+	uint8_t isid[6];
+	uint16_t tpgt;
+	struct witness_time at;
+};
+
+/* What a node does again and again (repeat.c). */
+struct witness_repeat {
+	struct witness_share sessions;
+	struct witness_held held[WITNESS_PATHS];
+	uint32_t challenges; /* not told yet; the last one: */
+	struct witness_time challenged;
+	uint8_t isid[6];
+	uint16_t tpgt;
+	uint8_t how;
+	uint64_t due_ms; /* when challenges may be told next, monotonic */
+	uint32_t wait_ms;
+};
+
 struct witness {
 	struct witness_picture picture;
 	/* From here on: of this run only. */
@@ -50,6 +78,8 @@ struct witness {
 	} space[WITNESS_SPACES];
 	uint64_t journal_lost;
 	uint64_t blind_ms[WITNESS_NODES]; /* when I/O of a node was missed last */
+	struct witness_repeat repeat[WITNESS_NODES];
+	struct witness_share strangers; /* logins of initiators that are not in the picture */
 };
 
 /* The picture may be filled by replay (witness_picture_apply, _get) before the first event. */
@@ -63,6 +93,9 @@ void witness_init(struct witness *w);
 typedef void witness_emit_fn(void *arg, const struct witness_entry *e);
 void witness_step(struct witness *w, const struct witness_event *ev, witness_emit_fn *emit,
 		  void *arg);
+
+/* Challenges so far, those that no entry tells of included. */
+uint64_t witness_challenges(const struct witness *w);
 
 /* The moment of monotonic time mono_ms of this run (for what is asked between events). */
 struct witness_time witness_now(const struct witness *w, uint64_t utc_ms, uint64_t mono_ms);

@@ -54,6 +54,11 @@ const char *path_name(const struct path *p)
 	return p->name;
 }
 
+uint64_t path_up_at(const struct path *p)
+{
+	return p->up_at;
+}
+
 uint32_t path_session(const struct path *p)
 {
 	return p->session;
@@ -540,6 +545,9 @@ static void left(struct link *l, const uint8_t *b, const uint8_t *data, uint32_t
 	memcpy(q->b, b, BHS_LEN);
 	event_at(at, false, arrive, q, 0);
 	switch (b[0] & 0x3f) {
+	case OP_LOGIN_RSP:
+		p->up_at = sim_now;
+		break;
 	case OP_R2T:
 		left_r2t(p, &q->r2t, l->parsed);
 		break;

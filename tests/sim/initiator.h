@@ -46,6 +46,7 @@ struct path {
 		uint64_t stream_end;
 	} tmf;
 	uint64_t logout_at;
+	uint64_t up_at; /* when the daemon answered its login */
 	/* Crowded worlds, ahead.c */
 	bool witness;	/* talks to it */
 	bool mixed;	/* has read from it in this session */

@@ -11,8 +11,8 @@ passed=0 failed=0
 mapfile -t names < <(sed -n 's/^\t\(MUT_[A-Z_]*\),$/\1/p' "$(dirname "$0")/../../target/mutate.h" | tail -n +2)
 for i in "${!names[@]}"; do
 	out=$(timeout 120 "$sim" --mutation $((i + 1)) --seeds "$worlds" 2>&1)
-	if [ $? = 0 ]; then
-		echo "NOT FOUND: ${names[i]} in $worlds worlds"
+	if ! grep -aq '^seed' <<< "$out"; then
+		echo "NOT FOUND: ${names[i]} in $worlds worlds, or in 120 s"
 		failed=$((failed + 1))
 	else
 		echo "${names[i]}: $(grep -a '^seed' <<< "$out" | tail -n 1)"

@@ -262,6 +262,7 @@ unsigned path_no(const struct path *p);
 const char *path_name(const struct path *p);
 bool path_logged_in(const struct path *p);
 uint32_t path_session(const struct path *p); /* number of its session */
+uint64_t path_up_at(const struct path *p);   /* its login was answered, sim_now then */
 struct cmd *path_cmds(const struct path *p);
 /* From os.c. */
 void path_output(struct path *p, struct vsock *s, const uint8_t *bytes,

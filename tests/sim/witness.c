@@ -133,6 +133,24 @@ static void check_truth(const struct lu *lu)
 		fail("witness: %s holds it, and not in the picture", n.initiator);
 }
 
+/* A session began before its login was answered, also if the journal was not ours then. */
+static void check_logins(void)
+{
+	const struct witness_picture *p = &view.w.picture;
+
+	for (unsigned i = 0; i < npaths; i++) {
+		const struct nexus *n = path_nexus(paths[i]);
+		int k = witness_node_find(p, n->initiator);
+		const struct witness_path *a =
+			k < 0 ? NULL : witness_path_find(&p->node[k], n);
+
+		if (a && a->session && path_up_at(paths[i]) &&
+		    a->since.utc_ms > (10000 * SEC + path_up_at(paths[i])) / MS)
+			fail("witness: %s logged in later than it was told so",
+			     path_name(paths[i]));
+	}
+}
+
 void witness_check(bool quiet)
 {
 	for (unsigned i = 0; i < daemon_state.nlus; i++) {
@@ -152,6 +170,7 @@ void witness_check(bool quiet)
 		if (replay.gap || !same(&replay.picture, &view.w.picture))
 			fail("witness: the journal does not add up to the picture");
 		pictures++;
+		check_logins();
 		if (quiet)
 			check_truth(lu);
 	}
