@@ -2,14 +2,15 @@
 /*
  * Stamps on a block device, or a file, through the kernel. One thread a lane.
  *
- *	stamp-dev [-b] [-l LANE] [-t TRACK] run DEVICE LEDGER MODES LANES SECONDS STOPFILE
+ *	stamp-dev [-b] [-l LANE] [-t TRACK] [-w MS] run DEVICE LEDGER MODES LANES SECONDS STOPFILE
  *	stamp-dev [-b] check DEVICE LEDGER
  *	stamp-dev replay TRACK LEDGER
  *
  * `run` ends after SECONDS or as soon as STOPFILE exists. Any I/O error ends it with status 1: the
  * disk may make a program wait, not fail. -b goes through the page cache, else it is O_DIRECT. -l:
  * the first lane's number, so that several programs can write one disk. -t keeps in TRACK, a file
- *of the host, what was acknowledged; of a machine that died `replay` makes the ledger from it.
+ * of the host, what was acknowledged; of a machine that died `replay` makes the ledger from it. -w:
+ * a rest after each write.
  */
 #include "stamp.h"
 
@@ -26,6 +27,7 @@ static int disk, track_file = -1;
 static struct stamp_ledger ledger;
 static struct stamp_track track;
 static const char *stop_file;
+static useconds_t rest_us;
 static uint64_t stop_ms;
 
 /* Noted before anything else is done; O_DSYNC brings it to the host. */
@@ -78,6 +80,8 @@ static void *lane_run(void *arg)
 			err(1, "write of sector %llu", (unsigned long long)sector);
 		stamp_write_done(lane);
 		track_note(lane);
+		if (rest_us)
+			usleep(rest_us);
 		if (!stamp_flush_due(lane))
 			continue;
 		if (fdatasync(disk))
@@ -137,13 +141,15 @@ int main(int argc, char **argv)
 	unsigned int first = 0;
 	int c, direct = O_DIRECT;
 
-	while ((c = getopt(argc, argv, "+bl:t:")) != -1)
+	while ((c = getopt(argc, argv, "+bl:t:w:")) != -1)
 		if (c == 'b')
 			direct = 0;
 		else if (c == 'l')
 			first = (unsigned int)atoi(optarg);
 		else if (c == 't')
 			track_path = optarg;
+		else if (c == 'w')
+			rest_us = (useconds_t)atoi(optarg) * 1000;
 		else
 			return 2;
 	argc -= optind;
@@ -152,8 +158,9 @@ int main(int argc, char **argv)
 	if (argc == 3 && !strcmp(verb, "replay"))
 		return replay(argv[1], argv[2]);
 	if (!(argc == 7 && !strcmp(verb, "run")) && !(argc == 3 && !strcmp(verb, "check")))
-		errx(2, "usage: stamp-dev [-b] [-l LANE] [-t TRACK] run DEVICE LEDGER MODES LANES "
-			"SECONDS STOPFILE | [-b] check DEVICE LEDGER | replay TRACK LEDGER");
+		errx(2, "usage: stamp-dev [-b] [-l LANE] [-t TRACK] [-w MS] run DEVICE LEDGER "
+			"MODES LANES SECONDS STOPFILE | [-b] check DEVICE LEDGER | replay TRACK "
+			"LEDGER");
 	disk = open(argv[1], O_RDWR | direct | O_CLOEXEC);
 	if (disk < 0)
 		err(1, "%s", argv[1]);
