@@ -7,6 +7,7 @@
 #	paths NODE N			waits until so many paths are usable
 #	io_start NODE, io_end NODE WHAT LIMIT	LIMIT: the longest pause that is accepted, ms
 #	path_session NODE FABRIC	"PEER SINCE COMMANDS" of its session there, as Holdfast has it
+#	target_healthy			Holdfast has one session on each fabric, and nothing left over
 
 # What the guide's timeouts allow one lost path: a ping each 2 s, 3 s for its answer, 5 s for a new
 # login. On top of that a slow machine has as long again.
@@ -60,4 +61,14 @@ path_session() {
 	holdfast --json session list | jq -r --arg node "$1" --arg portal "fabric$2" '.sessions[] |
 		select(.target and .portal == $portal and (.initiator | endswith(":" + $node))) |
 		"\(.peer) \(.since) \(.commands)"'
+}
+
+target_healthy() {
+	hf_wait 40 hf_sessions_two || fail "sessions, connections or commands are left over"
+	! grep -E 'level=(warn|error)' "$HF_RUN/target.$HF_STARTS.log" || fail "Holdfast warned"
+}
+
+hf_sessions_two() {
+	[ "$(holdfast --json session list | jq -r '[.sessions[].portal] | sort | join(" ")')" = "fabric1 fabric2" ] &&
+		[ "$(holdfast --json status | jq -r '"\(.connections) \(.half_open) \(.tasks)"')" = "2 0 0" ]
 }
