@@ -21,6 +21,7 @@ enum {
 	GRANULE = 32768,		/* bytes; what Windows' TRIM copes with */
 	CLEAR_INLINE = 256 << 10,	/* bytes; more goes to a worker, madvise takes its time */
 	EXTENT_GRANULES = 1 << 21,	/* granules one IO_EXTENT looks at (64 GiB; 32768 words) */
+	STORE_LONG = 512,		/* bytes; from here on past the cache */
 	BITS = 64
 };
 
@@ -72,6 +73,10 @@ static void relaxed_zero(void *to, size_t n)
 #else
 #define relaxed_copy memcpy
 #define relaxed_zero(to, n) memset((to), 0, (n))
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#define STORE_PAST_CACHE 1
+#endif
 #endif
 
 /* ---- the map --------------------------------------------------------------------------------- */
@@ -141,9 +146,40 @@ static const uint8_t *memory_lend(struct backend *be, uint64_t off, uint64_t len
 	return (const uint8_t *)m->base + off;
 }
 
+#ifdef STORE_PAST_CACHE
+/*
+ * A store is larger than the cache, mostly: to write whole lines past it saves reading them first.
+ */
+static void store_copy(char *to, const char *from, uint64_t len)
+{
+	uint64_t head = -(uintptr_t)to & 63;
+
+	if (len < STORE_LONG) {
+		memcpy(to, from, len);
+		return;
+	}
+	memcpy(to, from, head);
+	for (to += head, from += head, len -= head; len >= 64; to += 64, from += 64, len -= 64) {
+		const __m128i *f = (const __m128i *)(const void *)from;
+		__m128i *t = (__m128i *)(void *)to;
+		__m128i a = _mm_loadu_si128(f), b = _mm_loadu_si128(f + 1);
+		__m128i c = _mm_loadu_si128(f + 2), d = _mm_loadu_si128(f + 3);
+
+		_mm_stream_si128(t, a);
+		_mm_stream_si128(t + 1, b);
+		_mm_stream_si128(t + 2, c);
+		_mm_stream_si128(t + 3, d);
+	}
+	_mm_sfence();
+	memcpy(to, from, len);
+}
+#else
+#define store_copy relaxed_copy
+#endif
+
 static void memory_write(struct memory *m, const char *from, uint64_t off, uint64_t len)
 {
-	relaxed_copy(m->base + off, from, len);
+	store_copy(m->base + off, from, len);
 	/*
 	 * After the copy: a discard clears its bits before it zeroes, so no data is left under a
 	 * cleared bit.

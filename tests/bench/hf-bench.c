@@ -104,10 +104,10 @@ static void luns_arg(char *text)
 	g.nluns = 0;			/* the last -l counts */
 	for (char *p = strtok(text, ","); p; p = strtok(NULL, ",")) {
 		unsigned long n = strtoul(p, NULL, 10);
-		struct lun *u = &g.luns[g.nluns++];
+		struct lun *u = &g.luns[g.nluns < LUNS ? g.nluns : 0];
 
-		if (n > 16383 || g.nluns > LUNS)
-			usage("-l: at most 256 LUNs of 0 to 16383");
+		if (n > 16383 || ++g.nluns > LUNS)
+			usage("-l: at most 4096 LUNs of 0 to 16383");
 		u->number = (unsigned)n;
 		u->address[0] = (uint8_t)(n < 256 ? 0 : 0x40 | n >> 8);
 		u->address[1] = (uint8_t)n;

@@ -18,7 +18,7 @@
 #include "tests/bench/stamp.h"
 #include "tests/bench/wire.h"
 
-enum { RX_LEN = 256 << 10, IOVS = 1024, LUNS = 256, QD_MAX = 4096, LEN_MAX = 1 << 20, SENSE = 64 };
+enum { RX_LEN = 256 << 10, IOVS = 1024, LUNS = 4096, QD_MAX = 4096, LEN_MAX = 1 << 20, SENSE = 64 };
 
 struct lun {
 	unsigned number;

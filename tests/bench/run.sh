@@ -11,6 +11,7 @@
 #	run.sh cost		instructions, system calls and bytes copied per I/O, beside tests/bench/baseline.json (40 s)
 #	run.sh baseline		the same, then written there
 #	run.sh profile		where the CPU time of one I/O goes, by source file and system call, beside the floor's
+#	run.sh scale		whether the cost grows with LUNs (1, 4,096) and idle sessions (0, 10,000), and what these hold
 #	run.sh witness		how soon a witness is answered beside saturated data LUNs; also $B/witness.json (7 minutes)
 #
 #	B=DIR (build)  BENCH_SECONDS=N (2; 1 means check)  BENCH_REPEAT=N (3)  BENCH_SIZE=1G  BENCH_DRIVERS="io_uring epoll"
@@ -38,8 +39,9 @@ syscalls) seconds=10 repeat=1 size=${BENCH_SIZE:-128M} ;;
 pr) seconds=${BENCH_SECONDS:-1} repeat=${BENCH_REPEAT:-5} size=${BENCH_SIZE:-512M} ;;
 witness) seconds=${BENCH_SECONDS:-4} repeat=${BENCH_REPEAT:-1} size=${BENCH_SIZE:-512M} ;;
 profile) seconds=${BENCH_SECONDS:-4} repeat=1 size=${BENCH_SIZE:-1G} ;;
+scale) seconds=${BENCH_SECONDS:-2} repeat=${BENCH_REPEAT:-3} size=${BENCH_SIZE:-1G} ;;
 cost | baseline) seconds=1 repeat=1 size=64M ;;
-*) echo "usage: run.sh [bench|check|syscalls|pr|witness|cost|baseline|profile]" >&2; exit 2 ;;
+*) echo "usage: run.sh [bench|check|syscalls|pr|witness|cost|baseline|profile|scale]" >&2; exit 2 ;;
 esac
 
 file_size=256M		# of LUNs on a real file system
@@ -59,6 +61,8 @@ mixed-qd32x8|-r70 -q32 -n8|yes
 read-file-qd32x8|-r100 -q32 -n8 -l 2|yes
 write-file-qd32x8|-r0 -q32 -n8 -l 2|yes
 read-qd1x64|-r100 -q1 -n64|yes
+read-qd8x64|-r100 -q8 -n64|yes
+write-qd8x64|-r0 -q8 -n64|yes
 read-256k-qd8-digest|-r100 -q8 -n1 -b256K -s --ddigest|no
 write-256k-qd8-digest|-r0 -q8 -n1 -b256K -s --ddigest|no"
 
@@ -104,10 +108,11 @@ else
 	echo "bench: one core or no taskset: target and generator share what there is"
 fi
 
-# until_line FILE PATTERN PID: waits for a server's "I am ready"
+# until_line FILE PATTERN PID: waits for a server's "I am ready", start_patience twentieths of a second
+start_patience=300
 until_line() {
 	local i
-	for ((i = 0; i < 300; i++)); do
+	for ((i = 0; i < start_patience; i++)); do
 		grep -q "$2" "$1" 2>/dev/null && return 0
 		kill -0 "$3" 2>/dev/null || return 1
 		sleep 0.05
@@ -489,6 +494,7 @@ syscalls() {
 . "$top/tests/bench/witness.sh"
 . "$top/tests/bench/cost.sh"
 . "$top/tests/bench/profile.sh"
+. "$top/tests/bench/scale.sh"
 
 for t in hf-bench floor hf-pr; do
 	[ -x "$tools/$t" ] || { echo "bench: no $tools/$t (make bench-tools)"; exit 2; }
@@ -505,6 +511,7 @@ pr) pr ;;
 witness) witness ;;
 cost) cost_measure ;;
 profile) profile ;;
+scale) scale ;;
 baseline) cost_write ;;
 esac
 [ $mode = check ] && echo "bench: $passed passed, $failed failed, $skipped skipped"

@@ -51,18 +51,18 @@ function shown(x) {
 
 function print_table(    i, j, r, t, short) {
 	short = base == "floor" ? "flr" : "1st"
-	printf "%-22s %-19s %10s %8s %9s %9s %9s %9s %8s %8s %8s %7s\n", "row", "target", "IOPS", "MB/s", "p50 us", "p99 us",
-		"p99.9 us", "CPU us/IO", "CPU/" short, "IOPS/" short, "wakes/IO", "gen us"
+	printf "%-22s %-19s %10s %8s %9s %9s %9s %9s %8s %8s %8s %7s %5s\n", "row", "target", "IOPS", "MB/s", "p50 us", "p99 us",
+		"p99.9 us", "CPU us/IO", "CPU/" short, "IOPS/" short, "wakes/IO", "gen us", "fair"
 	for (i = 1; i <= rows; i++) {
 		r = row_name[i]
 		for (j = 1; j <= targets; j++) {
 			t = target_name[j]
 			if (!count[r, t])
 				continue
-			printf "%-22s %-19s %10.0f %8.0f %9.1f %9.1f %9.1f %9.2f %8s %8s %8.3f %7.2f\n", r, t,
+			printf "%-22s %-19s %10.0f %8.0f %9.1f %9.1f %9.1f %9.2f %8s %8s %8.3f %7.2f %5.2f\n", r, t,
 				median(r, t, "iops"), median(r, t, "mbs"), median(r, t, "p50"), median(r, t, "p99"),
 				median(r, t, "p999"), median(r, t, "cpu"), shown(ratio(r, t, "cpu")),
-				shown(ratio(r, t, "iops")), median(r, t, "runs"), median(r, t, "gen")
+				shown(ratio(r, t, "iops")), median(r, t, "runs"), median(r, t, "gen"), median(r, t, "fair")
 		}
 	}
 }
