@@ -23,6 +23,8 @@ enum {
 	SLOT_MAX = 4096,   /* bytes of a block that is a heartbeat */
 	OVERDUE_MIN_MS = 5000,
 	SBD_SLOTS = 255,
+	SBD_LOOP_MIN_MS = 700, /* its loop timeout is 1 s, or a few */
+	SBD_LOOP_MAX_MS = 4500,
 	STANDING_MS = 15000, /* a reservation nobody defended for so long is not Windows' */
 };
 
@@ -132,11 +134,16 @@ static const struct witness_rhythm *beating(const struct witness *w, unsigned k,
 
 /* ---- heartbeats ------------------------------------------------------------------------------ */
 
+static bool sbd_loop(const struct witness_rhythm *r)
+{
+	return period_in(r, SBD_LOOP_MIN_MS, SBD_LOOP_MAX_MS);
+}
+
 static bool is_mailbox(const struct witness_rhythm *r)
 {
 	return (r->len == 512 || r->len == 4096) && !(r->off % r->len) && !(r->off / r->len % 2) &&
 	       r->off / r->len >= 2 && r->off / r->len <= 2 + 2 * SBD_SLOTS &&
-	       period_in(r, 700, 1500);
+	       sbd_loop(r);
 }
 
 /* The slot of the same node is read with the mailbox behind it. */
@@ -148,7 +155,7 @@ static bool sbd_slot_read(const struct witness *w, const struct witness_rhythm *
 			beating(w, i, mbox->node, WITNESS_ACT_READ, mono_ms);
 
 		if (r && r->len == mbox->len && r->off + r->len == mbox->off &&
-		    period_in(r, 700, 1500))
+		    sbd_loop(r))
 			return true;
 	}
 	return false;

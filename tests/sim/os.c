@@ -153,8 +153,10 @@ int sim_rename(const char *from, const char *to)
 /* The boot begins at 10,000 s of its own clock; the calendar is of no importance. */
 int sim_clock_gettime(clockid_t clock, struct timespec *ts)
 {
-	ts->tv_sec = (time_t)(10000 + sim_now / SEC);
-	ts->tv_nsec = (long)(sim_now % SEC);
+	uint64_t now = 10000 * SEC + sim_now + (clock == CLOCK_REALTIME ? world.clock_set : 0);
+
+	ts->tv_sec = (time_t)(now / SEC);
+	ts->tv_nsec = (long)(now % SEC);
 	return 0;
 }
 

@@ -291,6 +291,8 @@ struct world {
 	bool crowded; /* long commands fill all queues of sessions with data and a witness */
 	bool same_keys, reserve6, flush_fails;
 	unsigned favourite; /* the LUN where most happens */
+	bool clock_jumps;
+	uint64_t clock_set; /* by how much the calendar was set since, ns; forth, or back again */
 };
 extern struct world world;
 bool daemon_up(void);

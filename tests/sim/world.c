@@ -244,6 +244,7 @@ static void world_make(void)
 	world.pr_share = rnd_chance(150) ? 500 : (unsigned)rnd_between(10, 200);
 	world.tmf_share = rnd_chance(500) ? 0 : (unsigned)rnd_between(5, 80);
 	world.drop_share = rnd_chance(500) ? 0 : (unsigned)rnd_between(2, 40);
+	world.clock_jumps = rnd_chance(300);
 	if (world.reactors > 1 && rnd_chance(80))
 		world_crowd();
 }
@@ -276,11 +277,18 @@ static void trouble(void *arg, uint64_t end)
 	event_in(rnd_delay(20 * MS) + MS, false, trouble, NULL, end);
 	if (!up)
 		return;
-	switch (rnd_below(3)) {
+	switch (rnd_below(4)) {
 	case 0:
-		sim_reactors_stall((unsigned)rnd_below(world.reactors), rnd_delay(5 * MS));
+		if (!world.clock_jumps)
+			break;
+		world.clock_set = rnd_chance(500) ? 0 : rnd_below(9000) * SEC;
+		TRACE("the calendar is set to %llu s",
+		      (unsigned long long)(world.clock_set / SEC));
 		break;
 	case 1:
+		sim_reactors_stall((unsigned)rnd_below(world.reactors), rnd_delay(5 * MS));
+		break;
+	case 2:
 		if (!world.isolation)
 			disk_stall((unsigned)rnd_below(LUNS), sim_now + rnd_delay(20 * MS));
 		break;

@@ -191,6 +191,61 @@ static void test_sbd(void)
 	}
 }
 
+/* A loop timeout other than the 1 s that is usual. */
+static void test_sbd_slow(void)
+{
+	for (unsigned loop = 2000; loop <= 4000; loop += 1000) {
+		ww_world();
+		for (char n = 'a'; n <= 'b'; n++)
+			ww_login(nx(n));
+		for (unsigned i = 0; i < 8; i++) {
+			sbd_loop('a', 0, 512);
+			sbd_loop('b', 1, 512);
+			ww_wait(loop + 10);
+		}
+		CU_ASSERT_EQUAL(ww_sure(WITNESS_SBD), WITNESS_SURE);
+		CU_ASSERT(ww_only(WITNESS_SBD));
+	}
+}
+
+/*
+ * The kernel cuts the lockspace of sanlock and the region of o2cb into pieces: a MiB into what the
+ * initiator sends at once, 255 slots of 4 KiB into 16 KiB.
+ */
+static void test_pieces(void)
+{
+	ww_world();
+	for (char n = 'a'; n <= 'b'; n++)
+		ww_login(nx(n));
+	for (unsigned i = 0; i < 6; i++) {
+		for (unsigned k = 0; k < 2; k++) {
+			for (unsigned j = 0; j < 4; j++)
+				ww_io(nx((char)('a' + k)), false, (1 << 20) + j * (256 << 10),
+				      256 << 10);
+			/* Host 1 and host 2000, the last one there may be. */
+			ww_io(nx((char)('a' + k)), true, (1 << 20) + (k ? 1999 : 0) * 512, 512);
+		}
+		ww_wait(20000);
+	}
+	CU_ASSERT_EQUAL(ww_sure(WITNESS_SANLOCK), WITNESS_SURE);
+	CU_ASSERT(ww_only(WITNESS_SANLOCK));
+
+	ww_world();
+	for (char n = 'a'; n <= 'b'; n++)
+		ww_login(nx(n));
+	for (unsigned i = 0; i < 10; i++) {
+		for (unsigned k = 0; k < 2; k++) {
+			for (unsigned j = 0; j < 2; j++)
+				ww_io(nx((char)('a' + k)), false, (8 << 20) + j * (16 << 10),
+				      16 << 10);
+			ww_io(nx((char)('a' + k)), true, (8 << 20) + (k ? 6 : 1) * 4096, 4096);
+		}
+		ww_wait(2000);
+	}
+	CU_ASSERT_EQUAL(ww_sure(WITNESS_O2CB), WITNESS_SURE);
+	CU_ASSERT(ww_only(WITNESS_O2CB));
+}
+
 static void test_o2cb(void)
 {
 	ww_world();
@@ -334,5 +389,6 @@ static void test_blind(void)
 
 UNIT_MAIN("witness pattern", UNIT(test_windows), UNIT(test_windows_looks),
 	  UNIT(test_windows_challenged), UNIT(test_not_windows), UNIT(test_fence_scsi),
-	  UNIT(test_fence_mpath), UNIT(test_sbd), UNIT(test_o2cb), UNIT(test_sanlock),
+	  UNIT(test_fence_mpath), UNIT(test_sbd), UNIT(test_sbd_slow),
+	  UNIT(test_pieces), UNIT(test_o2cb), UNIT(test_sanlock),
 	  UNIT(test_noise), UNIT(test_beat_in_noise), UNIT(test_blind))
