@@ -2,14 +2,14 @@
 # shellcheck shell=bash
 # Sourced by lib.sh. What is made once and cached.
 
-# hf_tools_make: the C programs here, by the hash of their sources.
+# hf_tools_make: the C programs here, by the hash of their sources and of this.
 hf_tools_make() {
 	local tool hash flags=(-std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-unused-parameter)
-	hash=$(cat "$HF_DIR"/*.[ch] | sha256sum | cut -c1-16)
+	hash=$( (cat "$HF_DIR"/*.[ch]; declare -f hf_tools_make) | sha256sum | cut -c1-16)
 	HF_TOOLS=$HF_CACHE/tools-$hash
 	[ -d "$HF_TOOLS" ] && return
 	mkdir -p "$HF_RUN/tools"
-	for tool in stamp-dev fenced pause; do
+	for tool in stamp-dev fenced pause clusdisk; do
 		gcc "${flags[@]}" -static -o "$HF_RUN/tools/$tool" \
 			"$HF_DIR/$tool.c" "$HF_DIR/stamp.c" -lpthread
 	done

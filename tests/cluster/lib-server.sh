@@ -9,7 +9,7 @@
 #	server_says COMMANDS	the same, and prints what they print
 
 server_boot() {
-	mkdir -p "$HF_RUN/bin"
+	mkdir -p "$HF_RUN/bin" "$HF_RUN/run"
 	cat >"$HF_RUN/bin/systemctl" <<-'EOF'
 		#!/bin/bash
 		ready() { for _ in $(seq 200); do "$@" 2>/dev/null >&2 && return; sleep 0.05; done; return 1; }
@@ -28,7 +28,7 @@ server_boot() {
 		"kill --signal=KILL tgt") kill -9 "$(cat /run/tgtd.pid)" ;;
 		"start holdfast")
 			mkdir -p /run/holdfast /var/lib/holdfast
-			setsid holdfastd --config /etc/holdfast/holdfast.yaml >>/run/holdfastd.log 2>&1 &
+			setsid holdfastd --config /etc/holdfast/holdfast.yaml >/run/holdfastd.log 2>&1 &
 			echo $! >/run/holdfastd.pid
 			ready grep state=ready /run/holdfastd.log ;;
 		"stop holdfast") kill -TERM "$(cat /run/holdfastd.pid)" ;;
@@ -44,11 +44,14 @@ server_boot() {
 			mkdir -p /mnt/up/\$d /mnt/work/\$d
 			mount -t overlay -o lowerdir=/\$d,upperdir=/mnt/up/\$d,workdir=/mnt/work/\$d overlay /\$d
 		done
-		mount -t tmpfs tmpfs /run
+		mount --bind '$HF_RUN/run' /run
 		mount --bind '$HF_RUN/disks' /srv
 		mkdir -p /etc/holdfast
 		touch '$HF_RUN/server.up'
 		while :; do sleep 1000; done"
+	# Where what looks at the daemon expects them.
+	ln -s run/holdfast/control.sock "$HF_RUN/control.sock"
+	ln -s run/holdfastd.log "$HF_RUN/target.1.log"
 	hf_wait 10 test -e "$HF_RUN/server.up" || fail "no storage server"
 	HF_SERVER_PID=$(cat "/proc/$(cut -d' ' -f1 "$HF_RUN/procs/server")/task/"*/children)
 }
