@@ -14,6 +14,7 @@
 #	keys_are VICTIM|-		on all disks both are registered, or all but VICTIM, in 75 s
 #	writes_again NODE		it can, on the raw disk $vm1
 #	story_after_split SOFTWARE REGISTRATIONS	`on` has fenced `off`: what the witness tells
+#	watchdog NODE AGENT		it finds out that it has been fenced, and resets itself
 #	freeze NODE, thaw NODE		as a host whose processors stop, and go on later
 
 HF_GUEST_MEMORY=${HF_GUEST_MEMORY:-384M}
@@ -167,6 +168,13 @@ $off had owned it for S.
 Why: $on fenced $off, which was logged in.
 This looks like Pacemaker with $1 (sure)."
 	fi
+}
+
+# watchdog NODE AGENT: it has been fenced, and what a watchdog runs finds out and resets it.
+watchdog() {
+	guest "$1" "status=0; /usr/share/cluster/$2_check || status=\$?; [ \$status = 2 ]"
+	guest_start "$1" "/usr/share/cluster/$2_check_hardreboot"
+	guest_ends "$1" 60 'reboot: Restarting system'
 }
 
 # Its process alone: those it traces stand still without it.

@@ -12,17 +12,18 @@ declare -A cluster_keys=([a]=$(cluster_key a) [b]=$(cluster_key b))
 cluster_fabrics=(1)
 vm1=/dev/disk/by-id/wwn-0x6407bd13e6f483aabb0c193cfc824557
 
-# What the agent does when a fenced node finds out, with a watchdog: this, and it is gone.
-reset() {
+# back NODE: it resets itself, joins, and writes.
+back() {
 	guest "$1" "status=0; { $(guide kvm-pacemaker check); } || status=\$?; [ \$status = 2 ]"
-	guest_kill "$1"
+	watchdog "$1" fence_scsi
+	path_mend "$1" 3
 	cluster_boot "$1"
 	guest "$1" "$(guide kvm-pacemaker storage)"
 	cluster_install "$1"
 	keys_are -
 	say "$1 is back, and unfenced"
 	writes_again "$1"
-	mon "$2" 60 'Online: \[ a b \]'
+	mon "$1" 60 'Online: \[ a b \]'
 }
 
 # Asleep for 30 s, it has lost its session, too.
@@ -69,9 +70,8 @@ vm_journal $on
 expect "who wrote the journal" "$vm_nodes" "$on"
 [ "$vm_pause" -lt 10000 ] || fail "$on wrote nothing for $vm_pause ms: limit 10000"
 story_after_split fence_scsi "1 registration"
-say "$off has lost; its watchdog resets it, the network is mended"
-path_mend $off 3
-reset $off $on
+say "$off finds out and resets itself, the network is mended"
+back $off
 
 say "$on stands still: $off fences it, and takes over"
 fence_writers $on $off $vm1 2 2
@@ -94,7 +94,6 @@ acked=$(guest_says $on 'cat /tmp/acked')
 guest $off "grep -q '^$((acked)) $on ' /srv/images/journal"
 story_of_takeover
 eval "$(guide kvm-pacemaker who)"
-path_mend $on 3
-reset $on $off
+back $on
 target_stop
 say "done"
