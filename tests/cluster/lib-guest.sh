@@ -178,11 +178,11 @@ fence() {
 }
 
 fence_writers() {
-	guest "$2" "rm -f /tmp/stop /tmp/ledger; head -c 4M /dev/zero | tr '\\0' $2 >/tmp/mark
+	guest "$2" "rm -f /tmp/stop-fence /tmp/ledger; head -c 4M /dev/zero | tr '\\0' $2 >/tmp/mark
 		dd if=/dev/zero of=$3 bs=1M count=16 oflag=direct"
-	guest "$1" 'rm -f /tmp/stop'
-	guest_start "$2" "/hf/stamp-dev run $3 /tmp/ledger fua,flush ${5:-4} 300 /tmp/stop"
-	guest_start "$1" "/hf/fenced $3 32 4 ${4:-16} 300 /tmp/stop"
+	guest "$1" 'rm -f /tmp/stop-fence'
+	guest_start "$2" "/hf/stamp-dev run $3 /tmp/ledger fua,flush ${5:-4} 300 /tmp/stop-fence"
+	guest_start "$1" "/hf/fenced $3 32 4 ${4:-16} 300 /tmp/stop-fence"
 }
 
 fence_mark() {
@@ -191,8 +191,8 @@ fence_mark() {
 
 fence_check() {
 	local victim=$1 by=$2 dev=$3 limit=${4:-2000} said
-	guest "$victim" 'touch /tmp/stop'
-	guest "$by" 'touch /tmp/stop'
+	guest "$victim" 'touch /tmp/stop-fence'
+	guest "$by" 'touch /tmp/stop-fence'
 	said=$(guest_wait "$victim" 10)
 	say "$victim: $said"
 	[[ $said =~ ^([0-9]+)\ writes,\ ([0-9]+)\ failed,\ 0\ got\ through.*longest\ ([0-9]+)\ ms ]] ||
