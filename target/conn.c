@@ -247,12 +247,12 @@ static void tx_blocked(struct conn *c)
 /* How much it may send now, at once: 0 when it has had its turn. */
 static size_t tx_room(struct conn *c)
 {
+	if (!nmixed || MUTATION(MUT_LONG_TURN))
+		return c->tx_batch;
 	if (c->tx_turn != reactor_now()) {
 		c->tx_turn = reactor_now();
 		c->tx_spent = 0;
 	}
-	if (!nmixed || MUTATION(MUT_LONG_TURN))
-		return c->tx_batch;
 	return c->tx_spent < MIXED_SEND ? MIXED_SEND - c->tx_spent : 0;
 }
 

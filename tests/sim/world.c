@@ -245,7 +245,7 @@ static void world_make(void)
 	world.tmf_share = rnd_chance(500) ? 0 : (unsigned)rnd_between(5, 80);
 	world.drop_share = rnd_chance(500) ? 0 : (unsigned)rnd_between(2, 40);
 	world.clock_jumps = rnd_chance(300);
-	if (world.reactors > 1 && rnd_chance(80))
+	if (world.reactors > 1 && rnd_chance(40))
 		world_crowd();
 }
 
