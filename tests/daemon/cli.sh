@@ -115,6 +115,7 @@ if have jq; then
 	ok "lun list --json: a file" json ".luns[1].path == \"$D/state-a/csv.img\" and .luns[0].type == \"witness\""
 	ok "lun list --json: identity" json '.luns[] | (.uuid | test("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")) and
 		(.naa | test("^6[0-9a-f]{31}$")) and (.serial | length) == 32'
+	ok "lun list --json: an identity that is given" json '.luns[2] | .naa == "30000001000000ab" and .serial == "S 1"'
 	ok "lun list --json: counters" json '.luns[0].counters | [.read.ios, .write.bytes, .flush.ios, .discard.ios, .zero.ios,
 		.conflicts, .parked] | all(. == 0)'
 	hf --json pr show csv

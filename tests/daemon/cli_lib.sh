@@ -72,7 +72,8 @@ targets:
   - name: $IQN:cluster1
     luns:
       - {lun: 0, name: csv, path: csv.img, size: 1T}
-      - {lun: 7, name: dtc, backend: memory, size: 200M, block_size: 4096, filters: "fault:op=flush,while=$D/noflush"}
+      - {lun: 7, name: dtc, backend: memory, size: 200M, block_size: 4096, naa: 30000001000000AB, serial: S 1,
+         filters: "fault:op=flush,while=$D/noflush"}
       - {lun: 8, name: slow, backend: memory, size: 16M, filters: "fault:op=write,hang,while=$D/hang"}
   - name: $IQN:many
     luns:
