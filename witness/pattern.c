@@ -10,7 +10,7 @@
  * sbd: each node reads its slot (block 1 + 2n) and its mailbox (block 2 + 2n) every second.
  * o2cb: each node reads the heartbeat region and writes its own block in it, every 2 s.
  * sanlock: each node reads the 1 MiB lockspace (8 MiB with blocks of 4 KiB) and writes its own
- * sector in it, every 10 to 20 s.
+ * sector in it, every 20 s, or twice another I/O timeout (-o).
  */
 #include "witness/pattern.h"
 
@@ -25,6 +25,7 @@ enum {
 	SBD_SLOTS = 255,
 	SBD_LOOP_MIN_MS = 700, /* its loop timeout is 1 s, or a few */
 	SBD_LOOP_MAX_MS = 4500,
+	O2CB_NODES = 255,
 	STANDING_MS = 15000, /* a reservation nobody defended for so long is not Windows' */
 };
 
@@ -192,7 +193,8 @@ static const struct witness_rhythm *read_beside(const struct witness *w,
 static bool o2cb_fits(const struct witness_rhythm *write, const struct witness_rhythm *read)
 {
 	return read->off <= write->off && read->off + read->len >= write->off + write->len &&
-	       !((write->off - read->off) % write->len) && !(read->len % write->len);
+	       !((write->off - read->off) % write->len) && !(read->len % write->len) &&
+	       read->len / write->len <= O2CB_NODES;
 }
 
 static bool sanlock_fits(const struct witness_rhythm *write, const struct witness_rhythm *read)
@@ -223,7 +225,7 @@ bool witness_heartbeat(const struct witness *w, unsigned node, uint64_t mono_ms,
 
 	*as = WITNESS_O2CB;
 	if (!r) {
-		r = writer(w, node, mono_ms, 8000, 25000, sanlock_fits);
+		r = writer(w, node, mono_ms, 1500, 25000, sanlock_fits);
 		*as = WITNESS_SANLOCK;
 	}
 	if (!r) {

@@ -277,7 +277,7 @@ static void test_o2cb(void)
 
 static void test_sanlock(void)
 {
-	for (unsigned wait = 10000; wait <= 20000; wait += 10000) {
+	for (unsigned wait = 2000; wait <= 20000; wait += 6000) {
 		ww_world();
 		for (char n = 'a'; n <= 'b'; n++)
 			ww_login(nx(n));
