@@ -56,16 +56,19 @@ crash() {
 	done
 }
 crash c 2 1 "a b"
-story_is witness/1 "$nobody
+story_becomes 40 witness/1 "$nobody
 The o2cb heartbeat of a beats.
 The o2cb heartbeat of b beats.
-The o2cb heartbeat of c stopped at T, S ago.
+The o2cb heartbeat of c stopped: the last was at T, S ago.
+c lost its last session at T.
 This looks like OCFS2's o2cb (sure)."
 crash a 0 2 b
-story_is witness/1 "$nobody
-The o2cb heartbeat of a stopped at T, S ago.
+story_becomes 40 witness/1 "$nobody
+The o2cb heartbeat of a stopped: the last was at T, S ago.
+a lost its last session at T.
 The o2cb heartbeat of b beats.
-The o2cb heartbeat of c stopped at T, S ago.
+The o2cb heartbeat of c stopped: the last was at T, S ago.
+c lost its last session at T.
 This looks like OCFS2's o2cb (sure)."
 
 say "both come back and read all"
@@ -87,9 +90,9 @@ nodes "a b c" 'iscsiadm -m node --logout'
 
 log_tells witness/1 "the daemon started
 the heartbeat of c (o2cb, at byte 1119232) beats
-the heartbeat of c (o2cb, at byte 1119232) stopped
+the heartbeat of c (o2cb, at byte 1119232) stopped; the last was S before
 warning begins: heartbeat_lost
-the heartbeat of a (o2cb, at byte 1118208) stopped
+the heartbeat of a (o2cb, at byte 1118208) stopped; the last was S before
 c (ISID I, group 1) logged in
 the heartbeat of c (o2cb, at byte 1119232) beats
 warning is over: heartbeat_lost
