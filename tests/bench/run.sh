@@ -357,7 +357,7 @@ one() {
 	local row=$1 t=$2 w=0.2
 	shift 2
 	case $* in *--ddigest*) [ $t = tgtd ] && tgtd_digest CRC32C ;; esac
-	timeout $((${seconds%.*} + 30)) $pin_generator "$tools/hf-bench" --label "$row/$t" ${args[$t]} -P ${pid[$t]} \
+	timeout $((${seconds%.*} + ${login_patience:-30})) $pin_generator "$tools/hf-bench" --label "$row/$t" ${args[$t]} -P ${pid[$t]} \
 		-T $seconds -w $w "$@" ${BENCH_EXTRA:-} >>"$work/results"
 	local rc=$?
 	case $* in *--ddigest*) [ $t = tgtd ] && tgtd_digest None ;; esac

@@ -53,7 +53,7 @@ scale_idle_sessions() {
 }
 
 scale() {
-	local i
+	local i login_patience=200	# 8 sessions ask 4,096 LUNs for their sizes
 	if [ "$(ulimit -Hn)" -lt $((scale_idle + 4200)) ]; then
 		skip "scale: ulimit -n allows $(ulimit -Hn) descriptors"
 		return
