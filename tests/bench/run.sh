@@ -346,7 +346,7 @@ targets_up() {
 		case $t in floor*) continue ;; esac
 		for l in "" "-l 2"; do
 			[ "$t$l" = "istgt-l 2" ] && continue
-			timeout 120 $pin_generator "$tools/hf-bench" ${args[$t]} $l -F -b $([ -z "$l" ] && echo 256K || echo 4K) -q 8 -T 100 \
+			timeout 120 $pin_generator "$tools/hf-bench" ${args[$t]} $l -F $([ -z "$l" ] && echo -b 256K -q 8 || echo -b 4K -q 128) -T 100 \
 				>/dev/null || fail "$t: fill"
 		done
 	done
