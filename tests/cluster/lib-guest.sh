@@ -113,7 +113,7 @@ hf_job_start() {
 	printf 'IQN=%s PORTAL=%s ADDR=%s\n%s\n' "$HF_IQN" "$HF_PORTAL" "$HF_ADDR" "$2" \
 		>"$HF_RUN/share/$1/$n.sh"
 	: >"$HF_RUN/share/$1/$n.go"
-	[ ! -p "$HF_RUN/qemu/$1.port.in" ] || hf_port_send "$1" $n
+	[ ! -e "$HF_RUN/qemu/$1.host" ] || hf_port_send "$1" $n
 }
 
 # In a file: $(guest_says ...) is a subshell.

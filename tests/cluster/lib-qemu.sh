@@ -42,8 +42,9 @@ vm_stamps() {
 	say "$1: $said"
 	[[ $said =~ ([0-9]+)\ writes ]]
 	[ "${BASH_REMATCH[1]}" -gt 100 ] || fail "too few writes to prove anything"
-	guest_says "$1" 'base64 /tmp/ledger' | base64 -d >"$HF_RUN/$2.ledger"
-	say "the medium: $("$HF_TOOLS/stamp-dev" check "$HF_RUN/disks/$2.img" "$HF_RUN/$2.ledger")"
+	guest_says "$1" 'gzip -c /tmp/ledger | base64' | base64 -d | gunzip >"$HF_RUN/$2.ledger"
+	said=$("$HF_TOOLS/stamp-dev" check "$HF_RUN/disks/$2.img" "$HF_RUN/$2.ledger") || fail "the medium: $said"
+	say "the medium: $said"
 }
 
 # pause_start DISK; pause_stop sets HF_PAUSE_MS: the longest time in between in which nothing was written to it.
@@ -247,48 +248,67 @@ hf_vm() {
 }
 
 vm_boot() {
-	local vm=$1 second=$HF_RUN/qemu/$1.share
+	hf_vm_make "$1"
+	hf_port_start "$1"
+	echo "$2" >"$HF_RUN/qemu/$1.host"
+	hf_vm guest "$@"
+	hf_vm_up "$1"
+}
+
+# hf_vm_make VM: its initramfs, with what is in the share of others, and where its jobs are.
+hf_vm_make() {
+	local second=$HF_RUN/qemu/$1.share
 	qemu-img --help | grep ' iscsi' >/dev/null || skip "QEMU has no iscsi (package qemu-block-extra)"
 	hf_qemu_make
-	hf_guest_share "$vm"
+	hf_guest_share "$1"
 	rm -rf "$second"
 	mkdir -p "$second/hf"
 	cp "$HF_RUN"/share/{guest-init,guest-lib.sh,stamp-dev,fenced} "$second/hf/"
 	{
 		cat "$HF_KERNEL/initrd"
 		cd "$second" && find hf | cpio -o -H newc --quiet
-	} >"$HF_RUN/qemu/$vm.initrd"
-	hf_port_start "$vm"
-	echo "$2" >"$HF_RUN/qemu/$vm.host"
-	hf_vm guest "$@"
-	hf_qemu_up "$vm"
-	# They are found in any order.
-	guest "$vm" 'wait_for 20 ls -d /sys/block/sd*
+	} >"$HF_RUN/qemu/$1.initrd"
+}
+
+hf_vm_up() {
+	hf_qemu_up "$1"
+	# Disks are found in any order.
+	guest "$1" 'wait_for 20 ls -d /sys/block/sd*
 		for disk in /sys/block/sd*; do
 			lun=$(readlink -f $disk/device); lun=${lun%:0}
 			ln -s ${disk##*/} /dev/lun${lun##*:}
 		done'
 }
 
-# The other end of qemu-init's port. One for all processes of a virtual machine: only one of them runs it.
+# The other end of qemu-init's port, where $1 is the share's directory. One for all processes of a virtual machine:
+# only one of them runs it.
+HF_PORT_SERVE='cd "$1" || exit
+	while read -r n status out; do
+		[ "$n" != up ] || { touch up; continue; }
+		base64 -d <<<"$out" >"$n.out"
+		echo "$status" >"$n.tmp"
+		mv "$n.tmp" "$n.rc"
+	done'
+
 hf_port_start() {
 	local port=$HF_RUN/qemu/$1.port
 	[ ! -e "$HF_RUN/procs/port-$1" ] || hf_proc_kill "$HF_RUN/procs/port-$1"
 	rm -f "$port.in" "$port.out"
 	mkfifo "$port.in" "$port.out"
-	setsid bash -c 'cd "$1" || exit
-		while read -r n status out; do
-			[ "$n" != up ] || { touch up; continue; }
-			base64 -d <<<"$out" >"$n.out"
-			echo "$status" >"$n.tmp"
-			mv "$n.tmp" "$n.rc"
-		done' port "$HF_RUN/share/$1" <>"$port.out" &
+	setsid bash -c "$HF_PORT_SERVE" port "$HF_RUN/share/$1" <>"$port.out" &
 	hf_proc_note "port-$1" $!
 }
 
 # hf_port_send VM N: that job.
 hf_port_send() {
-	echo "$2 $(base64 -w 0 <"$HF_RUN/share/$1/$2.sh")" 1<>"$HF_RUN/qemu/$1.port.in"
+	local host said
+	host=$(cat "$HF_RUN/qemu/$1.host")
+	said="$2 $(base64 -w 0 <"$HF_RUN/share/$1/$2.sh")"
+	if [ -e "$HF_RUN/procs/guest-$host" ]; then
+		(guest "$host" "echo $said 1<>/tmp/port.in") || :	# a host that is a guest itself
+	else
+		echo "$said" 1<>"$HF_RUN/qemu/$1.port.in"
+	fi
 }
 
 vm_move() {

@@ -5,8 +5,7 @@
 # Nothing is lost on the medium, and nobody waits for long. A reservation the guest makes reaches the
 # target; it is of the host it was made on, and stays there when the guest goes.
 #
-# The same with the LUN in the host's kernel cannot run here: the host's kernel has no initiator, and
-# in a guest of User-Mode Linux, which has, QEMU gets nowhere (see docs/proxmox-libvirt.md).
+# migrate-kernel does it with the LUNs in the hosts' kernels.
 . "$(dirname "$0")/lib.sh"
 . "$HF_DIR/lib-qemu.sh"
 hf_begin migrate

@@ -63,7 +63,8 @@ guest b 'initiator_start
 	iscsiadm -m node -T $IQN -p $PORTAL --login
 	e2fsck -fn $(lun_dev $IQN 3)'
 for lun in 1:cached 2:through; do
-	say "${lun#*:}: $(guest_says b "/hf/stamp-dev check \$(lun_dev \$IQN ${lun%:*}) /hf/${lun#*:}")"
+	said=$(guest_says b "/hf/stamp-dev check \$(lun_dev \$IQN ${lun%:*}) /hf/${lun#*:}")
+	say "${lun#*:}: $said"
 done
 guest b 'iscsiadm -m node -T $IQN --logout'
 target_stop
