@@ -521,7 +521,7 @@ static void conn_readable(struct conn *c)
 			conn_close(c, got ? "the connection broke" : "closed by the initiator");
 			return;
 		}
-		c->last_rx = reactor_now();
+		c->last_sign = reactor_now();
 		c->pinged = false;	/* whatever came: it lives */
 		emptied = (size_t)got < direct + iov[1].iov_len;
 		if (direct) {
@@ -555,19 +555,26 @@ static void conn_ready(struct rfd *f, uint32_t ready)
 {
 	struct conn *c = caa_container_of(f, struct conn, rfd);
 
-	if (ready & FD_WRITE)
+	if (ready & FD_WRITE) {
+		/* The socket was full, and the peer took some: a ping waits behind the rest. */
+		c->last_sign = reactor_now();
 		reactor_defer(&c->flush);
+	}
 	if (ready & (FD_READ | FD_ERROR))
 		conn_run(c, conn_readable);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
+/*
+ * A peer shows that it lives by what it sends, and by taking what waits for it: one that reads
+ * slowly may have nothing to send, and does not see the ping until it has read what is before it.
+ */
 static void conn_timer(struct timer *t)
 {
 	struct conn *c = caa_container_of(t, struct conn, timer);
 	const struct config *cfg = daemon_state.cfg;
-	uint64_t idle_ms = (reactor_now() - c->last_rx) / 1000000;
+	uint64_t idle_ms = (reactor_now() - c->last_sign) / 1000000;
 	uint64_t interval_ms = cfg->limits.nop_interval * 1000ull;
 	uint64_t limit_ms = interval_ms + cfg->limits.nop_timeout * 1000ull;
 	static const uint8_t lun0[8];
@@ -613,7 +620,7 @@ void conn_full_feature(struct conn *c)
 	free(c->login);
 	c->login = NULL;
 	c->state = CONN_FULL;
-	c->last_rx = reactor_now();
+	c->last_sign = reactor_now();
 	timer_arm(&c->timer, daemon_state.cfg->limits.nop_interval * 1000ull);
 }
 

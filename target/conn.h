@@ -53,7 +53,7 @@ struct conn {
 	struct admission *admission;	/* with CONN_MOVING */
 	struct reactor *move_to;
 	struct timer timer;		/* login timeout, then NOP ping */
-	uint64_t last_rx;		/* ns */
+	uint64_t last_sign;		/* ns: of life, see conn_timer */
 	bool pinged;
 	bool close_after_tx;
 	bool input;			/* inside conn_run: closing waits for its end */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* NOP-Out and NOP-In, both ways (RFC 7143 11.18, 11.19). */
 #include <string.h>
+#include <sys/socket.h>
 
 #include "tests/daemon/wire.h"
 
@@ -141,6 +142,41 @@ static void test_ping_fields(void)
 	daemon_stop();
 }
 
+/* Who reads slowly what it asked for, for longer than both limits, and has nothing to say
+ * meanwhile, lives; who reads nothing of it does not. */
+static void test_slow_reader(void)
+{
+	enum { READS = 24, BLOCKS = (1 << 20) / BLOCK };
+	static uint8_t buf[1 << 20];
+	static struct io slow_io[READS], dead_io[READS];
+	static const int small = 65536;
+	struct wire *slow, *dead;
+	uint64_t start;
+	struct pdu p;
+
+	daemon_start("limits: {nop_interval: 1, nop_timeout: 1}\n", NULL, NULL);
+	slow = wire_open(&(struct login_opts){ .isid = 1 }, 1);
+	dead = wire_open(&(struct login_opts){ .isid = 2 }, 1);
+	setsockopt(slow->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	setsockopt(dead->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	for (unsigned i = 0; i < READS; i++) {
+		io_read(&slow_io[i], 0, 0, BLOCKS, buf);
+		io_read(&dead_io[i], 0, 0, BLOCKS, buf);
+		CU_ASSERT_FATAL(io_start(slow, &slow_io[i]) && io_start(dead, &dead_io[i]));
+	}
+	start = wire_now();
+	while (!slow_io[READS - 1].done && wire_pump(slow, &p, WIRE_MS) > 0)
+		wire_sleep(2);
+	CU_ASSERT(slow_io[READS - 1].done);
+	CU_ASSERT(wire_now() - start > 3000);
+	CU_ASSERT(daemon_log_count("no answer to our NOP-In") > 0);
+	CU_ASSERT(wire_alive(slow));
+	for (unsigned i = 0; i < READS; i++)
+		io_forget(&dead_io[i]);
+	CU_ASSERT(wire_closed(dead, WIRE_MS));
+	daemon_stop();
+}
+
 /* RFC 7143 4.3: a discovery session takes nothing but SendTargets and logout. So it is not pinged,
  * as it could not answer, but ends when it has been idle for as long; a NOP-Out is rejected. */
 static void test_discovery(void)
@@ -162,4 +198,4 @@ static void test_discovery(void)
 }
 
 UNIT_MAIN("daemon nop", UNIT(test_echo), UNIT(test_no_answer), UNIT(test_target_pings),
-	  UNIT(test_ping_fields), UNIT(test_discovery))
+	  UNIT(test_ping_fields), UNIT(test_slow_reader), UNIT(test_discovery))
