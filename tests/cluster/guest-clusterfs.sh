@@ -88,6 +88,7 @@ dlm_config() {
 
 dlm_start() {
 	mkdir -p /etc/corosync /etc/dlm /shared /dev/misc
+	local dev
 	cp /hf/corosync.conf /etc/corosync/
 	cp /hf/dlm.conf /etc/dlm/
 	modprobe -a dlm gfs2
@@ -99,7 +100,12 @@ dlm_start() {
 	setsid corosync -f >>"/hf/$HF_NAME/corosync.log" 2>&1 &
 	wait_for 30 corosync-quorumtool -s
 	setsid dlm_controld -D >>"/hf/$HF_NAME/dlm.log" 2>&1 &
-	wait_for 30 dlm_tool status
+	wait_for 40 dlm_member
+}
+
+# This node is one, and so has been unfenced.
+dlm_member() {
+	dlm_tool status | grep -q "^node $(corosync-cmapctl -g runtime.votequorum.this_node_id | sed 's/.* //') M"
 }
 
 # ---- writers
@@ -110,10 +116,14 @@ dlm_start() {
 # file take its lock from each other, and one could starve. All call fdatasync: RWF_DSYNC is nothing
 # to OCFS2 (in 6.1 it looks at the file's O_DSYNC only).
 
-# files_make ROUND
+# files_make ROUND [full]: full, the nodes' own are not sparse.
 files_make() {
+	local node
 	dd if=/dev/zero of="/shared/$1" bs=1M count=32
-	truncate -s 16M "/shared/$1-a" "/shared/$1-b" "/shared/$1-c"
+	for node in a b c; do
+		truncate -s 16M "/shared/$1-$node"
+		[ $# = 1 ] || dd if=/dev/zero of="/shared/$1-$node" bs=1M count=16
+	done
 	sync
 }
 

@@ -6,11 +6,13 @@
 # knows more variables.
 set -u
 limit=300			# seconds of one scenario
-declare -A limits=([migrate]=600 [migrate-kernel]=600 [pacemaker_scsi]=900 [pacemaker_mpath]=900 [alua]=600)	# of those with another
+declare -A limits=([migrate]=600 [migrate-kernel]=600 [pacemaker_scsi]=900 [pacemaker_mpath]=900 [alua]=600
+	[ocfs2]=600)	# of those with another
 all=(qemu-img basic restart powercut sg_persist mpathpersist fence_scsi fence_mpath lvm pr-powercut moving
 	migrate migrate-restart)
 # Those that do not fit the time of `make check` (HF_SHORT=1).
-long=(migrate-kernel multipath windows alua network mtu sbd pacemaker_scsi pacemaker_mpath ocfs2 ocfs2-restart sanlock)
+long=(migrate-kernel multipath windows alua network mtu sbd pacemaker_scsi pacemaker_mpath ocfs2 ocfs2-restart
+	gfs2 sanlock)
 
 HF_BUILD=$(realpath -m "${HF_BUILD:-$(dirname "$0")/../../build}")
 export HF_BUILD
