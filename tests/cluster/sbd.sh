@@ -75,7 +75,8 @@ longest=$(($(holdfast --json witness show | jq '.luns[0].latency.longest_us') / 
 say "bulk: half of the commands waited $bulk ms, one $((BASH_REMATCH[2] / 1000)) ms; ${BASH_REMATCH[3]} sectors verified;" \
 	"the witness: longest $longest ms"
 [ $bulk -gt 20 ] || fail "nothing was saturated"
-# Half of sbd's loop; it warns at 3 s. The witness alone takes 1 ms, or 50 when nobody lets the daemon run.
+# As Holdfast counts, from a command's arrival in it on; sbd, which warns at 3 s, would see what comes before. Half of sbd's
+# loop; alone the witness takes 1 ms, or 50 when nobody lets the daemon run.
 [ "$longest" -lt 500 ] || fail "the witness took $longest ms: limit 500"
 quiet a
 quiet b
