@@ -56,6 +56,7 @@ say "the longest time without a write: $HF_PAUSE_MS ms"
 # libiscsi waits 3 s between two logins, and longer with every one that fails.
 [ "$HF_PAUSE_MS" -lt 30000 ] || fail "nothing was written for $HF_PAUSE_MS ms: limit 30000"
 vm_stamps v data
+expect "what QEMU says of v" "$(qmp v-h1 query-status | jq -r .status)" running	# and with it, its events
 ! grep -h BLOCK_IO_ERROR "$HF_RUN"/qemu/*.events || fail "QEMU saw errors"
 pr_is 2 "type 5 of h1" "h1 1 abc"
 target_stop
