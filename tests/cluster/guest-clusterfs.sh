@@ -133,13 +133,13 @@ stamps() {
 	first=$(($(printf %d "'$HF_NAME") - $(printf %d "'a")))
 	rm -f /tmp/stop
 	/hf/stamp-dev -w 100 -l $first -t "$at-direct.track" \
-		run "$shared" "$at-direct" flush 1 290 /tmp/stop &
+		run "$shared" "$at-direct" flush 1 500 /tmp/stop &
 	pids+=($!)
 	/hf/stamp-dev -w 100 -b -l $((4 + first)) -t "$at-cached.track" \
-		run "$shared" "$at-cached" flush 1 290 /tmp/stop &
+		run "$shared" "$at-cached" flush 1 500 /tmp/stop &
 	pids+=($!)
 	/hf/stamp-dev -w 10 -b -t "$at-own.track" \
-		run "$shared-$HF_NAME" "$at-own" flush 4 290 /tmp/stop &
+		run "$shared-$HF_NAME" "$at-own" flush 4 500 /tmp/stop &
 	pids+=($!)
 	for pid in "${pids[@]}"; do
 		wait "$pid"

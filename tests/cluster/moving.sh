@@ -62,7 +62,7 @@ done <<<"$said"
 
 say "two hosts write"
 guest b "$(guide moving patience)"
-guest_start a "/hf/stamp-dev run $wwn /tmp/ledger fua,flush 4 200 /tmp/stop"
+guest_start a "/hf/stamp-dev run $wwn /tmp/ledger fua,flush 4 500 /tmp/stop"
 guest_start b 'while ! [ -e /tmp/stop ]; do
 		fio --name=ext4 --directory=/ext4 --size=8M --rw=randwrite --bsrange=4k-64k \
 			--fsync=16 --overwrite=1 --verify=crc32c --verify_fatal=1 --minimal >/tmp/fio.said

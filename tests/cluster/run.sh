@@ -7,7 +7,7 @@
 set -u
 limit=300			# seconds of one scenario
 declare -A limits=([migrate]=600 [migrate-kernel]=600 [pacemaker_scsi]=900 [pacemaker_mpath]=900 [alua]=600
-	[ocfs2]=600)	# of those with another
+	[ocfs2]=600 [windows]=600 [moving]=600)	# of those with another
 all=(qemu-img basic restart powercut sg_persist mpathpersist fence_scsi fence_mpath lvm pr-powercut moving
 	migrate migrate-restart)
 # Those that do not fit the time of `make check` (HF_SHORT=1).
