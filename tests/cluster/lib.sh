@@ -115,6 +115,7 @@ hf_skip_unless_possible() {
 hf_end() {
 	local status=$1
 	trap - ERR EXIT
+	trap '' PIPE	# clean up, even if nobody reads
 	set +e
 	grep -ahm 3 '^uml-shim' "$HF_RUN"/*.console 2>/dev/null | sed 's/^/note: /'
 	if [ "$status" != 0 ] && [ "$status" != 77 ]; then
