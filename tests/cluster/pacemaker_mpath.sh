@@ -33,7 +33,8 @@ say "the cluster is set up as the guide has it"
 guest a 'mkfs.ext4 -q /dev/mapper/images'
 cluster_install a b
 mon a 60 'Online: \[ a b \]'
-guest a "$(guide kvm-pacemaker fencing_mpath)"
+guest a "$(guide kvm-pacemaker fencing_mpath)
+	$(guide kvm-pacemaker order)"
 keys_are -
 say "both are unfenced"
 guest a "$(guide kvm-pacemaker resources | sed 's,/dev/disk/by-id/wwn-0x[0-9a-f]*,/dev/mapper/images,')"

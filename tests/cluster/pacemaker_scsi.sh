@@ -49,7 +49,8 @@ guest a "$(guide kvm-pacemaker install)
 	$(guide kvm-pacemaker format)"
 cluster_install a b
 mon a 60 'Online: \[ a b \]'
-guest a "$(guide kvm-pacemaker fencing)"
+guest a "$(guide kvm-pacemaker fencing)
+	$(guide kvm-pacemaker order)"
 keys_are -
 say "both are unfenced"
 guest a "$(guide kvm-pacemaker resources)"
@@ -86,10 +87,10 @@ path_cut $on 3
 thaw $on
 say "$on wakes"
 sleep 3
-fence_check $on $off $vm1 90000
+fence_check $on $off $vm1 120000
 vm_journal $off
 expect "who wrote the journal" "$vm_nodes" "$on $off"
-[ "$vm_pause" -lt 90000 ] || fail "the machine was away for $vm_pause ms: limit 90000"
+[ "$vm_pause" -lt 120000 ] || fail "the machine was away for $vm_pause ms: limit 120000"
 acked=$(guest_says $on 'cat /tmp/acked')
 guest $off "grep -q '^$((acked)) $on ' /srv/images/journal"
 story_of_takeover
