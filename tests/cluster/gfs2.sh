@@ -53,7 +53,9 @@ lose() {
 
 # told ROUND: and b reads it.
 told() {
-	say "a was told: $(node_says b "stamps_replay $1 a" | xargs)"
+	local said
+	said=$(node_says b "stamps_replay $1 a" | xargs)
+	say "a was told: $said"
 	node b "stamps_check $1 a b; no_io_errors"
 }
 

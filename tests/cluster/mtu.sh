@@ -47,7 +47,8 @@ io_start a
 sleep 1
 trouble_large a 2 both 1200
 sleep 75
-say "paths: $(guest_says a 'multipathd show paths raw format "%d %t %T, priority %p;"' | xargs)"
+said=$(guest_says a 'multipathd show paths raw format "%d %t %T, priority %p;"' | xargs)
+say "paths: $said"
 # Two tries, each 2 + 3 s and a new login; and as long again for a slow machine. With Linux' six tries it is 40 s.
 io_end a "without probing" 30000
 grep -q "event=close .*peer=$peer" "$HF_RUN/target.1.log" || fail "Holdfast kept the dead connection"

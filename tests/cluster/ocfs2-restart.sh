@@ -50,8 +50,9 @@ guest_kill b
 target_start
 guest_boot c
 guest c 'initiator_start; login 1; ln -s $(lun_dev $IQN 1) /dev/ocfs2'
-say "a and b were told: $(node_says c 'o2cb_start 31; mount -t ocfs2 /dev/ocfs2 /shared
-	stamps_replay 2 a; stamps_replay 2 b' | grep acknowledged | xargs)"
+said=$(node_says c 'o2cb_start 31; mount -t ocfs2 /dev/ocfs2 /shared
+	stamps_replay 2 a; stamps_replay 2 b' | grep acknowledged | xargs)
+say "a and b were told: $said"
 node c 'stamps_check 1 a b; stamps_check 2 a b; o2cb_stop; fsck.ocfs2 -fn /dev/ocfs2'
 target_stop
 say "done"

@@ -40,7 +40,7 @@ nodes "a b c" "o2cb_start $beats; mount -t ocfs2 /dev/ocfs2 /shared"
 
 # crash NODE NUMBER ROUND SURVIVORS: while all write.
 crash() {
-	local n
+	local n said
 	node "${4%% *}" "files_make $3"
 	load_start "$3" "$1 $4"
 	say "$1 loses its power while ${4/ / and } go on"
@@ -49,7 +49,8 @@ crash() {
 	say "its journal is replayed"
 	sleep 2
 	load_stop $limit "$4"
-	say "$1 was told: $(node_says "${4%% *}" "stamps_replay $3 $1" | xargs)"
+	said=$(node_says "${4%% *}" "stamps_replay $3 $1" | xargs)
+	say "$1 was told: $said"
 	for n in $4; do
 		say "$n reads what was written by:"
 		node_says "$n" "stamps_check $3 $4 $1" >/dev/null

@@ -95,8 +95,9 @@ waited=$((SECONDS - gone))
 say "b waited $waited s"
 # From a's last renewal on, up to two I/O timeouts before; and b looks every few seconds.
 [ $waited -ge $((6 * io + 60 - 2)) ] && [ $waited -le $((8 * io + 60 + 30)) ] || fail "b waited $waited s"
-say "b: $(guest_says b "/hf/stamp-dev replay /hf/a.track /tmp/ledger
-	/hf/leased /hf/stamp-dev check /dev/shared /tmp/ledger" | tail -n 1)"
+said=$(guest_says b "/hf/stamp-dev replay /hf/a.track /tmp/ledger
+	/hf/leased /hf/stamp-dev check /dev/shared /tmp/ledger" | tail -n 1)
+say "b: $said"
 show_is witness/0 "nobody owns it
 software: sanlock (sure)
 WARNING: the heartbeat of a has stopped
