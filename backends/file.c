@@ -82,6 +82,17 @@ static int open_flags(const struct file *f)
 }
 
 /*
+ * Reads do not note when they were: that is a transaction of the file system, for which a read from
+ * the cache would wait. It is the right of the file's owner, and root's.
+ */
+static int fd_open(const struct file *f, int flags)
+{
+	int fd = open(f->path, open_flags(f) | flags | O_NOATIME, 0600);
+
+	return fd < 0 && errno == EPERM ? open(f->path, open_flags(f) | flags, 0600) : fd;
+}
+
+/*
  * Opens a file that was not there; it is durable, whole and ours, or it is not there again. 0 or
  * -errno.
  */
@@ -95,7 +106,7 @@ static int file_create(struct backend *be, struct file *f)
 	if (f->readonly)
 		return backend_fail(be, -ENOENT, "%s does not exist and would be read-only",
 				    f->path);
-	f->fd = open(f->path, open_flags(f) | O_CREAT | O_EXCL, 0600);
+	f->fd = fd_open(f, O_CREAT | O_EXCL);
 	if (f->fd < 0)
 		return backend_fail(be, -errno, "cannot create %s: %s", f->path, strerror(errno));
 	if (flock(f->fd, LOCK_EX | LOCK_NB) < 0)
@@ -130,7 +141,7 @@ static int file_open_existing(struct backend *be, struct file *f, const struct s
 		return backend_fail(be, -EINVAL, "%s is neither a regular file nor a block device",
 				    f->path);
 	f->device = S_ISBLK(before->st_mode);
-	f->fd = open(f->path, open_flags(f) | (f->device ? O_EXCL : 0));
+	f->fd = fd_open(f, f->device ? O_EXCL : 0);
 	if (f->fd < 0 && f->device && errno == EBUSY)
 		return backend_fail(be, -EWOULDBLOCK,
 				    "%s is in use: mounted, or held by another process", f->path);
@@ -434,26 +445,24 @@ static void rio_ended(struct rio *r)
 
 /*
  * Most reads of a buffered file are of what is in the cache, and nothing is faster than to take
- * them from there: a worker costs six times as much. The same for writes, where the file system can
- * (XFS, not ext4). Only io_uring, which asks for many of them in one system call and does that
- * itself, is as good with short ones.
+ * them from there: a worker costs six times as much. Only io_uring, which asks for many of them in
+ * one system call and does that itself, is as good with short ones. Writes never, although XFS
+ * offers it: a frozen file system (a snapshot is taken), a page under writeback that must be stable
+ * and a full disk make even a write with RWF_NOWAIT wait.
  */
-static bool file_now(struct file *f, struct io_req *io)
+static bool file_read_now(struct file *f, struct io_req *io)
 {
-	bool write = io->op == IO_WRITE;
-	uint32_t cannot = write ? FILE_NO_WRITE_NOW : FILE_NO_READ_NOW;
 	int r;
 
-	if (f->direct || (f->engine == RIO_URING && io->len < FILE_IO_LONG) ||
-	    atomic_load_explicit(&f->cannot, memory_order_relaxed) & cannot)
+	if (f->direct || (f->engine == RIO_URING && io->len < FILE_READ_LONG) ||
+	    atomic_load_explicit(&f->cannot, memory_order_relaxed) & FILE_NO_READ_NOW)
 		return false;
-	r = (write ? rio_write_now : rio_read_now)(f->fd, io->buf, io->off, io->len);
+	r = rio_read_now(f->fd, io->buf, io->off, io->len);
 	if (r == -EOPNOTSUPP)
-		atomic_fetch_or(&f->cannot, cannot);
+		atomic_fetch_or(&f->cannot, FILE_NO_READ_NOW);
 	if (r)
 		return false;
-	if (!write || !file_sync_wrote(&f->sync, io))
-		backend_complete_later(io, 0);
+	backend_complete_later(io, 0);
 	return true;
 }
 
@@ -467,8 +476,7 @@ static void file_submit(struct backend *be, struct io_req *io)
 
 	switch (io->op) {
 	case IO_READ:
-	case IO_WRITE:
-		if (file_now(f, io))
+		if (file_read_now(f, io))
 			return;
 		break;
 	case IO_FLUSH:

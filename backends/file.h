@@ -21,7 +21,7 @@ enum {
 	 * short (DESIGN 3, Drain).
 	 */
 	FILE_DIRTY_START = 32 << 20,
-	FILE_IO_LONG = 64 << 10,	/* bytes: io_uring's batches are no better from here on */
+	FILE_READ_LONG = 64 << 10,	/* bytes: io_uring's batches are no better from here on */
 	/* With this much written while one runs, writes end only when it does: a soft brake. */
 	FILE_DIRTY_PARK = 128 << 20,
 };
@@ -31,7 +31,6 @@ enum {
 	FILE_NO_PUNCH = 1,
 	FILE_NO_ZERO_RANGE = 2,
 	FILE_NO_READ_NOW = 4,		/* rio_read_now() */
-	FILE_NO_WRITE_NOW = 8,		/* rio_write_now() */
 };
 
 /*

@@ -298,6 +298,25 @@ static char *unique_naa(const struct check *k, const yaml_node_t *map, const str
 	return text;
 }
 
+/* Only given ones: hosts that know disks by these would take two for paths of one. */
+static char *unique_serial(const struct check *k, const yaml_node_t *map,
+			   const struct config_lun *l)
+{
+	return l->serial[0] && reader_good(k->r, map, "serial") ? must_strdup(l->serial) : NULL;
+}
+
+static char *unique_t10_id(const struct check *k, const yaml_node_t *map,
+			   const struct config_lun *l)
+{
+	char *text;
+
+	if (!l->t10_id[0] || !reader_good(k->r, map, "t10_id"))
+		return NULL;
+	text = must_alloc(LU_VENDOR_LEN + LU_T10_ID_MAX + 1, 1);
+	sprintf(text, "%-*s%s", LU_VENDOR_LEN, l->vendor, l->t10_id);
+	return text;
+}
+
 static void luns_unique(struct check *k, unsigned total, unique_text *text, const char *key,
 			const char *what)
 {
@@ -378,6 +397,8 @@ void check_luns(struct check *k)
 	/* Derived ones are equal when the UUIDs are: not to be said twice. */
 	if (k->r->nerrors == nerrors)
 		luns_unique(k, total, unique_naa, "naa", "the NAA");
+	luns_unique(k, total, unique_serial, "serial", "the serial");
+	luns_unique(k, total, unique_t10_id, "t10_id", "the T10 designator");
 	/* Last: until here elements and items of the document go side by side. */
 	for (unsigned t = 0; t < k->c->ntargets; t++)
 		if (k->c->targets[t].nluns)

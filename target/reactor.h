@@ -158,12 +158,11 @@ struct rio {
 };
 void rio_submit(struct rio *r);
 /*
- * Reads or writes [off, off + len) of fd if that is possible in the page cache without waiting: 0.
+ * Reads [off, off + len) of fd if all of it is in the page cache and nothing need be waited for: 0.
  * -EAGAIN: it is not, or not all of it was; then rio_submit() is to do all of it. -EOPNOTSUPP: this
  * file system cannot tell. Any thread.
  */
 int rio_read_now(int fd, void *buf, uint64_t off, uint64_t len);
-int rio_write_now(int fd, void *buf, uint64_t off, uint64_t len);
 
 /*
  * Which engine a descriptor's requests will take: RIO_AUTO becomes io_uring where the reactors run

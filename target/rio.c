@@ -179,25 +179,14 @@ void rio_submit(struct rio *r)
 	assert(!"rio.engine must come from rio_engine()");
 }
 
-static int rio_now(ssize_t n, uint64_t len)
-{
-	if (n < 0)
-		return errno == EOPNOTSUPP || errno == ENOSYS ? -EOPNOTSUPP : -EAGAIN;
-	return (uint64_t)n == len ? 0 : -EAGAIN;
-}
-
 int rio_read_now(int fd, void *buf, uint64_t off, uint64_t len)
 {
 	struct iovec v = { buf, len };
+	ssize_t n = preadv2(fd, &v, 1, (off_t)off, RWF_NOWAIT);
 
-	return rio_now(preadv2(fd, &v, 1, (off_t)off, RWF_NOWAIT), len);
-}
-
-int rio_write_now(int fd, void *buf, uint64_t off, uint64_t len)
-{
-	struct iovec v = { buf, len };
-
-	return rio_now(pwritev2(fd, &v, 1, (off_t)off, RWF_NOWAIT), len);
+	if (n < 0)
+		return errno == EOPNOTSUPP || errno == ENOSYS ? -EOPNOTSUPP : -EAGAIN;
+	return (uint64_t)n == len ? 0 : -EAGAIN;
 }
 
 static int engine_is(enum rio_engine e, const char *sentence, enum rio_engine *got,

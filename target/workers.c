@@ -33,9 +33,12 @@ enum {
 	/* Done, and the reactor not woken: no more of them than this, nor bytes. */
 	QUIET_MAX = 32,
 	QUIET_BYTES = 256 << 10,
-	/* So often it is looked whether what should be quick is stuck; when it is, less often. */
+	/*
+	 * So often it is looked whether what should be quick is stuck; when it is, less often, but
+	 * not so seldom that others of this reactor would feel it.
+	 */
 	LOOK_MS = 4,
-	LOOK_MS_MAX = 1024,
+	LOOK_MS_MAX = 32,
 };
 
 enum { POOL_IO = WORK_RECORD + 1, POOLS };
@@ -335,10 +338,15 @@ static void queue_serve(struct msg *leave)
 			bytes = 0;
 		}
 		rio_block(r);
+		m->fn = rio_ran;
+		if (!quick) {
+			reactor_send(q->from, m);
+			served += SERVE_SLOW;
+			continue;
+		}
 		quiet++;
 		bytes += r->len;
-		served += quick ? 1 : SERVE_SLOW;
-		m->fn = rio_ran;
+		served++;
 		reactor_send_quietly(q->from, m);	/* r is the reactor's */
 	}
 	l->msg.fn = leave_back;

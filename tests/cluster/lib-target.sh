@@ -8,13 +8,13 @@
 #	target_start, target_kill (power goes), target_stop (in order)
 
 HF_DISKS=()
-HF_DISKS_OF=$HF_IQN
+HF_DISKS_OF=			# empty: of $HF_IQN
 HF_AUTH=()
 HF_STARTS=0
 HF_PORTALS=("$HF_PORTAL" 10.77.2.1:3260)	# where Holdfast listens
 
 disk() {
-	HF_DISKS+=("$HF_DISKS_OF $*")
+	HF_DISKS+=("${HF_DISKS_OF:-$HF_IQN} $*")
 }
 
 disks_of() {

@@ -447,6 +447,16 @@ static void test_shown(void)
 	    "on line 4 already (expected a different one)\n");
 	/* Its own is nobody else's. */
 	config_free(good(LUN "path: a, naa: " NAA_OF_A "}\n"));
+	bad(LUN "path: a, serial: s1}\n  - {lun: 1, name: b, path: b, serial: s1}\n",
+	    "t.yaml:5: targets[0].luns[1].serial: \"s1\" is the serial of targets[0].luns[0] on "
+	    "line 4 already (expected a different one)\n");
+	/* A T10 designator is vendor and identifier together. */
+	bad(LUN "path: a, vendor: IET, t10_id: t1}\n"
+		"  - {lun: 1, name: b, path: b, t10_id: t1, vendor: IET}\n",
+	    "t.yaml:5: targets[0].luns[1].t10_id: \"t1\" is the T10 designator of "
+	    "targets[0].luns[0] on line 4 already (expected a different one)\n");
+	config_free(good(LUN "path: a, vendor: IET, t10_id: t1}\n"
+			     "  - {lun: 1, name: b, path: b, t10_id: t1}\n"));
 }
 
 static void test_lists(void)
