@@ -7,7 +7,7 @@
 #	story_becomes SECONDS LUN TEXT	it does in time
 #	show_is LUN TEXT		`witness show`, below its first line, the blanks squeezed
 #	log_tells LUN TEXT		these lines of `witness log` are there in this order, others
-#				between them
+#				between them; how many times is left out
 #
 # For tgtd, which tells nothing, they are true.
 
@@ -54,7 +54,7 @@ show_is() {
 log_tells() {
 	local got line want
 	[ "$HF_TARGET" = holdfast ] || return 0
-	got=$(hf_witness_says log "$1" | sed -E 's/^T [^:]*: //')
+	got=$(hf_witness_says log "$1" | sed -E 's/^T [^:]*: //; s/ \([0-9]+ times\)$//')
 	exec 8<<<"$got"
 	while read -r want; do
 		while :; do

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs the scenarios, or ONLY=name[,name]. One line each, the output of those that failed, and in the
 # end `N passed, N failed, N skipped`. Exit status 1 when one failed. HF_BUILD=DIR: where the daemon
-# is. HF_LOGS=DIR keeps the outputs. HF_SHORT=1 leaves out what takes long, and says so. lib.sh
-# knows more variables.
+# is. HF_JOBS=N so many at a time (2: mostly they wait). HF_LOGS=DIR keeps the outputs. HF_SHORT=1
+# leaves out what takes long, and says so. lib.sh knows more variables.
 set -u
+jobs=${HF_JOBS:-2}
 limit=300			# seconds of one scenario
 declare -A limits=([migrate]=600 [migrate-kernel]=600 [pacemaker_scsi]=900 [pacemaker_mpath]=900 [alua]=600
 	[ocfs2]=600 [windows]=600 [moving]=600)	# of those with another
@@ -25,14 +26,15 @@ elif [ "${HF_SHORT:-0}" = 0 ]; then
 	all+=("${long[@]}")
 fi
 
-passed=0 failed=0 skipped=0 child=
+passed=0 failed=0 skipped=0
+declare -A running=() started=()	# name of a process; when it began
 work=$(mktemp -d "${TMPDIR:-/tmp}/hf-run.XXXXXX")
 export TMPDIR=$work
 
-# What a scenario that was killed has left.
+# leftovers [NAME]: what a scenario that was killed has left, or all have.
 leftovers() {
 	local left
-	for left in "$work"/hf-*.*; do
+	for left in "$work"/hf-"${1:-*}".*; do
 		[ -d "$left/procs" ] && [ "${HF_KEEP:-0}" != 1 ] &&
 			bash -c '. ./lib.sh; set +e; hf_cleanup "$1"; rm -rf "$1"' run "$left"
 	done
@@ -43,42 +45,53 @@ end() {
 	[ "${HF_KEEP:-0}" = 1 ] || rm -rf "$work"
 }
 trap end EXIT
-trap '[ -z "$child" ] || { kill -TERM "$child"; wait "$child"; }; exit 1' INT TERM
+trap '[ ${#running[@]} = 0 ] || { kill -TERM "${!running[@]}"; wait "${!running[@]}"; }; exit 1' INT TERM
 
-# limited SECONDS OUTPUT COMMAND...: its status, 124 or 137 when it took too long.
-limited() {
-	timeout -k 30 "$1" "${@:3}" >"$2" 2>&1 </dev/null &
-	child=$!
-	wait "$child"
+# begin NAME SECONDS COMMAND...: its output goes to NAME.out. What it needs of the machine is little.
+begin() {
+	timeout -k 30 "$2" "${@:3}" >"$work/$1.out" 2>&1 </dev/null &
+	running[$!]=$1
+	started[$1]=$SECONDS
 }
 
-# The root of the guests is made once: that time is no scenario's.
-[ "$(id -u)" != 0 ] || ! command -v mmdebstrap >/dev/null ||
-	limited 900 "$work/root.out" bash -c '. ./lib.sh; HF_T0=${EPOCHREALTIME/[.,]/}; hf_root_make'
-
-for name in "${all[@]}"; do
-	start=$SECONDS
-	out=$work/$name.out
-	status=1
-	if [ -x "$name.sh" ]; then
-		limited "${limits[$name]:-$limit}" "$out" "./$name.sh"
-		status=$?
-	else
-		echo "FAIL: no such scenario" >"$out"
-	fi
+# Waits for one of those that run, and tells.
+settle() {
+	local pid name status=0 said
+	wait -n -p pid "${!running[@]}" || status=$?
+	name=${running[$pid]}
+	unset "running[$pid]"
 	case $status in
 	0) passed=$((passed + 1)) said=ok ;;
-	77) skipped=$((skipped + 1)) said="SKIP $(sed -n 's/^SKIP: //p' "$out" | tail -n 1)" ;;
+	77) skipped=$((skipped + 1)) said="SKIP $(sed -n 's/^SKIP: //p' "$work/$name.out" | tail -n 1)" ;;
 	124 | 137) failed=$((failed + 1)) said="FAILED over ${limits[$name]:-$limit} s" ;;
-	*) failed=$((failed + 1)) said="FAILED $(sed -n 's/^FAIL: //p' "$out" | head -n 1)" ;;
+	*) failed=$((failed + 1)) said="FAILED $(sed -n 's/^FAIL: //p' "$work/$name.out" | head -n 1)" ;;
 	esac
 	case $said in
 	SKIP*) echo "SKIP cluster/$name: ${said#SKIP }" ;;
-	*) printf 'cluster/%-13s %3d s  %s\n' "$name" $((SECONDS - start)) "$said" ;;
+	*) printf 'cluster/%-15s %3d s  %s\n' "$name" $((SECONDS - started[$name])) "$said" ;;
 	esac
-	case $said in FAILED*) sed 's/^/    /' "$out" ;; esac
-	[ -z "$logs" ] || { mkdir -p "$logs" && cp "$out" "$logs/"; }
-	leftovers
+	case $said in FAILED*) sed 's/^/    /' "$work/$name.out" ;; esac
+	[ -z "$logs" ] || { mkdir -p "$logs" && cp "$work/$name.out" "$logs/"; }
+	leftovers "$name"
+}
+
+# The root of the guests is made once: that time is no scenario's.
+if [ "$(id -u)" = 0 ] && command -v mmdebstrap >/dev/null; then
+	begin root 900 bash -c '. ./lib.sh; HF_T0=${EPOCHREALTIME/[.,]/}; hf_root_make'
+	wait "${!running[@]}"
+	running=()
+fi
+
+for name in "${all[@]}"; do
+	[ ${#running[@]} -lt "$jobs" ] || settle
+	if [ -x "$name.sh" ]; then
+		begin "$name" "${limits[$name]:-$limit}" "./$name.sh"
+	else
+		begin "$name" 1 bash -c 'echo "FAIL: no such scenario"; exit 1'
+	fi
+done
+while [ ${#running[@]} != 0 ]; do
+	settle
 done
 if [ -z "${ONLY:-}" ] && [ "${HF_SHORT:-0}" = 1 ]; then
 	for name in "${long[@]}"; do
