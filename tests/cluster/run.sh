@@ -9,11 +9,10 @@ jobs=${HF_JOBS:-2}
 limit=300			# seconds of one scenario
 declare -A limits=([migrate]=600 [migrate-kernel]=600 [pacemaker_scsi]=900 [pacemaker_mpath]=900 [alua]=600
 	[ocfs2]=600 [windows]=600 [moving]=600)	# of those with another
-all=(qemu-img basic restart powercut sg_persist mpathpersist fence_scsi fence_mpath lvm pr-powercut moving
-	migrate migrate-restart)
+all=(qemu-img windows ocfs2 powercut sbd sanlock basic restart sg_persist mpathpersist multipath moving
+	ocfs2-restart fence_scsi fence_mpath lvm pr-powercut migrate migrate-restart)
 # Those that do not fit the time of `make check` (HF_SHORT=1).
-long=(migrate-kernel multipath windows alua network mtu sbd pacemaker_scsi pacemaker_mpath ocfs2 ocfs2-restart
-	gfs2 sanlock)
+long=(pacemaker_scsi pacemaker_mpath gfs2 network mtu alua migrate-kernel)
 
 HF_BUILD=$(realpath -m "${HF_BUILD:-$(dirname "$0")/../../build}")
 export HF_BUILD
