@@ -224,8 +224,11 @@ static void replay_part(struct witness_replay *r, json_t *o)
 		return;
 	in = rcur_of(r->image, r->len);
 	r->part = UINT32_MAX;
-	if (!witness_picture_get(&in, &r->whole))
+	if (!witness_picture_get(&in, &r->whole)) {
+		/* Damaged, or another version's: what came before it may have been forgotten. */
+		r->gap = true;
 		return;
+	}
 	r->picture = r->whole;
 	r->entries = 0;
 	r->gap = false;
