@@ -3,7 +3,7 @@
  * Watching a witness LUN: events in, entries out. The picture is what the entries add up to; beside
  * it is what matters only while the daemon runs: rhythms, averages, what is not yet an entry.
  *
- * Pure; one thread at a time. struct witness has some 150 KiB and no pointers.
+ * Pure; one thread at a time. struct witness has some 220 KiB and no pointers.
  */
 #ifndef WITNESS_WATCH_H
 #define WITNESS_WATCH_H
@@ -49,10 +49,13 @@ struct witness_held {
 	struct witness_time at;
 };
 
+/* Of one node: all its paths of the picture, and as many that may take their places. */
+enum { WITNESS_HELD = 2 * WITNESS_PATHS };
+
 /* What a node does again and again (repeat.c). */
 struct witness_repeat {
 	struct witness_share sessions;
-	struct witness_held held[WITNESS_PATHS];
+	struct witness_held held[WITNESS_HELD];
 	uint32_t challenges; /* not told yet; the last one: */
 	struct witness_time challenged;
 	uint8_t isid[6];

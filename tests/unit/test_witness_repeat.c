@@ -106,7 +106,8 @@ static void test_strangers(void)
 		ww_wait(250);
 	}
 	once = sessions_told();
-	CU_ASSERT(once > 60 && once < 200);
+	/* Each place of the picture once, in and out; then a few in a minute. */
+	CU_ASSERT(once > 60 && once < 200 + 2 * WITNESS_NODES);
 	CU_ASSERT(ww_replays());
 	/* What counts is told whoever does it. */
 	CU_ASSERT_EQUAL(ww_pr(nx('d'), REGISTER, 0, 0, 4), 0);
@@ -114,6 +115,122 @@ static void test_strangers(void)
 	CU_ASSERT_EQUAL(ww_pr(nx('d'), RESERVE, 5, 4, 0), 0);
 	CU_ASSERT_EQUAL(ww_count(WITNESS_OWNED, 'd'), 1);
 	CU_ASSERT(ww_replays());
+}
+
+/* The witness is new, or its journal is; and the power of a whole cluster comes back. */
+static void test_cluster(void)
+{
+	struct nexus n[WITNESS_NODES];
+
+	ww_world();
+	for (unsigned i = 0; i < WITNESS_NODES; i++) {
+		n[i] = nx('x');
+		snprintf(n[i].initiator, sizeof(n[i].initiator), "iqn.x:%u", i);
+		ww_login(n[i]);
+		ww_ms += 100;
+	}
+	for (unsigned i = 0; i < WITNESS_NODES; i++)
+		CU_ASSERT(path_of(n[i]) && path_of(n[i])->session);
+	CU_ASSERT(ww_replays());
+	/* Those that came last look for sbd's messages; one stops and is missed. */
+	for (unsigned i = 0; i < 20; i++) {
+		for (unsigned k = 0; k < 2 && (i < 10 || !k); k++) {
+			ww_io(n[WITNESS_NODES - 1 - k], false, (1 + 2 * k) * 512, 512);
+			ww_io(n[WITNESS_NODES - 1 - k], false, (2 + 2 * k) * 512, 512);
+		}
+		ww_wait(1000);
+	}
+	CU_ASSERT_EQUAL(ww.picture.node[WITNESS_NODES - 1].beat, WITNESS_BEATS_ON);
+	CU_ASSERT_EQUAL(ww.picture.node[WITNESS_NODES - 2].beat, WITNESS_BEAT_STOPPED);
+	CU_ASSERT(ww.picture.warnings & 1u << WITNESS_BEAT_LOST);
+	/* Another owns the disk, and is there. */
+	CU_ASSERT_EQUAL(ww_pr(n[WITNESS_NODES - 3], REGISTER, 0, 0, 1), 0);
+	CU_ASSERT_EQUAL(ww_pr(n[WITNESS_NODES - 3], RESERVE, 5, 1, 0), 0);
+	ww_wait(5 * MINUTE);
+	CU_ASSERT(!(ww.picture.warnings & 1u << WITNESS_OWNER_GONE));
+	CU_ASSERT(ww_replays());
+	/* And those that ask for it before their logins are heard of. */
+	ww_world();
+	CU_ASSERT_EQUAL(ww_pr(nx('a'), REGISTER, 0, 0, 1), 0);
+	CU_ASSERT_EQUAL(ww_pr(nx('a'), RESERVE, 5, 1, 0), 0);
+	for (unsigned i = 1; i < WITNESS_NODES; i++) {
+		CU_ASSERT(ww_pr(n[i], RESERVE, 5, 1, 0) != 0);
+		CU_ASSERT(path_of(n[i]) && path_of(n[i])->session);
+	}
+	CU_ASSERT(ww_replays());
+}
+
+/* A node that flaps on one path, and then comes on another, too. */
+static void test_new_path(void)
+{
+	struct nexus b = nx_of('b', 1, 1), c = nx_of('b', 2, 2), gone = nx_of('b', 1, 2);
+	struct witness_time at;
+
+	ww_world();
+	ww_login(b);
+	for (unsigned i = 0; i < 20; i++) {
+		ww_logout(b, false);
+		ww_login(b);
+	}
+	ww_logout(b, false);
+	ww_login(gone);
+	ww_login(c);
+	at = ww_now();
+	ww_logout(gone, true);
+	CU_ASSERT(!path_of(c));
+	ww_wait(MINUTE + 1000);
+	CU_ASSERT_FATAL(path_of(c) && path_of(c)->session);
+	CU_ASSERT_EQUAL(path_of(c)->since.utc_ms, at.utc_ms);
+	CU_ASSERT(!path_of(gone));
+	CU_ASSERT(path_of(b) && path_of(b)->lost);
+	/* It comes back with another ISID. */
+	b = nx_of('b', 3, 1);
+	ww_login(b);
+	ww_wait(MINUTE + 1000);
+	CU_ASSERT_FATAL(path_of(b) && path_of(b)->session);
+	CU_ASSERT(!path_of(nx_of('b', 1, 1)));
+	CU_ASSERT_EQUAL(sessions_told() + told(WITNESS_LOGGED_IN) + told(WITNESS_LOGGED_OUT), 46);
+	CU_ASSERT(ww_replays());
+}
+
+/* Whatever a node's sessions do: a minute after, the picture has them as they are. */
+static void test_any_paths(void)
+{
+	for (unsigned k = 0; k < 200; k++) {
+		bool up[2 * WITNESS_PATHS] = { false };
+		unsigned ups = 0, events = 0;
+
+		ww_seed = 900 + k;
+		ww_world();
+		for (unsigned i = 0; i < 400; i++) {
+			unsigned p = ww_rnd(2 * WITNESS_PATHS);
+			struct nexus n = nx_of('b', (uint8_t)(p / 4), (uint16_t)(p % 4 + 1));
+
+			if (up[p])
+				ww_logout(n, ww_rnd(2));
+			else if (ups < WITNESS_PATHS)
+				ww_login(n);
+			else
+				continue;
+			up[p] = !up[p];
+			ups = up[p] ? ups + 1 : ups - 1;
+			events++;
+			if (!ww_rnd(20))
+				ww_wait(ww_rnd(2 * MINUTE));
+			else if (!ww_rnd(20))
+				ww_ms += ww_rnd(2 * MINUTE); /* between two ticks */
+		}
+		ww_wait(MINUTE + 1000);
+		for (unsigned p = 0; p < 2 * WITNESS_PATHS; p++) {
+			const struct witness_path *a =
+				path_of(nx_of('b', (uint8_t)(p / 4), (uint16_t)(p % 4 + 1)));
+
+			CU_ASSERT_EQUAL(a && a->session, up[p]);
+		}
+		CU_ASSERT(sessions_told() + told(WITNESS_LOGGED_IN) + told(WITNESS_LOGGED_OUT) <=
+			  events);
+		CU_ASSERT(ww_replays());
+	}
 }
 
 /* A node that asks for the disk again and again. */
@@ -206,4 +323,5 @@ static void test_order(void)
 }
 
 UNIT_MAIN("witness repeat", UNIT(test_flapping), UNIT(test_late), UNIT(test_strangers),
-	  UNIT(test_challenges), UNIT(test_order))
+	  UNIT(test_cluster), UNIT(test_new_path), UNIT(test_any_paths), UNIT(test_challenges),
+	  UNIT(test_order))
