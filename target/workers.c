@@ -360,9 +360,12 @@ static void queue_serve(struct msg *leave)
 static void queues_look(struct timer *t)
 {
 	bool quick = false, stuck = true;
-	struct queue *q;
+	struct cds_list_head *at;
 
-	cds_list_for_each_entry(q, &queues.busy, busy) {
+	/* Not cds_list_for_each_entry(): it takes the head, too, for a queue, which is aligned. */
+	cds_list_for_each(at, &queues.busy) {
+		struct queue *q = cds_list_entry(at, struct queue, busy);
+
 		if (q->given == q->slow)
 			continue;
 		quick = true;
