@@ -12,7 +12,6 @@
 #include "scsi/cmd.h"
 #include "scsi/cursor.h"
 
-
 enum {
 	/*
 	 * PERIPHERAL QUALIFIER and DEVICE TYPE: a direct access block device that is there, and no

@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 
 #include "target/config_check.h"
+#include "target/hex.h"
 
 /* ---- identity ---- */
 
@@ -274,8 +275,8 @@ static char *unique_uuid(const struct check *k, const yaml_node_t *map, const st
 	if (!reader_good(k->r, map, l->uuid_given ? "uuid" : "name"))
 		return NULL;
 	text = must_alloc(33, 1);
-	for (unsigned i = 0; i < 16; i++)
-		sprintf(text + 2 * i, "%02x", i ? l->uuid[i] : l->uuid[i] & 0x0f);
+	hex_put(text, l->uuid, 16);
+	text[0] = '0';
 	return text;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "target/daemon.h"
+#include "target/hex.h"
 #include "target/history.h"
 #include "target/log.h"
 #include "target/mutate.h"
@@ -34,12 +35,6 @@ static void naa_derive(struct lu_ident *id)
 	id->naa[0] = (uint8_t)(0x60 | (id->naa[0] & 0x0f));
 }
 
-static void serial_derive(struct lu_ident *id)
-{
-	for (unsigned i = 0; i < sizeof(id->uuid); i++)
-		snprintf(id->serial + 2 * i, 3, "%02x", id->uuid[i]);
-}
-
 static void ident_make(struct lu_ident *id, const struct config_lun *l)
 {
 	id->lun = l->lun;
@@ -51,7 +46,7 @@ static void ident_make(struct lu_ident *id, const struct config_lun *l)
 		naa_derive(id);
 	memcpy(id->serial, l->serial, sizeof(id->serial));
 	if (!id->serial[0])
-		serial_derive(id);
+		hex_put(id->serial, id->uuid, sizeof(id->uuid));
 	memcpy(id->t10_id, l->t10_id, sizeof(id->t10_id));
 	memcpy(id->vendor, l->vendor, sizeof(id->vendor));
 	memcpy(id->product, l->product, sizeof(id->product));

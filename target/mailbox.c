@@ -121,11 +121,17 @@ void mailbox_fini(struct mailbox *b)
 	doorbell_fini(&b->bell);
 }
 
-void mailbox_put_quietly(struct mailbox *b, struct msg *m)
+/* To the end of a queue: the sender's part of all that follows. */
+static void enqueue(struct __cds_wfcq_head *head, struct cds_wfcq_tail *tail, struct msg *m)
 {
 	cds_wfcq_node_init(&m->node);
-	HANDOVER_GIVE(&b->tail);
-	cds_wfcq_enqueue(&b->head, &b->tail, &m->node);
+	HANDOVER_GIVE(tail);
+	cds_wfcq_enqueue(head, tail, &m->node);
+}
+
+void mailbox_put_quietly(struct mailbox *b, struct msg *m)
+{
+	enqueue(&b->head, &b->tail, m);
 }
 
 void mailbox_put(struct mailbox *b, struct msg *m)
@@ -177,9 +183,7 @@ void pile_fini(struct pile *p)
 
 void pile_put(struct pile *p, struct msg *m)
 {
-	cds_wfcq_node_init(&m->node);
-	HANDOVER_GIVE(&p->tail);
-	cds_wfcq_enqueue(&p->head, &p->tail, &m->node);
+	enqueue(&p->head, &p->tail, m);
 }
 
 struct msg *pile_get(struct pile *p)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All appending is done on the first reactor, wherever sessions live: a journal has one writer. */
+#include "target/hex.h"
 #include "target/presence.h"
 
 #include <fcntl.h>
@@ -262,8 +263,7 @@ bool presence_seen(const struct presence *p, const char *target, const struct ne
 
 	if (!p)
 		return false;
-	for (unsigned i = 0; i < sizeof(n->isid); i++)
-		snprintf(isid + 2 * i, 3, "%02x", n->isid[i]);
+	hex_put(isid, n->isid, sizeof(n->isid));
 	key_make(key, target, n->initiator, isid, n->tpgt);
 	e = json_object_get(p->map, key);
 	*ns = e ? (uint64_t)json_integer_value(json_object_get(e, "time")) : p->base;

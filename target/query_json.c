@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "target/buf.h"
+#include "target/hex.h"
 #include "target/history.h"
 #include "target/log.h"
 #include "target/query.h"
@@ -53,10 +54,9 @@ json_t *query_string(const char *s)
 
 void query_put_hex(json_t *o, const char *name, const uint8_t *p, unsigned n)
 {
-	char s[2 * 16 + 1] = "";
+	char s[2 * 16 + 1];
 
-	for (unsigned i = 0; i < n && i < 16; i++)
-		snprintf(s + 2 * i, 3, "%02x", p[i]);
+	hex_put(s, p, n < 16 ? n : 16);
 	query_put_string(o, name, s);
 }
 

@@ -5,15 +5,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "target/hex.h"
 #include "target/state_file.h"
 
 void state_name(char out[STATE_NAME_MAX], const uint8_t uuid[16], const char *kind)
 {
-	size_t at = (size_t)snprintf(out, STATE_NAME_MAX, "lu-");
+	char hex[33];
 
-	for (unsigned i = 0; i < 16; i++)
-		at += (size_t)snprintf(out + at, STATE_NAME_MAX - at, "%02x", uuid[i]);
-	snprintf(out + at, STATE_NAME_MAX - at, ".%s", kind);
+	hex_put(hex, uuid, 16);
+	snprintf(out, STATE_NAME_MAX, "lu-%s.%s", hex, kind);
 }
 
 int state_write(int fd, const void *p, size_t n, uint64_t off)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "target/hex.h"
 #include "target/witness_json.h"
 
 #include <inttypes.h>
@@ -51,10 +52,9 @@ static void put_time(json_t *o, const char *pre, const struct witness_time *t)
 
 static void put_hex(json_t *o, const char *name, const uint8_t *p, size_t n)
 {
-	char s[2 * WITNESS_PART + 1] = "";
+	char s[2 * WITNESS_PART + 1];
 
-	for (size_t i = 0; i < n && i < WITNESS_PART; i++)
-		snprintf(s + 2 * i, 3, "%02x", p[i]);
+	hex_put(s, p, n < WITNESS_PART ? n : WITNESS_PART);
 	json_object_set_new(o, name, json_string(s));
 }
 

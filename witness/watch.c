@@ -331,12 +331,12 @@ static void step_io(struct step *s)
 {
 	int i = witness_node_find(&s->w->picture, s->ev->who->initiator);
 
-	if (i >= 0)
-		check_message(s, (unsigned)i);
-	if (i >= 0)
-		witness_rhythm_note(s->w, (unsigned)i,
-				    s->ev->io.write ? WITNESS_ACT_WRITE : WITNESS_ACT_READ,
-				    s->ev->io.off, s->ev->io.len, s->ev->mono_ms);
+	if (i < 0)
+		return;
+	check_message(s, (unsigned)i);
+	witness_rhythm_note(s->w, (unsigned)i,
+			    s->ev->io.write ? WITNESS_ACT_WRITE : WITNESS_ACT_READ, s->ev->io.off,
+			    s->ev->io.len, s->ev->mono_ms);
 }
 
 static void step_look(struct step *s)
@@ -480,7 +480,7 @@ void witness_step(struct witness *w, const struct witness_event *ev, witness_emi
 {
 	static void (*const fns[])(struct step * s) = {
 		[WITNESS_EV_START] = step_start,     [WITNESS_EV_LOGIN] = repeat_login,
-		[WITNESS_EV_LOGOUT] = repeat_logout,   [WITNESS_EV_PR] = step_pr,
+		[WITNESS_EV_LOGOUT] = repeat_logout, [WITNESS_EV_PR] = step_pr,
 		[WITNESS_EV_LOOK] = step_look,	     [WITNESS_EV_IO] = step_io,
 		[WITNESS_EV_LATENCY] = step_latency, [WITNESS_EV_SPACE] = step_space,
 		[WITNESS_EV_JOURNAL] = step_journal, [WITNESS_EV_BLIND] = step_blind,
