@@ -15,15 +15,7 @@ node() { guest "$1" ". /hf/guest-clusterfs.sh; $2"; }
 node_says() { guest_says "$1" ". /hf/guest-clusterfs.sh; $2"; }
 node_start() { guest_start "$1" ". /hf/guest-clusterfs.sh; $2"; }
 
-nodes() {
-	local n
-	for n in $1; do
-		node_start "$n" "$2"
-	done
-	for n in $1; do
-		guest_wait "$n" 90 >/dev/null
-	done
-}
+nodes() { guests "$1" 90 ". /hf/guest-clusterfs.sh; $2"; }
 
 load_start() {
 	local n

@@ -8,6 +8,7 @@
 #	guest_says ...		the same, and prints what they print
 #	guest_start NAME COMMANDS	in the background
 #	guest_wait NAME [SECONDS]	waits for the last one started so
+#	guests "NAME..." SECONDS COMMANDS	on all of them at the same time
 #	guest_kill NAME		pulls the plug
 #	guest_ends NAME SECONDS HOW	it ends by itself in time, and its console says this
 
@@ -105,6 +106,16 @@ guest_start() {
 
 guest_wait() {
 	hf_job_wait "$1" "${HF_BACK[$1]}" "${2:-60}"
+}
+
+guests() {
+	local g
+	for g in $1; do
+		guest_start "$g" "$3"
+	done
+	for g in $1; do
+		guest_wait "$g" "$2" >/dev/null
+	done
 }
 
 hf_job_start() {

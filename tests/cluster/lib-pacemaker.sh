@@ -5,12 +5,14 @@
 #
 #	cluster_boot NODE		a host with nothing of the cluster
 #	cluster_install NODE...		corosync and Pacemaker run there (storage is logged in)
-#	on_nodes "NODE..." COMMANDS	on them at the same time
+#	cluster_form FENCING		the cluster of a and b, with these commands that make its fencing
 #	tried				`off` tried to fence `on`, in vain, and runs nothing
 #	mon NODE SECONDS REGEX		crm_mon there says so in time
 #	vm_start			a program that writes a journal on the file system joins the group vms; sets on,
 #				the node where it runs, off, the other, holder, who reserved the witness
 #	vm_journal NODE [FROM]		checks it there: sets vm_last, vm_pause (ms), vm_nodes
+#	vm_wrote NODE WHO LIMIT		the same: WHO wrote it, without a pause of LIMIT ms
+#	is_fenced NODE			from now on in 75 s
 #	keys_are VICTIM|-		on all disks both are registered, or all but VICTIM, in 90 s
 #	writes_again NODE		it can, on the raw disk $vm1
 #	story_after_split SOFTWARE REGISTRATIONS	`on` has fenced `off`: what the witness tells
@@ -37,25 +39,23 @@ cluster_boot() {
 		udevadm trigger'
 }
 
-# on_nodes "NODE..." COMMANDS: on these nodes at the same time.
-on_nodes() {
-	local node
-	for node in $1; do
-		guest_start "$node" "$2"
-	done
-	for node in $1; do
-		guest_wait "$node" 120 >/dev/null
-	done
-}
-
 cluster_install() {
 	[ -e "$HF_RUN/share/authkey" ] ||
 		guest "$1" "$(guide kvm-pacemaker authkey)
 			cp /etc/corosync/authkey /hf/"
-	on_nodes "$*" "cp /hf/authkey /etc/corosync/
+	guests "$*" 120 "cp /hf/authkey /etc/corosync/
 		$(guide kvm-pacemaker corosync)
 		install -m 600 -o hacluster -g haclient /hf/guest-cib.xml /var/lib/pacemaker/cib/cib.xml
 		$(guide kvm-pacemaker start)"
+}
+
+cluster_form() {
+	cluster_install a b
+	mon a 60 'Online: \[ a b \]'
+	guest a "$1
+		$(guide kvm-pacemaker order)"
+	keys_are -
+	say "both are unfenced"
 }
 
 mon() {
@@ -103,11 +103,20 @@ cluster_key() {
 	printf '%.4s%.4s' "$(printf kvm | md5sum)" "$(printf %s "$1" | md5sum)"
 }
 
-# fenced_in NODE SECONDS: token and consensus take 11 s, the head start of who runs what has priority
-# 10 s, the agent a second or two; the rest is for busy machines.
-fenced_in() {
-	say "$1 was fenced in $2 s"
-	[ "$2" -lt 75 ] || fail "$1 was fenced in $2 s: limit 75"
+# Token and consensus take 11 s, the head start of who runs what has priority 10 s, the agent a second or
+# two; the rest is for busy machines.
+is_fenced() {
+	local begin=$SECONDS took
+	keys_are "$1"
+	took=$((SECONDS - begin))
+	say "$1 was fenced in $took s"
+	[ $took -lt 75 ] || fail "$1 was fenced in $took s: limit 75"
+}
+
+vm_wrote() {
+	vm_journal "$1"
+	expect "who wrote the journal" "$vm_nodes" "$2"
+	[ "$vm_pause" -lt "$3" ] || fail "$2 wrote nothing for $vm_pause ms: limit $3"
 }
 
 # keys_are VICTIM|-

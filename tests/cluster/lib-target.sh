@@ -168,12 +168,7 @@ pr_is() {
 }
 
 pr_becomes() {
-	local end=$((SECONDS + $1))
-	shift
-	while ! (pr_is "$@") 2>/dev/null; do
-		[ "$SECONDS" -lt "$end" ] || pr_is "$@"
-		sleep 0.1
-	done
+	hf_becomes "$1" pr_is "${@:2}"
 }
 
 # disk_used NAME: bytes its file occupies.

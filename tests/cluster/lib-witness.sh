@@ -37,12 +37,7 @@ story_is() {
 }
 
 story_becomes() {
-	local end=$((SECONDS + $1))
-	shift
-	while ! (story_is "$@") 2>/dev/null; do
-		[ "$SECONDS" -lt "$end" ] || story_is "$@"
-		sleep 0.2
-	done
+	hf_becomes "$1" story_is "${@:2}"
 }
 
 show_is() {

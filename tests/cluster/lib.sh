@@ -57,6 +57,15 @@ expect() {
 	[ "$2" = "$3" ] || fail "$1: $2, expected $3"
 }
 
+# hf_becomes SECONDS COMMAND...: a check that fails the scenario has so long to come true.
+hf_becomes() {
+	hf_wait "$1" hf_apart "${@:2}" || "${@:2}"
+}
+
+hf_apart() {
+	("$@")
+}
+
 # hf_wait SECONDS COMMAND...: until it succeeds; status 1 when it does not in time.
 hf_wait() {
 	local end=$((SECONDS + $1))

@@ -2,6 +2,22 @@
 /* Cluster software recognised by what it does; everything else stays unknown. */
 #include "tests/unit/witness_world.h"
 
+static void two_nodes(void)
+{
+	ww_world();
+	for (char n = 'a'; n <= 'b'; n++)
+		ww_login(nx(n));
+}
+
+/* A node reads a region, in so many pieces of so many bytes, and writes its own block in it. */
+static void region_beat(char n, uint64_t off, unsigned pieces, uint32_t len, unsigned block,
+			uint32_t size)
+{
+	for (unsigned i = 0; i < pieces; i++)
+		ww_io(nx(n), false, off + (uint64_t)i * len, len);
+	ww_io(nx(n), true, off + (uint64_t)block * size, size);
+}
+
 static void test_windows(void)
 {
 	ww_world();
@@ -195,9 +211,7 @@ static void test_sbd(void)
 static void test_sbd_slow(void)
 {
 	for (unsigned loop = 2000; loop <= 4000; loop += 1000) {
-		ww_world();
-		for (char n = 'a'; n <= 'b'; n++)
-			ww_login(nx(n));
+		two_nodes();
 		for (unsigned i = 0; i < 8; i++) {
 			sbd_loop('a', 0, 512);
 			sbd_loop('b', 1, 512);
@@ -214,32 +228,20 @@ static void test_sbd_slow(void)
  */
 static void test_pieces(void)
 {
-	ww_world();
-	for (char n = 'a'; n <= 'b'; n++)
-		ww_login(nx(n));
+	two_nodes();
 	for (unsigned i = 0; i < 6; i++) {
-		for (unsigned k = 0; k < 2; k++) {
-			for (unsigned j = 0; j < 4; j++)
-				ww_io(nx((char)('a' + k)), false, (1 << 20) + j * (256 << 10),
-				      256 << 10);
-			/* Host 1 and host 2000, the last one there may be. */
-			ww_io(nx((char)('a' + k)), true, (1 << 20) + (k ? 1999 : 0) * 512, 512);
-		}
+		/* Host 1 and host 2000, the last one there may be. */
+		region_beat('a', 1 << 20, 4, 256 << 10, 0, 512);
+		region_beat('b', 1 << 20, 4, 256 << 10, 1999, 512);
 		ww_wait(20000);
 	}
 	CU_ASSERT_EQUAL(ww_sure(WITNESS_SANLOCK), WITNESS_SURE);
 	CU_ASSERT(ww_only(WITNESS_SANLOCK));
 
-	ww_world();
-	for (char n = 'a'; n <= 'b'; n++)
-		ww_login(nx(n));
+	two_nodes();
 	for (unsigned i = 0; i < 10; i++) {
-		for (unsigned k = 0; k < 2; k++) {
-			for (unsigned j = 0; j < 2; j++)
-				ww_io(nx((char)('a' + k)), false, (8 << 20) + j * (16 << 10),
-				      16 << 10);
-			ww_io(nx((char)('a' + k)), true, (8 << 20) + (k ? 6 : 1) * 4096, 4096);
-		}
+		region_beat('a', 8 << 20, 2, 16 << 10, 1, 4096);
+		region_beat('b', 8 << 20, 2, 16 << 10, 6, 4096);
 		ww_wait(2000);
 	}
 	CU_ASSERT_EQUAL(ww_sure(WITNESS_O2CB), WITNESS_SURE);
@@ -248,16 +250,11 @@ static void test_pieces(void)
 
 static void test_o2cb(void)
 {
-	ww_world();
-	for (char n = 'a'; n <= 'b'; n++)
-		ww_login(nx(n));
+	two_nodes();
 	for (unsigned i = 0; i < 10; i++) {
-		for (unsigned k = 0; k < 2; k++) {
-			ww_io(nx((char)('a' + k)), false, 1 << 20, 3 * 512);
-			ww_io(nx((char)('a' + k)), true, (1 << 20) + k * 512, 512);
-			if (i < 5)
-				break;
-		}
+		region_beat('a', 1 << 20, 1, 3 * 512, 0, 512);
+		if (i >= 5)
+			region_beat('b', 1 << 20, 1, 3 * 512, 1, 512);
 		ww_wait(2000);
 		if (i == 4)
 			CU_ASSERT_EQUAL(ww_sure(WITNESS_O2CB), WITNESS_LIKELY);
@@ -278,14 +275,10 @@ static void test_o2cb(void)
 static void test_sanlock(void)
 {
 	for (unsigned wait = 2000; wait <= 20000; wait += 6000) {
-		ww_world();
-		for (char n = 'a'; n <= 'b'; n++)
-			ww_login(nx(n));
+		two_nodes();
 		for (unsigned i = 0; i < 6; i++) {
-			for (unsigned k = 0; k < 2; k++) {
-				ww_io(nx((char)('a' + k)), false, 1 << 20, 1 << 20);
-				ww_io(nx((char)('a' + k)), true, (1 << 20) + k * 512, 512);
-			}
+			region_beat('a', 1 << 20, 1, 1 << 20, 0, 512);
+			region_beat('b', 1 << 20, 1, 1 << 20, 1, 512);
 			ww_wait(wait);
 		}
 		CU_ASSERT_EQUAL(ww_sure(WITNESS_SANLOCK), WITNESS_SURE);
@@ -356,9 +349,7 @@ static void test_blind(void)
 {
 	struct nexus a = nx('a');
 
-	ww_world();
-	for (char n = 'a'; n <= 'b'; n++)
-		ww_login(nx(n));
+	two_nodes();
 	for (unsigned i = 0; i < 8; i++) {
 		sbd_loop('a', 0, 512);
 		sbd_loop('b', 1, 512);
