@@ -339,11 +339,18 @@ static void step_io(struct step *s)
 			    s->ev->io.len, s->ev->mono_ms);
 }
 
+/* fence_scsi and fence_mpath look whether all is well: theirs is a reservation nobody defends. */
+static bool fence_at_work(const struct step *s)
+{
+	return witness_recognise(s->w, WITNESS_FENCE_SCSI, s->at.mono_ms) == WITNESS_SURE ||
+	       witness_recognise(s->w, WITNESS_FENCE_MPATH, s->at.mono_ms) == WITNESS_SURE;
+}
+
 static void step_look(struct step *s)
 {
 	const struct witness_node *n = witness_owner_node(&s->w->picture);
 
-	if (n && !strcmp(n->name, s->ev->who->initiator))
+	if (n && !strcmp(n->name, s->ev->who->initiator) && !fence_at_work(s))
 		defend(s, WITNESS_ACT_LOOK, s->ev->pr.sa);
 }
 

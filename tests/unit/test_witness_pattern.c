@@ -128,6 +128,27 @@ static void test_fence_scsi(void)
 	CU_ASSERT(ww_only(-1));
 }
 
+/* Its status and monitor read the keys, now and then as regularly as Windows defends. */
+static void test_fence_looks(void)
+{
+	ww_world();
+	scsi_on('a', 0x4d2a0001);
+	CU_ASSERT_EQUAL(ww_pr(nx('a'), RESERVE, 5, 0x4d2a0001, 0), 0);
+	scsi_on('b', 0x4d2a0002);
+	ww_wait(1000);
+	CU_ASSERT_EQUAL(ww_sure(WITNESS_FENCE_SCSI), WITNESS_SURE);
+	for (unsigned i = 0; i < 12; i++) {
+		ww_look(nx('a'), 0);
+		ww_wait(3000);
+	}
+	ww_wait(60000);
+	CU_ASSERT(!ww.picture.owner.renews);
+	CU_ASSERT_EQUAL(ww_count(WITNESS_DEFENDED, 'a'), 0);
+	CU_ASSERT(!(ww.picture.warnings & 1u << WITNESS_NO_DEFENCE));
+	CU_ASSERT(ww_only(WITNESS_FENCE_SCSI));
+	CU_ASSERT(ww_replays());
+}
+
 static void test_fence_mpath(void)
 {
 	ww_world();
@@ -380,6 +401,7 @@ static void test_blind(void)
 
 UNIT_MAIN("witness pattern", UNIT(test_windows), UNIT(test_windows_looks),
 	  UNIT(test_windows_challenged), UNIT(test_not_windows), UNIT(test_fence_scsi),
+		UNIT(test_fence_looks),
 	  UNIT(test_fence_mpath), UNIT(test_sbd), UNIT(test_sbd_slow),
 	  UNIT(test_pieces), UNIT(test_o2cb), UNIT(test_sanlock),
 	  UNIT(test_noise), UNIT(test_beat_in_noise), UNIT(test_blind))
