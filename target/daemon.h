@@ -28,7 +28,7 @@ struct daemon {
 	struct lu **lus;		/* all of them */
 	unsigned nlus;
 	struct login_target *login_targets;
-	bool stopping;			/* atomic: no new logins, commands get BUSY */
+	bool stopping;			/* atomic: no new logins */
 	/* atomic counters */
 	unsigned half_open, nsessions;
 };

@@ -67,7 +67,8 @@ static bool take_ahs(struct conn *c, struct task *t)
 
 /*
  * How many commands one session may have on one LU: never the whole window, so that a hung LU
- * leaves room for others.
+ * leaves room for others. A session that has addressed one only, as each disk of QEMU's initiator
+ * has, leaves room for none; and QEMU with werror=stop pauses its guest at any status but GOOD.
  */
 static unsigned lun_share(const struct session *s)
 {
@@ -75,7 +76,7 @@ static unsigned lun_share(const struct session *s)
 
 	if (n)
 		return n;
-	return s->node->cfg->nluns > 1 ? s->window - s->window / 4 : s->window;
+	return s->ngates > 1 ? s->window - s->window / 4 : s->window;
 }
 
 static void plan_data_out(struct conn *c, struct task *t)
@@ -158,9 +159,7 @@ static void cmd_begin(struct conn *c)
 		c->rx.skip = true;
 		return;
 	}
-	if (__atomic_load_n(&daemon_state.stopping, __ATOMIC_RELAXED))
-		t->refuse = SAM_BUSY;
-	else if (t->gate && t->gate->ntasks >= lun_share(s) && t->cmd.attr != ATTR_HEAD_OF_QUEUE)
+	if (t->gate && t->gate->ntasks >= lun_share(s) && t->cmd.attr != ATTR_HEAD_OF_QUEUE)
 		t->refuse = SAM_TASK_SET_FULL;
 	plan_data_out(c, t);
 }

@@ -335,7 +335,7 @@ vm_move_wait() {
 	[ "$(jq -r .status <<<"$info")" = completed ] || fail "$vm did not move: $info"
 	HF_MOVE_MS=$(jq '."total-time"' <<<"$info")
 	HF_DOWN_MS=$(jq .downtime <<<"$info")
-	hf_wait 30 hf_runs "$vm-$to" || fail "$vm does not run on $to"
+	hf_wait 30 hf_runs "$vm-$to" || fail "$vm does not run on $to: $(qmp "$vm-$to" query-status)"
 	hf_qmp_send "$vm-$from" quit
 	pid=$(cut -d' ' -f1 "$HF_RUN/procs/guest-$vm")
 	hf_wait 10 hf_gone "$pid" || fail "QEMU $vm-$from does not end"

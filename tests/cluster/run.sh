@@ -10,11 +10,9 @@ limit=300			# seconds of one scenario
 declare -A limits=([migrate]=600 [migrate-kernel]=600 [pacemaker_scsi]=900 [pacemaker_mpath]=900 [alua]=600
 	[ocfs2]=600 [windows]=600 [moving]=600)	# of those with another
 all=(qemu-img windows ocfs2 powercut sbd sanlock basic restart sg_persist mpathpersist multipath moving
-	ocfs2-restart fence_scsi fence_mpath lvm pr-powercut migrate)
+	ocfs2-restart fence_scsi fence_mpath lvm pr-powercut migrate-restart migrate)
 # Those that do not fit the time of `make check` (HF_SHORT=1).
-# migrate-restart is not long, but on a busy machine it fails: a QEMU that does not start its machine after
-# a stop of the target in the middle of a move, or a short write of the guest. Why is not known yet.
-long=(migrate-restart pacemaker_scsi pacemaker_mpath gfs2 network mtu alua migrate-kernel)
+long=(pacemaker_scsi pacemaker_mpath gfs2 network mtu alua migrate-kernel)
 
 HF_BUILD=$(realpath -m "${HF_BUILD:-$(dirname "$0")/../../build}")
 export HF_BUILD

@@ -137,6 +137,31 @@ static void test_share(void)
 	daemon_stop();
 }
 
+/* A session that uses one LUN only has nobody to leave room for: the window is its own. */
+static void test_lone_lun(void)
+{
+	struct wire *w;
+	unsigned n = 0;
+	struct io io;
+
+	start("limits: {commands: 64}\n", NULL);
+	w = wire_open(NULL, 0);
+	io_tur(&io, 1);
+	CU_ASSERT(io_run(w, &io)); /* a unit attention */
+	while (n < MANY && (int32_t)(w->maxcmdsn - w->cmdsn) >= 0) {
+		io_read(&hung[n], 1, 8 * n, 8, bufs[n]);
+		io_start(w, &hung[n]);
+		CU_ASSERT_FATAL(wire_alive(w));
+		CU_ASSERT(!hung[n].done);
+		n++;
+	}
+	CU_ASSERT(n > 48);
+	daemon_remove("hang");
+	for (unsigned i = 0; i < n; i++)
+		CU_ASSERT(io_wait(&hung[i], WIRE_MS) && hung[i].status == ST_GOOD);
+	daemon_stop();
+}
+
 /* The session dies while its writes hang: it may log in again at once and use the other LUNs; the
  * hung one queues, then BUSY. */
 static void test_relogin(void)
@@ -338,5 +363,5 @@ static void test_buffers(void)
 }
 
 UNIT_MAIN("daemon isolation", UNIT(test_reads_memory), UNIT(test_writes_memory),
-	  UNIT(test_writes_file), UNIT(test_share), UNIT(test_relogin), UNIT(test_sessions),
-	  UNIT(test_slow_reader), UNIT(test_ping_flood), UNIT(test_buffers))
+	  UNIT(test_writes_file), UNIT(test_share), UNIT(test_lone_lun), UNIT(test_relogin),
+	  UNIT(test_sessions), UNIT(test_slow_reader), UNIT(test_ping_flood), UNIT(test_buffers))
