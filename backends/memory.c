@@ -149,6 +149,7 @@ static const uint8_t *memory_lend(struct backend *be, uint64_t off, uint64_t len
 #ifdef STORE_PAST_CACHE
 /*
  * A store is larger than the cache, mostly: to write whole lines past it saves reading them first.
+ * Weakly ordered, see backend_settle().
  */
 static void store_copy(char *to, const char *from, uint64_t len)
 {
@@ -170,7 +171,6 @@ static void store_copy(char *to, const char *from, uint64_t len)
 		_mm_stream_si128(t + 2, c);
 		_mm_stream_si128(t + 3, d);
 	}
-	_mm_sfence();
 	memcpy(to, from, len);
 }
 #else

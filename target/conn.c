@@ -281,6 +281,7 @@ static int tx_push(struct conn *c)
 		}
 		mh.msg_iovlen = n;
 		total -= c->tx_off;
+		backend_settle();
 		sent = sendmsg(c->rfd.fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (sent < 0) {
 			if (errno == EINTR)
