@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The step: what every command passes through before its plan, and what plans end with. */
 #include <assert.h>
+#include <string.h>
 
 #include "scsi/medium.h"
 #include "scsi/plans.h"
@@ -98,13 +99,13 @@ bool scsi_recheck(struct scsi_cmd *c, const struct gate *g)
 /* Takes the unit attention out of the gate that is reported first; SENSE_NONE if there is none. */
 static uint32_t ua_take(struct gate *g)
 {
-	for (unsigned ua = 0; g && ua < UA_COUNT; ua++) {
-		if (g->ua & 1u << ua) {
-			g->ua &= ~(1u << ua);
-			return ua_sense_code((enum ua)ua);
-		}
-	}
-	return SENSE_NONE;
+	unsigned ua;
+
+	if (!g || !g->ua)
+		return SENSE_NONE;
+	ua = (unsigned)__builtin_ctz(g->ua);
+	g->ua &= ~(1u << ua);
+	return ua_sense_code((enum ua)ua);
 }
 
 /*
@@ -129,6 +130,18 @@ static bool cmd_attention(struct scsi_cmd *c, struct gate *g)
 	return true;
 }
 
+/* Whether no bit is set that is not in the usage mask: so it is with nearly all, in a few words. */
+static bool cdb_within(const uint8_t *cdb, const uint8_t *usage)
+{
+	uint64_t c[SCSI_CDB_MAX / 8], u[SCSI_CDB_MAX / 8], outside = 0;
+
+	memcpy(c, cdb, sizeof(c));
+	memcpy(u, usage, sizeof(u));
+	for (unsigned i = 0; i < SCSI_CDB_MAX / 8; i++)
+		outside |= c[i] & ~u[i];
+	return !outside;
+}
+
 /*
  * Checks the CDB against the usage mask: a bit that is not evaluated must be zero. The field
  * pointer names the first one's byte and its highest such bit, which for the three protection bits
@@ -138,6 +151,8 @@ static bool cmd_valid(struct scsi_cmd *c)
 {
 	const struct scsi_op *op = c->op;
 
+	if (cdb_within(c->cdb, op->usage))
+		return true;
 	for (unsigned i = 1; i < op->len; i++) {
 		uint8_t allowed = op->usage[i], bad;
 		int bit = 7;
