@@ -317,4 +317,5 @@ static void test_term_twice(void)
 
 UNIT_MAIN("daemon logout", UNIT(test_reasons), UNIT(test_numbered), UNIT(test_with_tasks),
 	  UNIT(test_term_idle), UNIT(test_term_polite), UNIT(test_term_deaf),
-	  UNIT(test_term_serves), UNIT(test_term_stuck), UNIT(test_term_loaded), UNIT(test_term_twice))
+	  UNIT(test_term_serves), UNIT(test_term_stuck), UNIT(test_term_loaded),
+	  UNIT(test_term_twice))
