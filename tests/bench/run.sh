@@ -16,7 +16,8 @@
 #
 #	B=DIR (build)  BENCH_SECONDS=N (2; 1 means check)  BENCH_REPEAT=N (3)  BENCH_SIZE=1G  BENCH_DRIVERS="io_uring epoll"
 #	BENCH_TARGETS="floor floor-store holdfast tgtd istgt" (check: without floor-store and istgt)  BENCH_FLOOR="-H" options for the floors
-#	BENCH_ROWS=PATTERN  BENCH_PLACES="own same" (witness)  BENCH_PORT=N (13270, and 11 more)
+#	BENCH_ROWS=PATTERN  BENCH_PLACES="own same" (witness)  BENCH_PORT=N (13270, and 12 more)
+#	BENCH_SPDK=FILE	SPDK's iscsi_tgt, a further target: spdk (bench, check)
 #	BENCH_HOLDFASTD="FILE [NAME=FILE...]"	which daemon; several builds are compared with one another
 #	BENCH_CONFIG="key: value" lines added to holdfastd's configuration  BENCH_EXTRA="hf-bench options" added to each row
 set -u
@@ -67,8 +68,9 @@ read-256k-qd8-digest|-r100 -q8 -n1 -b256K -s --ddigest|no
 write-256k-qd8-digest|-r0 -q8 -n1 -b256K -s --ddigest|no"
 
 case $mode in
-check) targets="floor holdfast tgtd" ;;
-bench | syscalls) targets="floor floor-store holdfast tgtd istgt" ;;
+check) targets="floor holdfast tgtd ${BENCH_SPDK:+spdk}" ;;
+bench) targets="floor floor-store holdfast tgtd istgt ${BENCH_SPDK:+spdk}" ;;
+syscalls) targets="floor floor-store holdfast tgtd istgt" ;;
 *) targets= ;;		# they start their own
 esac
 passed=0 failed=0 skipped=0
@@ -149,6 +151,7 @@ idle_in() {		# idle_in ROW FLOOR_TOO TARGET
 	case $3 in
 	floor) [ $2 = no ] ;;
 	istgt) [[ $1 = *64 || $1 = *-file-* ]] ;;
+	spdk) [[ $1 = *-file-* ]] ;;
 	*-polling-*) [ "${1%qd1}" = "$1" ] ;;
 	floor-store) [ $2 = no ] || [ "${1#write}" = "$1" ] ;;
 	*) return 1 ;;
@@ -338,6 +341,8 @@ targets_up() {
 			elif ! istgt_up $((port + 9)); then
 				skip "istgt: does not start here: $(head -3 "$work/istgt/log" | tr "\n" " ")"
 			fi ;;
+		spdk)
+			spdk_up $((port + 12)) || fail "spdk does not start: $(tail -3 "$work/spdk/log")" ;;
 		esac
 	done
 	# Real pages everywhere, written once: an unwritten LUN can answer from nothing. Files as they are written to later, in
@@ -345,10 +350,11 @@ targets_up() {
 	for t in $names; do
 		case $t in floor*) continue ;; esac
 		for l in "" "-l 2"; do
-			[ "$t$l" = "istgt-l 2" ] && continue
+			[[ $t$l = @(istgt|spdk)-l\ 2 ]] && continue
 			timeout 120 $pin_generator "$tools/hf-bench" ${args[$t]} $l -F $([ -z "$l" ] && echo -b 256K -q 8 || echo -b 4K -q 128) -T 100 \
 				>/dev/null || fail "$t: fill"
 		done
+		spdk_turn $t STOP
 	done
 }
 
@@ -357,9 +363,11 @@ one() {
 	local row=$1 t=$2 w=0.2
 	shift 2
 	case $* in *--ddigest*) [ $t = tgtd ] && tgtd_digest CRC32C ;; esac
+	spdk_turn $t CONT
 	timeout $((${seconds%.*} + ${login_patience:-30})) $pin_generator "$tools/hf-bench" --label "$row/$t" ${args[$t]} -P ${pid[$t]} \
 		-T $seconds -w $w "$@" ${BENCH_EXTRA:-} >>"$work/results"
 	local rc=$?
+	spdk_turn $t STOP
 	case $* in *--ddigest*) [ $t = tgtd ] && tgtd_digest None ;; esac
 	return $rc
 }
@@ -383,12 +391,14 @@ table() {
 verify() {
 	local what=$1 t=$2
 	shift 2
+	spdk_turn $t CONT
 	if timeout 40 $pin_generator "$tools/hf-bench" ${args[$t]} -V -w 0 -T $seconds "$@" >"$work/verify" 2>&1; then
 		pass
 	else
 		fail "verify, $what, on $t:"
 		tail -3 "$work/verify"
 	fi
+	spdk_turn $t STOP
 }
 
 # The generator must see every damage a target can do; and none where there is none.
@@ -459,7 +469,9 @@ extras() {
 	echo
 	for t in $names; do
 		case $t in floor* | istgt) continue ;; esac
+		spdk_turn $t CONT
 		timeout 60 "$tools/hf-bench" --label $t ${args[$t]} -P ${pid[$t]} --idle -n 1000 -T 2 || fail "1000 idle sessions on $t"
+		spdk_turn $t STOP
 	done
 }
 
@@ -490,6 +502,7 @@ syscalls() {
 	done <<<"$rows"
 }
 
+. "$top/tests/bench/spdk.sh"
 . "$top/tests/bench/pr.sh"
 . "$top/tests/bench/witness.sh"
 . "$top/tests/bench/cost.sh"
