@@ -93,9 +93,9 @@ struct backend {
 	struct backend *next;		/* filters: the wrapped one */
 	struct io_caps caps;
 	void *priv;
+	bool busy;			/* the lock is another's: see backend_retry() */
 	char errbuf[256];		/* why open failed, for people */
 	char about[128];		/* what open chose, for the log: "engine=io_uring ..." */
-	bool busy;			/* the lock is another's: see backend_retry() */
 };
 
 /*

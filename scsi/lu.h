@@ -68,18 +68,18 @@ struct lu_event {
 
 struct lu_value {
 	uint64_t epoch;			/* grows by one with each publish */
-	const struct lu_ident *id;
-	const struct scsi_target *target;
 	struct io_caps caps;		/* of the store; caps.size may change (2A/09) */
 	uint32_t block_size;		/* bytes: 512 or 4096 */
 	uint8_t phys_exp; /* log2(physical blocks / logical block), READ CAPACITY(16) */
-	uint64_t stored; /* version of its durable part in the store */
 	bool failed; /* a flush failed: writes and flushes fail until repaired by the administrator
 		      */
 	bool failed_stored; /* the store knows that, too */
 	bool not_ready; /* 04/01: the store is not ours yet (locked by a dying daemon) */
 	struct lu_modes modes, saved;	/* current and saved values */
 	struct lu_modes defaults;	/* as configured */
+	const struct lu_ident *id;
+	const struct scsi_target *target;
+	uint64_t stored;		/* version of its durable part in the store */
 	bool reserved6;			/* RESERVE(6/10) is held by reserved6_by */
 	struct nexus reserved6_by;
 	struct lu_event events[UA_COUNT];	/* LU-wide ones only */

@@ -80,7 +80,9 @@ struct lu *lu_new(const struct lu_ident *id, const struct scsi_target *target, s
 	v.target = target;
 	v.epoch = 1;
 	lu->value = lu_ref_new(&v);
-	lu->ports = calloc(reactor_count(), sizeof(*lu->ports));
+	lu->ports = aligned_alloc(64, reactor_count() * sizeof(*lu->ports));
+	for (unsigned i = 0; lu->ports && i < reactor_count(); i++)
+		lu_port_init(&lu->ports[i], lu, reactor_at(i));
 	lu->fx.cap = PR_REGISTRANTS_MAX + 1;
 	lu->fx.abort = calloc(lu->fx.cap, sizeof(*lu->fx.abort));
 	lu->fx.ua = calloc(lu->fx.cap, sizeof(*lu->fx.ua));
@@ -90,8 +92,6 @@ struct lu *lu_new(const struct lu_ident *id, const struct scsi_target *target, s
 		lu_free(lu);
 		return NULL;
 	}
-	for (unsigned i = 0; i < reactor_count(); i++)
-		lu_port_init(&lu->ports[i], lu, reactor_at(i));
 	return lu;
 }
 

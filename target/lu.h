@@ -153,23 +153,30 @@ struct nexus_ref {
 struct nexus_ref *nexus_ref_new(const struct nexus *n);
 void nexus_ref_put(struct nexus_ref *n);
 
-/* One reactor's view of a LU. All of it is that reactor's alone, `note` and `subscribe` travel. */
+/*
+ * One reactor's view of a LU. All of it is that reactor's alone, `note` and `subscribe` travel, and
+ * no cache line of it is another's. What a read or write looks at stands in the first two lines: with
+ * thousands of LUNs each of them may be a miss.
+ */
 struct lu_port {
+	struct backend *be;		/* the LU's */
+	struct lu_ref *value;
+	struct cds_list_head busy;	/* struct task, from first submit to its end */
+	struct cds_list_head held;	/* struct hold_note: ranges others may not touch */
+	struct cds_list_head drains;
+	uint64_t seq;			/* of the last unit of I/O handed to the backend here */
+	enum { PORT_NONE, PORT_ASKED, PORT_LIVE } state;
+	struct {
+		uint64_t ios, bytes;
+	} count[IO_OPS];
+	uint64_t conflicts, parks;
 	struct lu *lu;
 	struct reactor *reactor;
-	enum { PORT_NONE, PORT_ASKED, PORT_LIVE } state;
-	struct lu_ref *value;
 	struct cds_list_head gates;	/* struct lun_gate */
-	struct cds_list_head busy;	/* struct task, from first submit to its end */
 	struct cds_list_head starting;	/* struct task, waiting for the subscription */
 	struct cds_list_head parked;	/* struct task, waiting for a hold to be released */
-	struct cds_list_head drains;
-	struct cds_list_head held;	/* struct hold_note: ranges others may not touch */
-	uint64_t seq;			/* of the last unit of I/O handed to the backend here */
 	struct msg subscribe;
 	struct lu_ref *first;		/* what the subscription brings */
-	/* counters */
-	uint64_t ios[IO_OPS], bytes[IO_OPS], conflicts, parks;
 	struct {			/* the publish in hand: home sends one at a time */
 		struct msg msg;
 		struct lu_ref *value;
@@ -177,7 +184,7 @@ struct lu_port {
 		const struct lu_request *rq;	/* what was asked */
 		struct drain drain;
 	} note;
-};
+} __attribute__((aligned(64)));
 
 /* Unit attentions that no gate has yet (owed.c). All functions: any reactor. */
 struct owed;

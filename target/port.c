@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "scsi/table.h"
 #include "target/conn.h"
@@ -16,7 +17,9 @@
 
 void lu_port_init(struct lu_port *p, struct lu *lu, struct reactor *r)
 {
+	memset(p, 0, sizeof(*p));
 	p->lu = lu;
+	p->be = lu->be;
 	p->reactor = r;
 	CDS_INIT_LIST_HEAD(&p->gates);
 	CDS_INIT_LIST_HEAD(&p->busy);
@@ -335,15 +338,15 @@ static bool unit_lent(struct task *t)
 	if (sio->op != IO_READ || sio->area != AREA_IN || sio->len != t->cmd.need_in ||
 	    !cds_list_empty(&p->held) || !t->session)
 		return false;
-	t->lent = backend_lend(p->lu->be, sio->off, sio->len);
+	t->lent = backend_lend(p->be, sio->off, sio->len);
 	if (t->lent && !conn_lend(t->session->conn))
 		t->lent = NULL;
 	if (!t->lent)
 		return false;
 	t->cmd.in = (uint8_t *)(uintptr_t)t->lent;
 	t->cmd.io.result = 0;
-	p->ios[IO_READ]++;
-	p->bytes[IO_READ] += sio->len;
+	p->count[IO_READ].ios++;
+	p->count[IO_READ].bytes += sio->len;
 	return true;
 }
 
@@ -383,8 +386,8 @@ bool lu_port_submit(struct task *t, bool at_once)
 	t->pending = true;
 	task_get(t);
 	t->seq = ++p->seq;
-	p->ios[sio->op]++;
-	p->bytes[sio->op] += sio->len;
+	p->count[sio->op].ios++;
+	p->count[sio->op].bytes += sio->len;
 	io->op = sio->op;
 	io->flags = sio->flags;
 	io->off = sio->off;
@@ -392,7 +395,7 @@ bool lu_port_submit(struct task *t, bool at_once)
 	io->buf = sio->area == AREA_NONE ? NULL : b->data + sio->area_off;
 	io->done = unit_done;
 	io->at_once = at_once;
-	if (!backend_submit(p->lu->be, io))
+	if (!backend_submit(p->be, io))
 		return false;
 	unit_ended(t);
 	task_put(t);

@@ -183,8 +183,8 @@ static unsigned take_port(const struct lu_port *p, struct query_lu *q)
 	unsigned looked = 1;
 
 	for (unsigned op = 0; op < IO_OPS; op++) {
-		q->ios[op] += p->ios[op];
-		q->bytes[op] += p->bytes[op];
+		q->ios[op] += p->count[op].ios;
+		q->bytes[op] += p->count[op].bytes;
 	}
 	q->conflicts += p->conflicts;
 	q->parks += p->parks;
