@@ -447,7 +447,8 @@ static bool measure_end(const struct session *all, const struct marks *m)
 	n = result.ios ? (double)result.ios : 1;
 	result.seconds = (double)(end.at - m->at) / 1e9;
 	result.target_us = (double)(end.target.ns - m->target.ns) / 1e3 / n;
-	result.runs = (double)(end.target.runs - m->target.runs) / n;
+	if (end.target.runs > m->target.runs)
+		result.runs = (double)(end.target.runs - m->target.runs) / n;
 	result.gen_us = (double)(end.cpu - m->cpu) / 1e3 / n;
 	for (unsigned i = 0; i < g.sessions; i++)
 		if (all[i].ios < least)

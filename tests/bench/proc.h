@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The CPU time of another process, all its threads (io_uring's kernel workers are threads of it
- * too), from /proc/PID/task/TID/schedstat, in nanoseconds; where the kernel has no schedstat, from
- * /proc/PID/stat in clock ticks. Threads that ended before the second look are missed, so compare
- * only processes with steady threads.
+ * The CPU time of another process, all its threads, those that ended as well (io_uring's kernel
+ * workers are threads of it, and come and go), from its CPU clock, in nanoseconds. How often they
+ * were put on a core is in /proc/PID/task/TID/schedstat, without those that ended.
  */
 #ifndef BENCH_PROC_H
 #define BENCH_PROC_H
@@ -14,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct proc_cpu {
@@ -21,43 +21,16 @@ struct proc_cpu {
 	uint64_t runs;			/* times a thread was put on a core; 0 when unknown */
 };
 
-static inline bool proc_ticks(long pid, struct proc_cpu *c)
+static inline uint64_t proc_runs(long pid)
 {
-	char path[64], line[1024], *p;
-	uint64_t user, sys;
-	FILE *f;
-	bool ok = false;
-
-	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	if (fgets(line, sizeof(line), f) && (p = strrchr(line, ')')) &&
-	    sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
-		   &user, &sys) == 2) {
-		c->ns = (user + sys) * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
-		c->runs = 0;
-		ok = true;
-	}
-	fclose(f);
-	return ok;
-}
-
-/* False when there is no such process. */
-static inline bool proc_cpu(long pid, struct proc_cpu *c)
-{
+	uint64_t all = 0, runs;
 	char path[320];
 	struct dirent *d;
 	DIR *dir;
-	bool any = false;
 
-	memset(c, 0, sizeof(*c));
 	snprintf(path, sizeof(path), "/proc/%ld/task", pid);
 	dir = opendir(path);
-	if (!dir)
-		return false;
-	while ((d = readdir(dir))) {
-		uint64_t ns, runs;
+	while (dir && (d = readdir(dir))) {
 		FILE *f;
 
 		if (d->d_name[0] == '.')
@@ -66,15 +39,26 @@ static inline bool proc_cpu(long pid, struct proc_cpu *c)
 		f = fopen(path, "re");
 		if (!f)
 			continue;
-		if (fscanf(f, "%" SCNu64 " %*u %" SCNu64, &ns, &runs) == 2) {
-			c->ns += ns;
-			c->runs += runs;
-			any = true;
-		}
+		if (fscanf(f, "%*u %*u %" SCNu64, &runs) == 1)
+			all += runs;
 		fclose(f);
 	}
-	closedir(dir);
-	return any || proc_ticks(pid, c);
+	if (dir)
+		closedir(dir);
+	return all;
+}
+
+/* False when there is no such process. */
+static inline bool proc_cpu(long pid, struct proc_cpu *c)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid((pid_t)pid, &clock) || clock_gettime(clock, &ts))
+		return false;
+	c->ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	c->runs = proc_runs(pid);
+	return true;
 }
 
 /* Resident bytes of a process, 0 when there is none. */

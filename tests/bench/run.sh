@@ -3,7 +3,7 @@
 # Holdfast beside the raw TCP floor and Debian's tgtd and istgt: the same load, one after the other, again and again, medians.
 # tests/bench/README.md says what the columns mean.
 #
-#	run.sh [bench]		the whole table (about 3 minutes); also written to $B/bench.json and $B/bench.svg
+#	run.sh [bench]		the whole table (about 9 minutes); also written to $B/bench.json and $B/bench.svg
 #	run.sh check [smoke|pr|witness|cost]...	smoke test for `make check` (about a minute): generator, floor and targets under verify, a short table;
 #				last line "N passed, N failed, N skipped"
 #	run.sh syscalls		system calls per I/O of each target, by strace
@@ -11,17 +11,21 @@
 #	run.sh cost		instructions, system calls and bytes copied per I/O, beside tests/bench/baseline.json (40 s)
 #	run.sh baseline		the same, then written there
 #	run.sh profile		where the CPU time of one I/O goes, by source file and system call, beside the floor's
-#	run.sh scale		whether the cost grows with LUNs (1, 4,096) and idle sessions (0, 10,000), and what these hold
+#	run.sh scale		whether the cost grows with LUNs (1, 4,096), idle sessions (0, 10,000; and what these hold), reactors (1, 2)
 #	run.sh witness		how soon a witness is answered beside saturated data LUNs; also $B/witness.json (7 minutes)
 #
-#	B=DIR (build)  BENCH_SECONDS=N (2; 1 means check)  BENCH_REPEAT=N (3)  BENCH_SIZE=1G  BENCH_DRIVERS="io_uring epoll"
-#	BENCH_TARGETS="floor floor-store holdfast tgtd istgt" (check: without floor-store and istgt)  BENCH_FLOOR="-H" options for the floors
+#	B=DIR (build)  BENCH_SECONDS=N (for `bench` 1; given as 1 it means check)  BENCH_REPEAT=N (3)  BENCH_SIZE=1G  BENCH_DRIVERS="io_uring epoll"
+#	BENCH_TARGETS="floor floor-store device holdfast tgtd istgt" (check: floor holdfast tgtd)  BENCH_FLOOR="-H" options for the floors
 #	BENCH_ROWS=PATTERN  BENCH_PLACES="own same" (witness)  BENCH_PORT=N (13270, and 12 more)
 #	BENCH_SPDK=FILE	SPDK's iscsi_tgt, a further target: spdk (bench, check)
 #	BENCH_HOLDFASTD="FILE [NAME=FILE...]"	which daemon; several builds are compared with one another
 #	BENCH_CONFIG="key: value" lines added to holdfastd's configuration  BENCH_EXTRA="hf-bench options" added to each row
 set -u
 shopt -s extglob
+# A mount namespace of its own: what media.sh mounts is gone when the last process here ends, however it does.
+if [ -z "${BENCH_UNSHARED:-}" ] && [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+	BENCH_UNSHARED=1 exec unshare -m bash "$0" "$@"
+fi
 top=$(cd "$(dirname "$0")/../.." && pwd)
 B=${B:-build}
 case $B in /*) ;; *) B=$top/$B ;; esac
@@ -33,7 +37,7 @@ tools=$B/tests/bench
 holdfastds=${BENCH_HOLDFASTD:-$B/holdfastd}
 holdfastd1=${holdfastds%% *} holdfastd1=${holdfastd1#*=}	# the one that single measurements take
 case $mode in
-bench) seconds=${BENCH_SECONDS:-2} repeat=${BENCH_REPEAT:-3} size=${BENCH_SIZE:-1G} ;;
+bench) seconds=${BENCH_SECONDS:-1} repeat=${BENCH_REPEAT:-3} size=${BENCH_SIZE:-1G} ;;
 check) seconds=${BENCH_SECONDS:-0.5} repeat=1 size=${BENCH_SIZE:-128M}
 	[ "$seconds" = 1 ] && seconds=0.5 ;;
 syscalls) seconds=10 repeat=1 size=${BENCH_SIZE:-128M} ;;
@@ -45,10 +49,10 @@ cost | baseline) seconds=1 repeat=1 size=64M ;;
 *) echo "usage: run.sh [bench|check|syscalls|pr|witness|cost|baseline|profile|scale]" >&2; exit 2 ;;
 esac
 
-file_size=256M		# of LUNs on a real file system
+file_size=256M		# of LUNs on a real file system or a device
 [ $mode = check ] && file_size=64M
 
-# name | options | floor too?
+# name | options | floor too? or the device by itself?
 rows="read-qd1|-r100 -q1 -n1|yes
 read-qd32x1|-r100 -q32 -n1|yes
 read-qd32x8|-r100 -q32 -n8|yes
@@ -59,8 +63,14 @@ read-256k-qd8|-r100 -q8 -n1 -b256K -s|yes
 write-256k-qd8|-r0 -q8 -n1 -b256K -s|yes"
 [ $mode = bench ] && rows="$rows
 mixed-qd32x8|-r70 -q32 -n8|yes
-read-file-qd32x8|-r100 -q32 -n8 -l 2|yes
-write-file-qd32x8|-r0 -q32 -n8 -l 2|yes
+read-ext4-qd32x8|-r100 -q32 -n8 -l 3|yes
+write-ext4-qd32x8|-r0 -q32 -n8 -l 3|yes
+read-xfs-qd32x8|-r100 -q32 -n8 -l 4|yes
+write-xfs-qd32x8|-r0 -q32 -n8 -l 4|yes
+read-direct-qd32x8|-r100 -q32 -n8 -l 5|device
+write-direct-qd32x8|-r0 -q32 -n8 -l 5|device
+read-direct-64k-qd32|-r100 -q32 -n1 -b64K -l 5|device
+write-direct-64k-qd32|-r0 -q32 -n1 -b64K -l 5|device
 read-qd1x64|-r100 -q1 -n64|yes
 read-qd8x64|-r100 -q8 -n64|yes
 write-qd8x64|-r0 -q8 -n64|yes
@@ -69,7 +79,7 @@ write-256k-qd8-digest|-r0 -q8 -n1 -b256K -s --ddigest|no"
 
 case $mode in
 check) targets="floor holdfast tgtd ${BENCH_SPDK:+spdk}" ;;
-bench) targets="floor floor-store holdfast tgtd istgt ${BENCH_SPDK:+spdk}" ;;
+bench) targets="floor floor-store device holdfast tgtd istgt ${BENCH_SPDK:+spdk}" ;;
 syscalls) targets="floor floor-store holdfast tgtd istgt" ;;
 *) targets= ;;		# they start their own
 esac
@@ -94,7 +104,8 @@ servers_down() {
 }
 stop_all() {
 	servers_down
-	rm -rf "$work" "$shm"
+	media_down
+	rm -rf --one-file-system "$work" "$shm"
 }
 trap stop_all EXIT
 trap 'exit 130' INT TERM HUP
@@ -149,11 +160,12 @@ floor_up() {		# floor_up NAME PORT OPTIONS...
 # there are more sessions than it takes, or a LUN 2 is meant, polling where nothing sleeps anyway.
 idle_in() {		# idle_in ROW FLOOR_TOO TARGET
 	case $3 in
-	floor) [ $2 = no ] ;;
-	istgt) [[ $1 = *64 || $1 = *-file-* ]] ;;
-	spdk) [[ $1 = *-file-* ]] ;;
+	floor) [ $2 != yes ] ;;
+	device) [ $2 != device ] ;;
+	istgt) [[ $1 = *64 || $1 = *-@(file|ext4|xfs|direct)-* ]] ;;
+	spdk) [[ $1 = *-@(file|ext4|xfs|direct)-* ]] ;;
 	*-polling-*) [ "${1%qd1}" = "$1" ] ;;
-	floor-store) [ $2 = no ] || [ "${1#write}" = "$1" ] ;;
+	floor-store) [ $2 != yes ] || [ "${1#write}" = "$1" ] ;;
 	*) return 1 ;;
 	esac
 }
@@ -187,7 +199,7 @@ daemon_up() {
 	cat >"$dir/conf.yaml" <<-END
 		state_dir: $dir
 		control: $dir/control.sock
-		reactors: 1
+		reactors: ${reactors:-1}
 		driver: $driver
 		portals:
 		  - {name: bench, listen: "127.0.0.1:$listen", group: 1}
@@ -210,20 +222,22 @@ daemon_up() {
 holdfast_up() {		# holdfast_up DRIVER PORT [NAME=]FILE [LINES]
 	local name=holdfast-$1
 	case $3 in *=*) name=${3%%=*}-$1 ;; esac
+	media_make "$name" || return 1
 	BENCH_CONFIG="${BENCH_CONFIG:-}
 ${4-$(poll_off)}" daemon_up "$name" "$1" "$2" "${3#*=}" "
   - name: $iqn
     luns:
       - {lun: 0, name: $name, backend: memory, size: $size}
       - {lun: 1, name: $name-4k, backend: memory, size: 64M, block_size: 4096}
-      - {lun: 2, name: $name-file, path: $work/$name.img, size: $file_size}" || return 1
+$(media_luns "$name")" || return 1
 	names="$names $name"
 	luns2[$name]=0,1
 }
 
 tgtd_up() {
-	local key adm="tgtadm -C $port --lld iscsi" i
+	local key adm="tgtadm -C $port --lld iscsi" i m
 	mkdir -p /var/run/tgtd
+	media_make tgtd || return 1
 	truncate -s $size "$shm/tgt.img"
 	$pin_target tgtd -f -C $port --iscsi portal=127.0.0.1:$1 >"$work/tgtd" 2>&1 &
 	p=$!
@@ -232,10 +246,12 @@ tgtd_up() {
 		$adm --op new --mode target --tid 1 -T $iqn 2>/dev/null && break
 		sleep 0.1
 	done
-	truncate -s $file_size "$work/tgt-file.img"
 	$adm --op new --mode logicalunit --tid 1 --lun 1 -b "$shm/tgt.img" --bstype rdwr &&
-		$adm --op new --mode logicalunit --tid 1 --lun 2 -b "$work/tgt-file.img" --bstype rdwr &&
 		$adm --op bind --mode target --tid 1 -I ALL || return 1
+	for m in $media; do
+		$adm --op new --mode logicalunit --tid 1 --lun ${media_lun[$m]} -b "${on[$m]}" \
+			--bstype $([ $m = direct ] && echo aio || echo rdwr) || return 1
+	done
 	for key in MaxRecvDataSegmentLength=262144 MaxXmitDataSegmentLength=262144 MaxBurstLength=1048576 \
 		FirstBurstLength=262144 InitialR2T=No MaxOutstandingR2T=4; do
 		$adm --op update --mode target --tid 1 -n ${key%=*} -v ${key#*=} || return 1
@@ -309,7 +325,8 @@ istgt_up() {
 }
 
 targets_up() {
-	local t d f l n=1
+	local t d f m n=1
+	case $mode in bench | check) media_up ;; esac
 	for t in ${BENCH_TARGETS:-$targets}; do
 		case $t in
 		floor)
@@ -335,6 +352,8 @@ targets_up() {
 			elif ! tgtd_up $((port + 8)); then
 				skip "tgtd: does not start here: $(tail -1 "$work/tgtd")"
 			fi ;;
+		device)
+			[[ $media = *direct* ]] && device_up ;;
 		istgt)
 			if ! command -v istgt >/dev/null; then
 				skip "istgt: not installed (Debian package istgt)"
@@ -348,20 +367,28 @@ targets_up() {
 	# Real pages everywhere, written once: an unwritten LUN can answer from nothing. Files as they are written to later, in
 	# pieces of 4 KiB: in a page cache of larger folios a short write costs ext4 more (4 us in those of 256 KiB, not 1.8).
 	for t in $names; do
-		case $t in floor*) continue ;; esac
-		for l in "" "-l 2"; do
-			[[ $t$l = @(istgt|spdk)-l\ 2 ]] && continue
-			timeout 120 $pin_generator "$tools/hf-bench" ${args[$t]} $l -F $([ -z "$l" ] && echo -b 256K -q 8 || echo -b 4K -q 128) -T 100 \
-				>/dev/null || fail "$t: fill"
+		case $t in floor* | device) continue ;; esac
+		fill $t -b 256K -q 8
+		for m in $media; do
+			[[ $t = @(istgt|spdk) || $rows != *"-l ${media_lun[$m]}|"* ]] && continue
+			fill $t -l ${media_lun[$m]} $([ $m = direct ] && echo -b 256K -q 8 || echo -b 4K -q 128)
 		done
 		spdk_turn $t STOP
 	done
+}
+
+fill() {		# fill TARGET OPTIONS
+	local t=$1
+	shift
+	timeout 120 $pin_generator "$tools/hf-bench" ${args[$t]} -F -T 100 "$@" >/dev/null || fail "$t: fill $*"
 }
 
 # one ROW TARGET OPTIONS: a measured run, its line into $work/results
 one() {
 	local row=$1 t=$2 w=0.2
 	shift 2
+	[ $t = device ] && { device_one $row/$t "$@"; return; }
+	media_warm $row $t
 	case $* in *--ddigest*) [ $t = tgtd ] && tgtd_digest CRC32C ;; esac
 	spdk_turn $t CONT
 	timeout $((${seconds%.*} + ${login_patience:-30})) $pin_generator "$tools/hf-bench" --label "$row/$t" ${args[$t]} -P ${pid[$t]} \
@@ -422,7 +449,7 @@ selftest() {
 }
 
 smoke() {
-	local t burst
+	local t m burst
 	targets_up
 	selftest
 	for t in $names; do
@@ -435,6 +462,9 @@ smoke() {
 		[ $t = tgtd ] && tgtd_digest CRC32C
 		verify "digests" $t -r40 -q8 -n2 -b512-1M --hdigest --ddigest
 		[ $t = tgtd ] && tgtd_digest None
+		for m in $media; do
+			verify "LUN on $m" $t -r50 -q8 -n2 -b4K-64K -l ${media_lun[$m]}
+		done
 		[ -n "${luns2[$t]:-}" ] && verify "two LUNs" $t -r50 -q8 -n2 -b4K-64K -l ${luns2[$t]}
 	done
 	table "" ""
@@ -468,7 +498,7 @@ extras() {
 	grep '^label=read-80%' "$work/results" >"$work/extras" && awk -f "$top/tests/bench/table.awk" "$work/extras"
 	echo
 	for t in $names; do
-		case $t in floor* | istgt) continue ;; esac
+		case $t in floor* | device | istgt) continue ;; esac
 		spdk_turn $t CONT
 		timeout 60 "$tools/hf-bench" --label $t ${args[$t]} -P ${pid[$t]} --idle -n 1000 -T 2 || fail "1000 idle sessions on $t"
 		spdk_turn $t STOP
@@ -503,6 +533,7 @@ syscalls() {
 }
 
 . "$top/tests/bench/spdk.sh"
+. "$top/tests/bench/media.sh"
 . "$top/tests/bench/pr.sh"
 . "$top/tests/bench/witness.sh"
 . "$top/tests/bench/cost.sh"

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 # Part of run.sh: does the cost per I/O grow with the number of LUNs, or of sessions that are logged in and idle? And what do
 # these cost? The same load each time, 8 sessions at queue depth 32, 4 KiB, in turn: on one LUN; at random on 4,096 LUNs of
-# the same size in all, in the same daemon; on the one LUN again while 10,000 sessions are idle.
+# the same size in all, in the same daemon; on the one LUN again while 10,000 sessions are idle. And what a second reactor brings.
 
 scale_idle=10000
 scale_kib=64		# of memory for an idle session, at most
@@ -52,7 +52,7 @@ scale_idle_sessions() {
 	kill $g
 }
 
-scale() {
+scale_sessions() {
 	local i login_patience=200	# 8 sessions ask 4,096 LUNs for their sizes
 	if [ "$(ulimit -Hn)" -lt $((scale_idle + 4200)) ]; then
 		skip "scale: ulimit -n allows $(ulimit -Hn) descriptors"
@@ -74,5 +74,80 @@ $(poll_off)" work=$shm start_patience=2000 daemon_up scale ${BENCH_DRIVERS:-epol
 		scale_rows 4096-luns
 	done
 	scale_idle_sessions
-	awk -v base=1-lun -v json="$B/scale.json" -f "$top/tests/bench/table.awk" "$work/results"
+	servers_down
+}
+
+# One hot LUN, with one reactor and with two, beside two daemons of one reactor each, which share nothing. Four generators of
+# two sessions, two on each core, one of these for each of the daemons: so all three have the same neighbours and their data come
+# from the same places. The targets' threads run where the scheduler puts them.
+reactors_one() {	# reactors_one ROW TARGET "PORT PORT" "PID PID" OPTIONS
+	local label=$1/$2 ports=($3) servers=($4) i g=
+	shift 4
+	for i in 0 1 2 3; do
+		${pin_generator:+taskset -c $((i / 2))} timeout 60 "$tools/hf-bench" --label "$label" -p ${ports[i % 2]} -t $iqn -P ${servers[i % 2]} \
+			--initiator $iqn-$i -n2 -T $seconds "$@" ${BENCH_EXTRA:-} >"$work/part.$i" &
+		g="$g $!"
+	done
+	for i in $g; do wait $i || return 1; done
+	# Each part saw all CPU time of its server, which two or all four of them share.
+	awk -v label="$label" -v sharing=$((servers[0] == servers[1] ? 4 : 2)) '
+		function more(k) { return v[k] > max[k] ? v[k] : max[k] }
+		{
+			for (i = 1; i <= NF; i++) {
+				split($i, part, "=")
+				v[part[1]] = part[2]
+			}
+			for (k in v)
+				max[k] = more(k)
+			fair = NR == 1 || v["fair"] + 0 < fair ? v["fair"] + 0 : fair
+			ios += v["ios"]
+			iops += v["iops"]
+			mbs += v["mbs"]
+			cpu += v["cpu"] * v["ios"] / sharing
+			runs += v["runs"] * v["ios"] / sharing
+			gen += v["gen"] * v["ios"]
+		}
+		END {
+			printf "label=%s iops=%.0f mbs=%.1f mean=%s p50=%s p99=%s p999=%s max=%s cpu=%.3f gen=%.3f runs=%.3f fair=%.2f busy=0\n",
+				label, iops, mbs, max["mean"], max["p50"], max["p99"], max["p999"], max["max"], cpu / ios, gen / ios, runs / ios, fair
+		}' "$work"/part.? >>"$work/results"
+}
+
+reactors_up() {		# reactors_up NAME REACTORS PORT
+	BENCH_CONFIG="${BENCH_CONFIG:-}
+$(poll_off)" reactors=$2 pin_target=${pin_target:+taskset -c 0,1} daemon_up $1 ${BENCH_DRIVERS:-epoll} $3 "$holdfastd1" "
+  - name: $iqn
+    luns: [{lun: 0, name: hot, backend: memory, size: $size}]" && fill $1 -b 256K -q 8
+}
+
+scale_reactors() {
+	local i a=$((port + 2)) b=$((port + 3)) c=$((port + 4)) d=$((port + 5)) row opts
+	reactors_up one 1 $a && reactors_up two 2 $b && reactors_up this 1 $c && reactors_up that 1 $d || return
+	for ((i = 0; i < repeat; i++)); do
+		for row in "reactors-read -r100" "reactors-write -r0"; do
+			opts="${row#* } -q32"
+			row=${row% *}
+			reactors_one $row 1-reactor "$a $a" "${pid[one]} ${pid[one]}" $opts &&
+				reactors_one $row 2-reactors "$b $b" "${pid[two]} ${pid[two]}" $opts &&
+				reactors_one $row 2-daemons "$c $d" "${pid[this]} ${pid[that]}" $opts || fail "$row"
+		done
+	done
+}
+
+# Two cores for themselves give two reactors 2 / ratio of one's IOPS: 1.8 is the aim.
+scale_judge() {
+	awk '$1 ~ /^reactors-/ && $2 == "2-reactors" {
+		printf "%s: CPU per I/O %s of one reactor, so with two cores for themselves %.1f times its IOPS\n", $1, $9, 2 / $9
+		n += $9 > 0
+		bad += 2 / $9 < 1.8
+	}
+	END { exit n != 2 || bad }' "$work/table" && pass || fail "two reactors: less than 1.8 times one"
+}
+
+scale() {
+	: >"$work/results"
+	scale_sessions
+	scale_reactors
+	awk -v base="1-lun 1-reactor" -v json="$B/scale.json" -f "$top/tests/bench/table.awk" "$work/results" | tee "$work/table"
+	scale_judge
 }

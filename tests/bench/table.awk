@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # hf-bench's lines in, medians side by side out; also as JSON (-v json=FILE) and as a plot (-v svg=FILE). Ratios are to the
-# target named base (-v base=NAME), the floor.
+# first target of base (-v base="NAME...") that a row has: the device by itself, or the floor.
 
 BEGIN {
-	if (base == "")
-		base = "floor"
+	bases = split(base == "" ? "device floor" : base, base_name, " ")
+}
+
+function base_of(r,    i) {
+	for (i = 1; i < bases; i++)
+		if (count[r, base_name[i]])
+			break
+	return base_name[i]
 }
 
 {
@@ -41,7 +47,7 @@ function median(r, t, k,    n, i, j, x, a) {
 }
 
 function ratio(r, t, k,    f) {
-	f = count[r, base] ? median(r, base, k) : 0
+	f = count[r, base_of(r)] ? median(r, base_of(r), k) : 0
 	return f > 0 ? median(r, t, k) / f : 0
 }
 
@@ -50,7 +56,7 @@ function shown(x) {
 }
 
 function print_table(    i, j, r, t, short) {
-	short = base == "floor" ? "flr" : "1st"
+	short = base == "" ? "flr" : "1st"
 	printf "%-22s %-19s %10s %8s %9s %9s %9s %9s %8s %8s %8s %7s %5s\n", "row", "target", "IOPS", "MB/s", "p50 us", "p99 us",
 		"p99.9 us", "CPU us/IO", "CPU/" short, "IOPS/" short, "wakes/IO", "gen us", "fair"
 	for (i = 1; i <= rows; i++) {
@@ -79,7 +85,8 @@ function print_json(    i, j, k, r, t, keys, nk, sep) {
 			printf "%s  {\"row\": \"%s\", \"target\": \"%s\", \"runs_made\": %d", sep, r, t, count[r, t] > json
 			for (k = 1; k <= nk; k++)
 				printf ", \"%s\": %.3f", keys[k], median(r, t, keys[k]) > json
-			printf ", \"cpu_to_%s\": %.3f, \"iops_to_%s\": %.3f}", base, ratio(r, t, "cpu"), base, ratio(r, t, "iops") > json
+			printf ", \"cpu_to_%s\": %.3f, \"iops_to_%s\": %.3f}", base_of(r), ratio(r, t, "cpu"),
+				base_of(r), ratio(r, t, "iops") > json
 			sep = ",\n"
 		}
 	print "\n]" > json
@@ -88,12 +95,12 @@ function print_json(    i, j, k, r, t, keys, nk, sep) {
 
 # Bars: CPU per I/O as a multiple of the floor's, one group per row, cut at 10.
 function print_svg(    i, j, r, t, x, y, w, colour, nc) {
-	nc = split("#888888 #1f77b4 #2ca02c #d62728 #9467bd #ff7f0e", colour, " ")
+	nc = split("#888888 #1f77b4 #2ca02c #d62728 #9467bd #ff7f0e #8c564b #e377c2", colour, " ")
 	y = 40
 	printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"%d\" font-family=\"sans-serif\" font-size=\"12\">\n",
 		70 + rows * (targets * 14 + 12) > svg
 	print "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>" > svg
-	print "<text x=\"10\" y=\"20\" font-size=\"15\">Target CPU per I/O, as a multiple of the raw TCP floor (bars end at 10)</text>" > svg
+	print "<text x=\"10\" y=\"20\" font-size=\"15\">Target CPU per I/O, as a multiple of the raw TCP floor, or of fio on the device (bars end at 10)</text>" > svg
 	for (i = 1; i <= rows; i++) {
 		r = row_name[i]
 		printf "<text x=\"10\" y=\"%d\">%s</text>\n", y + 12, r > svg
