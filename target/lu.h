@@ -155,8 +155,8 @@ void nexus_ref_put(struct nexus_ref *n);
 
 /*
  * One reactor's view of a LU. All of it is that reactor's alone, `note` and `subscribe` travel, and
- * no cache line of it is another's. What a read or write looks at stands in the first two lines: with
- * thousands of LUNs each of them may be a miss.
+ * no cache line of it is another's. What a read or write looks at stands in the first two lines:
+ * with thousands of LUNs each of them may be a miss.
  */
 struct lu_port {
 	struct backend *be;		/* the LU's */
