@@ -164,7 +164,7 @@ idle_in() {		# idle_in ROW FLOOR_TOO TARGET
 	device) [ $2 != device ] ;;
 	istgt) [[ $1 = *64 || $1 = *-@(file|ext4|xfs|direct)-* ]] ;;
 	spdk) [[ $1 = *-@(file|ext4|xfs|direct)-* ]] ;;
-	*-polling-*) [ "${1%qd1}" = "$1" ] ;;
+	*-polling-*) [[ $1 != *qd@(1|32x1) ]] ;;
 	floor-store) [ $2 != yes ] || [ "${1#write}" = "$1" ] ;;
 	*) return 1 ;;
 	esac
