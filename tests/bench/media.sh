@@ -5,31 +5,40 @@
 # has files and a device of its own, of the same size and filled in the same way. The mounts are seen in this script's own
 # namespace only, and a device is given up while it is held open: so both go when the last process here ends, however it does.
 
+PATH=$PATH:/usr/sbin:/sbin		# losetup, mkfs
 declare -A media_lun=([file]=2 [ext4]=3 [xfs]=4 [direct]=5) on
 media=" file"		# those there are; file: wherever $work is
 
-# device_make NAME SIZE: sets device
+# device_make NAME SIZE [direct]: sets device. Direct I/O to the image is for the rows that need it a must: losetup may set it, fail
+# with the device there already, or say it did and leave it off.
 device_make() {
-	local image=$work/$1-device.img held
-	truncate -s "$2" "$image" || return 1
-	device=$(losetup -f --show --direct-io=on "$image") || device=$(losetup -f --show "$image") || return 1
-	exec {held}<>"$device" && losetup -d "$device"
+	local image=$work/$1-device.img held rc=1
+	truncate -s "$2" "$image" && device=$(losetup -f --show "$image") || return 1
+	losetup --direct-io=on "$device"
+	if [ "${3:-}" = direct ] && [ "$(cat "/sys/block/${device#/dev/}/loop/dio")" != 1 ]; then
+		echo "$device has no direct I/O to its image in $work" >&2
+	else
+		exec {held}<>"$device" && rc=0
+	fi
+	losetup -d "$device"	# when it is held no more
+	return $rc
 }
 
 media_file_system() {	# media_file_system TYPE
-	local device
-	device_make $1 8G && mkdir -p "$work/$1" && "mkfs.$1" -q "$device" && mount "$device" "$work/$1"
+	local device options=
+	[ $1 = ext4 ] && options="-o noinit_itable"	# no ext4lazyinit beside the rows
+	device_make $1 8G && mkdir -p "$work/$1" && "mkfs.$1" -q "$device" && mount $options "$device" "$work/$1"
 }
 
 # Finds out what can be had here. Rows on what cannot are left out, and it says so.
 media_up() {
-	local m why device PATH=$PATH:/usr/sbin:/sbin
+	local m why device
 	for m in ext4 xfs direct; do
 		why=
 		if [ -z "${BENCH_UNSHARED:-}" ]; then
 			why="needs root and a mount namespace"
 		elif [ $m = direct ]; then
-			device_make try 1M 2>"$work/media" || why="no loop device: $(tail -1 "$work/media")"
+			device_make try 1M direct 2>"$work/media" || why="no loop device for it: $(tail -1 "$work/media")"
 		else
 			media_file_system $m >"$work/media" 2>&1 || why="cannot be mounted (mkfs.$m, loop device): $(tail -1 "$work/media")"
 		fi
@@ -58,19 +67,19 @@ media_warm() {		# media_warm ROW TARGET
 	esac
 }
 
-# media_make NAME: sets on[MEDIUM] to the file or device that server is to use
+# media_make NAME: sets on[MEDIUM] to the file or device that server is to use. media_up found that it can be had: else it fails.
 media_make() {
 	local m dir device
 	on=()
 	for m in $media; do
 		if [ $m = direct ]; then
-			device_make "$1" $file_size || return 1
+			device_make "$1" $file_size direct || { fail "$1: no device for its LUN on $m"; return 1; }
 			on[$m]=$device
 		else
 			dir=$work/$m
 			[ $m = file ] && dir=$work
 			on[$m]=$dir/$1.img
-			truncate -s "$file_size" "${on[$m]}"
+			truncate -s "$file_size" "${on[$m]}" || { fail "$1: no file for its LUN on $m"; return 1; }
 		fi
 	done
 }
@@ -96,8 +105,8 @@ device_up() {
 		skip "device: not measured by itself: no fio (Debian package fio)"
 		return
 	fi
-	device_make device $file_size && dd if=/dev/zero of="$device" bs=1M count="$(megabytes $file_size)" oflag=direct 2>/dev/null ||
-		{ fail "device: cannot be filled"; return; }
+	device_make device $file_size direct && dd if=/dev/zero of="$device" bs=1M count="$(megabytes $file_size)" oflag=direct 2>/dev/null ||
+		{ fail "device: none, or it cannot be filled"; return; }
 	args[device]=$device
 	device_fio --rw=randread --bs=4k --runtime=1ms || { fail "device: $(tail -1 "$work/fio")"; return; }
 	device_start=$(cat "$work/fio.cpu")	# what fio takes to start and to end
