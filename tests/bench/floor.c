@@ -167,8 +167,10 @@ static void store_put(uint64_t at, const uint8_t *p, size_t n)
 
 	if (n >= 512) {
 		memcpy(to, p, head);
-		for (to += head, p += head, n -= head; n >= 16; to += 16, p += 16, n -= 16)
-			_mm_stream_si128((void *)to, _mm_loadu_si128((const void *)p));
+		for (to += head, p += head, n -= head; n >= 64; to += 64, p += 64, n -= 64)
+			for (int i = 0; i < 64; i += 16)
+				_mm_stream_si128((void *)(to + i),
+						 _mm_loadu_si128((const void *)(p + i)));
 	}
 #endif
 	memcpy(to, p, n);
