@@ -15,7 +15,7 @@
 static struct {
 	double seconds, warmup, patience;
 	long pid;
-	bool json, fill, idle;
+	bool json, fill, idle, abrupt;
 	const char *label;
 } run = { .seconds = 1, .warmup = 0.2, .patience = 10, .label = "hf-bench" };
 
@@ -52,6 +52,7 @@ static const char usage_text[] =
 	"  --fenced           RESERVATION CONFLICT, TASK ABORTED, unit attentions are no errors\n"
 	"  --probe LUN        the first session times single commands on that LUN; -q 0: only\n"
 	"                     those\n"
+	"  --no-logout        at the end only close the connections\n"
 	"  --patience SECONDS how long to wait for the last answers (10)\n"
 	"  --seed N  --initiator IQN  --label TEXT  --json\n";
 
@@ -135,6 +136,7 @@ enum {
 	L_RATE,
 	L_IDLE,
 	L_FENCED,
+	L_NOLOGOUT,
 	L_PROBE
 };
 
@@ -159,6 +161,7 @@ static const struct option long_options[] = {
 	{ "rate", required_argument, NULL, L_RATE },
 	{ "idle", no_argument, NULL, L_IDLE },
 	{ "fenced", no_argument, NULL, L_FENCED },
+	{ "no-logout", no_argument, NULL, L_NOLOGOUT },
 	{ "probe", required_argument, NULL, L_PROBE },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -184,6 +187,7 @@ static void option_long(int o)
 	case L_LABEL: run.label = optarg; break;
 	case L_RATE: g.rate = atof(optarg); break;
 	case L_IDLE: run.idle = true; break;
+	case L_NOLOGOUT: run.abrupt = true; break;
 	case L_PATIENCE: run.patience = atof(optarg); break;
 	case L_PROBE:
 		probe.on = true;
@@ -324,6 +328,14 @@ static struct session *sessions_open(void)
 			return NULL;
 	}
 	return all && luns_prepare() ? all : NULL;
+}
+
+static int sessions_logout(struct session *all)
+{
+	for (unsigned i = 0; i < g.sessions && !g.floor && !run.abrupt; i++)
+		if (link_logout(&all[i].l))
+			return -1;
+	return 0;
 }
 
 static unsigned all_busy(const struct session *all)
@@ -568,28 +580,36 @@ static int load_run(struct session *all)
 	}
 }
 
-/* Logs in, waits, and says what idle sessions cost: resident memory and CPU time of process -P. */
+/*
+ * Logs in, waits, and says what idle sessions cost: resident memory and CPU time of process -P.
+ * Pings are answered, or the target would end the sessions (RFC 7143 11.19).
+ */
 static int idle_run(void)
 {
-	uint64_t rss = proc_rss(run.pid), begin;
+	uint64_t rss = proc_rss(run.pid), begin, now;
 	struct session *all = sessions_open();
+	struct epoll_event ev[256];
 	struct proc_cpu a, b;
 
 	usleep(300000);				/* what the logins left to do */
 	if (!all || !proc_cpu(run.pid, &a))
 		return 2;
-	begin = now_ns();
-	for (double left = run.seconds; left > 0; left -= 0.1)
-		usleep(100000);
+	st.stopping = true;			/* no commands */
+	begin = now = now_ns();
+	while ((double)(now - begin) < run.seconds * 1e9) {
+		int n = wait_ready(ev, 256);
+
+		for (int i = 0; i < n; i++)
+			if (session_ready(ev[i].data.ptr, &now))
+				return 1;
+		now = now_ns();
+	}
 	if (!proc_cpu(run.pid, &b))
 		return 1;
 	printf("label=%s idle_sessions=%u kib_per_session=%.2f cpu_percent=%.3f\n", run.label,
 	       g.sessions, ((double)proc_rss(run.pid) - (double)rss) / 1024 / g.sessions,
 	       100.0 * (double)(b.ns - a.ns) / (double)(now_ns() - begin));
-	for (unsigned i = 0; i < g.sessions && !g.floor; i++)
-		if (link_logout(&all[i].l))
-			return 1;
-	return 0;
+	return sessions_logout(all) ? 1 : 0;
 }
 
 int main(int argc, char **argv)
@@ -612,8 +632,5 @@ int main(int argc, char **argv)
 		report();
 	if (probe.on)
 		probe_report(run.label);
-	for (unsigned i = 0; i < g.sessions && !g.floor; i++)
-		if (link_logout(&all[i].l))
-			return 1;
-	return 0;
+	return sessions_logout(all) ? 1 : 0;
 }

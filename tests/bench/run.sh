@@ -156,8 +156,9 @@ floor_up() {		# floor_up NAME PORT OPTIONS...
 	args[$name]="--floor -p $listen -R $size"
 }
 
-# Which targets have no part in a row: the floors in what only iSCSI has, the storing one where nothing is stored, istgt where
-# there are more sessions than it takes, or a LUN 2 is meant, polling where nothing sleeps anyway.
+# Which targets have no part in a row: the floors in what only iSCSI has, the storing one where nothing is stored, the device by
+# itself where the LUN is not on one, istgt where there are more sessions than it takes; it and SPDK have no LUNs 2 to 5 (file to
+# direct). Polling is measured where a sleep may pay, with one session and 4 KiB: with more there is always something to do.
 idle_in() {		# idle_in ROW FLOOR_TOO TARGET
 	case $3 in
 	floor) [ $2 != yes ] ;;
@@ -269,7 +270,10 @@ tgtd_digest() {
 	done
 }
 
-# Digests are as the initiator asks. It writes a pid file and says on syslog that it is ready: ask its port.
+# Digests are as the initiator asks. It writes a pid file and says on syslog that it is ready: ask its port. No logout: its
+# answers are sent by a second thread of the connection, and on one core with the first it may not have had its turn when that one,
+# having taken the Logout, closes: no Logout Response, after up to every second run of large reads. (QueueDepth 0 is without that
+# thread, but then StatSN is wrong.)
 istgt_up() {
 	local dir=$work/istgt i
 	mkdir -p "$dir"
@@ -321,7 +325,7 @@ istgt_up() {
 	done
 	names="$names istgt"
 	pid[istgt]=$p
-	args[istgt]="-p $1 -t $iqn -l 0"
+	args[istgt]="-p $1 -t $iqn -l 0 --no-logout"
 }
 
 targets_up() {
@@ -383,17 +387,25 @@ fill() {		# fill TARGET OPTIONS
 	timeout 120 $pin_generator "$tools/hf-bench" ${args[$t]} -F -T 100 "$@" >/dev/null || fail "$t: fill $*"
 }
 
-# one ROW TARGET OPTIONS: a measured run, its line into $work/results
+# one ROW TARGET OPTIONS: a measured run, its line into $work/results. A generator that did not get its core has done nothing, and its
+# zeros say nothing of the target: it is asked twice more.
 one() {
-	local row=$1 t=$2 w=0.2
+	local row=$1 t=$2 w=0.2 rc try
 	shift 2
 	[ $t = device ] && { device_one $row/$t "$@"; return; }
 	media_warm $row $t
 	case $* in *--ddigest*) [ $t = tgtd ] && tgtd_digest CRC32C ;; esac
 	spdk_turn $t CONT
-	timeout $((${seconds%.*} + ${login_patience:-30})) $pin_generator "$tools/hf-bench" --label "$row/$t" ${args[$t]} -P ${pid[$t]} \
-		-T $seconds -w $w "$@" ${BENCH_EXTRA:-} >>"$work/results"
-	local rc=$?
+	for try in 1 2 3; do
+		timeout $((${seconds%.*} + ${login_patience:-30})) $pin_generator "$tools/hf-bench" --label "$row/$t" ${args[$t]} -P ${pid[$t]} \
+			-T $seconds -w $w "$@" ${BENCH_EXTRA:-} >"$work/measured"
+		rc=$?
+		grep -q ' ios=0 ' "$work/measured" || break
+		echo "bench: $row on $t: nothing was done in run $try of 3"
+		: >"$work/measured"
+		rc=1
+	done
+	cat "$work/measured" >>"$work/results"
 	spdk_turn $t STOP
 	case $* in *--ddigest*) [ $t = tgtd ] && tgtd_digest None ;; esac
 	return $rc
@@ -431,13 +443,13 @@ verify() {
 # The generator must see every damage a target can do; and none where there is none.
 selftest() {
 	local fault p
-	start_floor $((port + 9)) -m 64 -s || { fail "floor -s does not start"; return; }
-	args[self]="--floor -p $((port + 9)) -R 64M"
+	start_floor $((port + 11)) -m 64 -s || { fail "floor -s does not start"; return; }
+	args[self]="--floor -p $((port + 11)) -R 64M"
 	verify "random lengths" self -r50 -q16 -n4 -b512-256K
 	kill $p
 	wait $p 2>/dev/null
 	for fault in data status itt short opcode twice lost; do
-		start_floor $((port + 9)) -m 64 -s -x $fault:500 || { fail "floor -x $fault does not start"; continue; }
+		start_floor $((port + 11)) -m 64 -s -x $fault:500 || { fail "floor -x $fault does not start"; continue; }
 		timeout 20 $pin_generator "$tools/hf-bench" ${args[self]} -V -r70 -q16 -n4 -w 0 -T 0.3 --patience 0.5 >"$work/self" 2>&1
 		case $? in
 		1 | 3) pass ;;
@@ -453,9 +465,9 @@ smoke() {
 	targets_up
 	selftest
 	for t in $names; do
-		case $t in floor*) continue ;; esac
+		case $t in floor* | device) continue ;; esac	# no iSCSI
 		burst="--burst 16384"
-		[ $t = tgtd ] && burst=	# it sends Data-In sequences longer than MaxBurstLength
+		[[ $t = @(tgtd|istgt) ]] && burst=	# they send Data-In sequences longer than MaxBurstLength
 		verify "random lengths" $t -r50 -q16 -n4 -b512-256K
 		verify "solicited data only" $t -r40 -q8 -n2 -b512-64K --no-immediate --initial-r2t --mrdsl 8192 --first 8192 --10 $burst
 		verify "unsolicited Data-Out" $t -r40 -q8 -n2 -b512-256K --no-immediate --first 65536 --r2ts 1

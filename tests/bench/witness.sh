@@ -41,8 +41,8 @@ witness_luns() {	# witness_luns DIR: the configuration's targets
 }
 
 witness_holdfast() {	# witness_holdfast NAME PORT LINES
-	local name=$1 l
-	BENCH_CONFIG=$3 daemon_up $name ${BENCH_DRIVERS:-io_uring} $2 "$holdfastd1" "$(witness_luns $name)" || return 1
+	local name=$1 l d=${BENCH_DRIVERS:-io_uring}
+	BENCH_CONFIG=$3 daemon_up $name ${d%% *} $2 "$holdfastd1" "$(witness_luns $name)" || return 1
 	own[$name]="-p $2 -t $iqn-witness --probe 0"
 	same[$name]="-p $2 -t $iqn --probe 0"
 	data[$name]="-p $2 -t $iqn"
