@@ -130,7 +130,8 @@ const uint8_t *backend_lend(struct backend *be, uint64_t off, uint64_t len);
 /*
  * To be called before an initiator is told of writes that have ended: from here on every processor
  * sees them. (Memory is written past the cache, and to wait for that once a turn instead of once a
- * write costs a fifteenth less. What goes to other reactors is ordered by their queues.)
+ * write costs a fifteenth less. What goes to other threads is ordered by enqueue() in
+ * mailbox.c.)
  */
 static inline void backend_settle(void)
 {

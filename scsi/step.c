@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The step: what every command passes through before its plan, and what plans end with. */
 #include <assert.h>
-#include <string.h>
 
 #include "scsi/medium.h"
 #include "scsi/plans.h"
@@ -130,15 +129,13 @@ static bool cmd_attention(struct scsi_cmd *c, struct gate *g)
 	return true;
 }
 
-/* Whether no bit is set that is not in the usage mask: so it is with nearly all, in a few words. */
+/* Whether no bit is set that is not in the usage mask: so it is with nearly all, and vectors tell. */
 static bool cdb_within(const uint8_t *cdb, const uint8_t *usage)
 {
-	uint64_t c[SCSI_CDB_MAX / 8], u[SCSI_CDB_MAX / 8], outside = 0;
+	unsigned outside = 0;
 
-	memcpy(c, cdb, sizeof(c));
-	memcpy(u, usage, sizeof(u));
-	for (unsigned i = 0; i < SCSI_CDB_MAX / 8; i++)
-		outside |= c[i] & ~u[i];
+	for (unsigned i = 0; i < SCSI_CDB_MAX; i++)
+		outside |= cdb[i] & (uint8_t)~usage[i];
 	return !outside;
 }
 

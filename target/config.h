@@ -93,7 +93,7 @@ struct config {
 		unsigned logins;		/* half open at once, 256 */
 		unsigned sessions;		/* 10240 */
 		unsigned commands;		/* per session: the CmdSN window, 128 */
-		unsigned lun_commands; /* of one session on one LUN; 0: 3/4 of commands when it has
+		unsigned lun_commands; /* of one session on one LUN; 0: 3/4 of commands once it uses
 					  several LUNs */
 		uint64_t buffers;      /* bytes of data buffers in the whole daemon, 1 GiB */
 		unsigned nop_interval;		/* s idle before a ping, 15 */

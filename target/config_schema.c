@@ -264,9 +264,8 @@ static const struct schema_key keys_limits[] = {
 	{ "commands", SCHEMA_INT, LIMIT(commands), .min = 4, .max = 4096, .def = "128",
 	  .doc = "Commands of one session at once: the CmdSN window." },
 	{ "lun_commands", SCHEMA_INT, LIMIT(lun_commands), .max = 4096, .def = "0",
-	  .doc = "Commands of one session on one LUN at once; 0 is three quarters of commands when "
-		 "the "
-		 "session has several LUNs." },
+	  .doc = "Commands of one session on one LUN at once; 0 is three quarters of commands once "
+		 "the session uses several LUNs." },
 	{ "buffers", SCHEMA_SIZE, LIMIT(buffers), .min = 16 * MI, .max = TI, .def = "1G",
 	  .doc = "Data buffers of the whole daemon." },
 	{ "nop_interval", SCHEMA_INT, LIMIT(nop_interval), .min = 1, .max = 3600, .def = "15",

@@ -165,6 +165,7 @@ struct lu_port {
 	struct cds_list_head held;	/* struct hold_note: ranges others may not touch */
 	struct cds_list_head drains;
 	uint64_t seq;			/* of the last unit of I/O handed to the backend here */
+	unsigned pending;		/* units in the backend, of all kinds */
 	enum { PORT_NONE, PORT_ASKED, PORT_LIVE } state;
 	struct {
 		uint64_t ios, bytes;

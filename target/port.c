@@ -302,6 +302,7 @@ static void unit_ended(struct task *t)
 
 	drains_step(t->gate->port, t, false);
 	t->pending = false;
+	t->gate->port->pending--;
 	t->marked = false;
 	t->cmd.io.result = io->result;
 	t->cmd.io.answer = io->answer;
@@ -384,6 +385,7 @@ bool lu_port_submit(struct task *t, bool at_once)
 	}
 	t->state = TASK_IO;
 	t->pending = true;
+	p->pending++;
 	task_get(t);
 	t->seq = ++p->seq;
 	p->count[sio->op].ios++;

@@ -179,7 +179,6 @@ static void take_home(const struct lu *lu, struct query_lu *q)
 static unsigned take_port(const struct lu_port *p, struct query_lu *q)
 {
 	const struct lun_gate *g;
-	const struct task *t;
 	unsigned looked = 1;
 
 	for (unsigned op = 0; op < IO_OPS; op++) {
@@ -192,10 +191,7 @@ static unsigned take_port(const struct lu_port *p, struct query_lu *q)
 		q->sessions += g->session != NULL;
 		looked++;
 	}
-	cds_list_for_each_entry(t, &p->busy, busy) {
-		q->busy += t->pending;
-		looked++;
-	}
+	q->busy += p->pending;
 	return looked;
 }
 

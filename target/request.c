@@ -68,7 +68,8 @@ static bool take_ahs(struct conn *c, struct task *t)
 /*
  * How many commands one session may have on one LU: never the whole window, so that a hung LU
  * leaves room for others. A session that has addressed one only, as each disk of QEMU's initiator
- * has, leaves room for none; and QEMU with werror=stop pauses its guest at any status but GOOD.
+ * has, leaves room for none; and QEMU with werror=stop pauses a guest with a scsi-block disk at any
+ * status but GOOD.
  */
 static unsigned lun_share(const struct session *s)
 {

@@ -10,19 +10,19 @@
 #include "target/rcall.h"
 #include "target/stop.h"
 
+/* Until when, in ms from the beginning: a stage that is quick leaves its time to the next. */
 enum {
-	LOGOUT_MS = 1500,	/* for initiators to log out by themselves */
-	DRAIN_MS = 1500,	/* for what is in the backends */
-	FLUSH_MS = 1500,	/* for the caches */
-	WORKS_MS = 2000,	/* for what workers have in hand: the ends of journals */
+	LOGOUT_MS = 1500,	/* initiators log out by themselves */
+	DRAIN_MS = 3000,	/* what is in the backends ends */
+	FLUSH_MS = 4500,	/* so do the flushes of the caches */
+	TOLD_MS = 5000,		/* and the stores know of those that failed */
+	WORKS_MS = 2000,	/* after that: what workers have in hand, the ends of journals */
 	POLL_US = 5000,
 };
 
 /* Polls on every reactor until *count is 0 or the time is up. */
-static unsigned wait_zero(void (*fn)(void *), unsigned *count, unsigned ms)
+static unsigned wait_zero(void (*fn)(void *), unsigned *count, uint64_t end)
 {
-	uint64_t end = reactor_now_ms() + ms;
-
 	do {
 		*count = 0;
 		rcall_each(fn, count);
@@ -70,10 +70,8 @@ static void count_busy(void *arg)
 {
 	for (unsigned i = 0; i < daemon_state.nlus; i++) {
 		struct lu *lu = daemon_state.lus[i];
-		const struct task *t;
 
-		cds_list_for_each_entry(t, &lu->ports[reactor_index(reactor_self())].busy, busy)
-			*(unsigned *)arg += t->pending;
+		*(unsigned *)arg += lu->ports[reactor_index(reactor_self())].pending;
 		if (lu->home == reactor_self())
 			*(unsigned *)arg += lu->changing || !cds_list_empty(&lu->holds);
 	}
@@ -126,6 +124,7 @@ static void trim(void *arg)
 
 unsigned stop_service(void)
 {
+	uint64_t begin = reactor_now_ms();
 	unsigned n, busy, bad = 0;
 	bool told = false;
 
@@ -134,19 +133,19 @@ unsigned stop_service(void)
 	while (!net_closed())
 		usleep(POLL_US);
 	rcall_each(ask_all, NULL);
-	if (wait_zero(count_conns, &n, LOGOUT_MS)) {
+	if (wait_zero(count_conns, &n, begin + LOGOUT_MS)) {
 		log_info("event=stop conns=%u msg=\"closing connections that did not log out\"", n);
 		rcall_each(close_all, NULL);
 	}
 	/* What closing sent from reactor to reactor has arrived, and so has what that sent. */
 	rcall_flush();
 	rcall_flush();
-	if (wait_zero(count_busy, &busy, DRAIN_MS))
+	if (wait_zero(count_busy, &busy, begin + DRAIN_MS))
 		log_error("event=stop ios=%u msg=\"I/O that did not end is left to the kernel\"",
 			  busy);
 	flushes = calloc(daemon_state.nlus + 1, sizeof(*flushes));
 	if (flushes)
-		wait_zero(flush_here, &n, FLUSH_MS);
+		wait_zero(flush_here, &n, begin + FLUSH_MS);
 	for (unsigned i = 0; flushes && i < daemon_state.nlus; i++) {
 		struct flush *f = &flushes[i];
 
@@ -163,7 +162,7 @@ unsigned stop_service(void)
 		}
 	}
 	rcall_flush();
-	if (told && wait_zero(count_changing, &n, DRAIN_MS))
+	if (told && wait_zero(count_changing, &n, begin + TOLD_MS))
 		log_error("event=stop msg=\"a failed flush could not be kept\"");
 	rcall_each(trim, NULL);
 	return bad + busy;

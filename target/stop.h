@@ -3,9 +3,9 @@
 #define TARGET_STOP_H
 
 /*
- * Ends service in order, within limits (5 s in all): no new logins, commands get BUSY, sessions are
- * asked to log out, what is in the backends ends, caches are flushed. Main thread. 0, or the number
- * of LUs whose flush failed or did not end.
+ * Ends service in order, within 5 s: no new logins, sessions are asked to log out and served until
+ * they do, or are closed; what is in the backends ends, caches are flushed. Main thread. 0, or the
+ * number of LUs whose flush failed or did not end, and of units of I/O that did not.
  */
 unsigned stop_service(void);
 

@@ -181,7 +181,7 @@ static void test_term_deaf(void)
 }
 
 /* Until its initiator has logged out a session is served as before: a status that says "not now" is
- * an I/O error to some (QEMU pauses its guest). What was under way ends as it should, and is on the
+ * an I/O error to some (QEMU's scsi-block). What was under way ends as it should, and is on the
  * medium. */
 static void test_term_serves(void)
 {
