@@ -9,6 +9,7 @@
 #include <libaio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "target/driver.h"
@@ -17,6 +18,10 @@
 enum {
 	AIO_DEPTH = 256
 }; /* requests in the kernel per reactor; fs.aio-max-nr is 65536 for the whole machine */
+
+enum {
+	PRIV_MAY_WAIT = 1
+}; /* of rio.priv: this file does not know RWF_NOWAIT */
 
 struct aio {
 	io_context_t ctx;
@@ -62,7 +67,7 @@ static void aio_ended(struct aio *a, const struct io_event *ev)
 	a->free[a->free_n++] = ev->obj;
 	if (rio_step(r, (int64_t)ev->res))
 		rio_finish(r);
-	else if (rio_tired(r))
+	else if ((int64_t)ev->res == -EAGAIN || rio_tired(r))
 		workers_rio(r);
 	else
 		aio_queue(a, r);
@@ -146,6 +151,11 @@ static unsigned aio_fill(struct aio *a, struct iocb **batch)
 			io_prep_pread(cb, r->fd, buf, rio_chunk(r), at);
 		else
 			io_prep_pwrite(cb, r->fd, buf, rio_chunk(r), at);
+		/*
+		 * io_submit() waits for a place in the device's queue, for a block to be allocated,
+		 * and with a device that hangs for ever. With this it says EAGAIN instead.
+		 */
+		cb->aio_rw_flags = r->priv[PRIV_MAY_WAIT] ? 0 : RWF_NOWAIT;
 		io_set_eventfd(cb, a->event.fd);
 		cb->data = r;
 		batch[n] = cb;
@@ -188,6 +198,10 @@ bool aio_flush(void)
 		/* The first one is refused: its error, and on with the others. */
 		struct rio *r = a->queue;
 
+		if (took == -EOPNOTSUPP && !r->priv[PRIV_MAY_WAIT]) {
+			r->priv[PRIV_MAY_WAIT] = true;
+			continue;
+		}
 		a->queue = r->next;
 		if (took == -EAGAIN)
 			workers_rio(r);

@@ -42,6 +42,12 @@ static struct medium media[] = {
 	  .make = "truncate -s 64M $F && losetup -f --show -b 4096 --direct-io=on $F",
 	  .remove = "losetup -d $P",
 	  .device = true },
+	/* One whose file system can be frozen, $D: what is written to it then hangs. */
+	{ .name = "loopice",
+	  .make = "truncate -s 100M $F && mkfs.ext4 -q -F $F && mount -o loop $F $D && "
+		  "truncate -s 64M $D/f && losetup -f --show $D/f",
+	  .remove = "losetup -d $P; umount $D",
+	  .device = true },
 	/* Eight megabytes, and a device of 64 over them. */
 	{ .name = "full",
 	  .make = "mount -t tmpfs -o size=8M none $D && echo $D",

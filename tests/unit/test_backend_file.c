@@ -4,8 +4,10 @@
  * failed write-back does.
  */
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -497,6 +499,59 @@ static void test_write_back_error_sticks(void)
 	free(buf);
 }
 
+static int frozen;
+
+static void thaw(int sig)
+{
+	(void)ioctl(frozen, FITHAW, 0);
+}
+
+/*
+ * A device that hangs, with more requests than its queue has places: the reactors go on. libaio's
+ * io_submit() would wait for a place.
+ */
+static void test_device_hangs(void)
+{
+	const struct medium *m = media_find("loopice");
+	struct backend_options o = options(m->path, 0), none = o;
+	enum { N = 400 };
+	static struct suite_io s[N], other[4];
+	char path[200], *buf = suite_buf(MIB);
+	struct backend *be, *memory;
+
+	if (m->why[0])
+		SUITE_SKIP(m->why);
+	o.direct = true;
+	o.engine = RIO_AIO;
+	none.type = "memory";
+	none.size = MIB;
+	be = open_as(&o, 0, NULL);
+	memory = open_as(&none, 0, NULL);
+	snprintf(path, sizeof(path), "%s/loopice", media_top);
+	frozen = open(path, O_RDONLY | O_DIRECTORY);
+	suite_fill(buf, 0, MIB, 1);
+	CU_ASSERT_EQUAL_FATAL(ioctl(frozen, FIFREEZE, 0), 0);
+	signal(SIGALRM, thaw);		/* or a reactor that waits would leave it so, */
+	alarm(3);		/* and be ended for it after 5 s */
+	for (unsigned i = 0; i < N; i++)
+		suite_start(&s[i], i, be, IO_WRITE, 0, i * 8192ull, 4096, buf);
+	for (unsigned i = 0; i < 4; i++) {
+		suite_start(&other[i], i, memory, IO_WRITE, 0, i * 4096ull, 4096, buf);
+		CU_ASSERT(suite_wait(&other[i], 2500) && !other[i].io.result);
+	}
+	CU_ASSERT(!suite_wait(&s[N - 1], 100));		/* it does hang */
+	CU_ASSERT_EQUAL(ioctl(frozen, FITHAW, 0), 0);
+	alarm(0);
+	for (unsigned i = 0; i < N; i++)
+		CU_ASSERT(suite_wait(&s[i], 60000) && !s[i].io.result);
+	CU_ASSERT_EQUAL(suite_io(be, IO_READ, (N - 1) * 8192ull, 4096, buf + 4096), 0);
+	CU_ASSERT_EQUAL(memcmp(buf, buf + 4096, 4096), 0);
+	close(frozen);
+	backend_close(memory);
+	backend_close(be);
+	free(buf);
+}
+
 /* A full file system is ENOSPC, not a failing disk. */
 static void test_no_space(void)
 {
@@ -535,6 +590,7 @@ int main(int argc, char **argv)
 		UNIT(test_write_behind),
 		UNIT(test_soft_brake),
 		UNIT(test_write_back_error_sticks),
+		UNIT(test_device_hangs),
 		UNIT(test_no_space),
 	};
 	int r;
