@@ -123,7 +123,7 @@ void mailbox_fini(struct mailbox *b)
 
 /*
  * To the end of a queue: the sender's part of all that follows. The exchange in it also puts
- * streaming stores in order (backend_settle()), which a mere store with release semantics would not.
+ * streaming stores in order (backend_settle()); a mere store with release semantics would not.
  */
 static void enqueue(struct __cds_wfcq_head *head, struct cds_wfcq_tail *tail, struct msg *m)
 {
