@@ -129,7 +129,7 @@ static bool cmd_attention(struct scsi_cmd *c, struct gate *g)
 	return true;
 }
 
-/* Whether no bit is set that is not in the usage mask: so it is with nearly all, and vectors tell. */
+/* Whether no bit is set that is not in the usage mask, as with nearly all; vectors tell. */
 static bool cdb_within(const uint8_t *cdb, const uint8_t *usage)
 {
 	unsigned outside = 0;

@@ -35,9 +35,16 @@ enum {
 	TX_SHORT = 128 << 10,	/* bytes that may be in front of what goes ahead */
 	TX_BATCH = 512 << 10,	/* of one system call: the kernel lets nobody else run meanwhile */
 	TXD_KEEP = 4096,
+	LONE_BATCH = 8,		/* PDUs */
 };
 
 static __thread uint8_t *scratch;
+/*
+ * The connection that was read last, and whether it is the only one that sends: then nobody waits
+ * for the end of the turn, and its initiator may have a part of the answers while the rest is made.
+ */
+static __thread const struct conn *last_read;
+static __thread bool lone;
 static __thread struct {
 	struct txd *free;
 	unsigned n;
@@ -388,6 +395,9 @@ static void rx_pdu_end(struct conn *c)
 	request_end(c, ok);
 	rx_release(c);
 	rx_next_header(c);
+	/* If the socket is full, or broken: conn_flush() finds the same at the end of the turn. */
+	if (lone && c->tx_count >= LONE_BATCH && c->state == CONN_FULL)
+		(void)tx_push(c);
 }
 
 /* The header is whole: what is it, and where does its data go? */
@@ -490,6 +500,8 @@ static void conn_readable(struct conn *c)
 	bool brief = nmixed && !(c->session && c->session->mixed) && !MUTATION(MUT_LONG_TURN);
 	unsigned reads = brief ? MIXED_READS : READS_PER_TURN;
 
+	lone = c == last_read;
+	last_read = c;
 	if (!scratch)
 		scratch = aligned_alloc(4096, SCRATCH);
 	for (unsigned i = 0;
