@@ -67,7 +67,7 @@ static void aio_ended(struct aio *a, const struct io_event *ev)
 	a->free[a->free_n++] = ev->obj;
 	if (rio_step(r, (int64_t)ev->res))
 		rio_finish(r);
-	else if ((int64_t)ev->res == -EAGAIN || rio_tired(r))
+	else if ((int64_t)ev->res == -EAGAIN)
 		workers_rio(r);
 	else
 		aio_queue(a, r);
