@@ -334,6 +334,16 @@ bool conn_lend(struct conn *c)
 	return true;
 }
 
+/*
+ * What is queued goes before the end of the turn. If the socket is full, or broken: conn_flush()
+ * finds the same then.
+ */
+static void tx_early(struct conn *c)
+{
+	if (c->state == CONN_FULL)
+		(void)tx_push(c);
+}
+
 /* d is the first of t's PDUs that the socket did not take, or not all of. */
 static void lent_keep(struct txd *d, struct task *t)
 {
@@ -355,9 +365,7 @@ void conn_lent_end(void)
 	if (!c)
 		return;
 	lender = NULL;
-	/* If the socket is full, or broken: conn_flush() finds the same at the end of the turn. */
-	if (c->state == CONN_FULL)
-		(void)tx_push(c);
+	tx_early(c);
 	for (struct txd *d = c->tx_head; d; d = d->next)
 		if (d->task && d->task->lent)
 			lent_keep(d, d->task);
@@ -395,9 +403,8 @@ static void rx_pdu_end(struct conn *c)
 	request_end(c, ok);
 	rx_release(c);
 	rx_next_header(c);
-	/* If the socket is full, or broken: conn_flush() finds the same at the end of the turn. */
-	if (lone && c->tx_count >= LONE_BATCH && c->state == CONN_FULL)
-		(void)tx_push(c);
+	if (lone && c->tx_count >= LONE_BATCH)
+		tx_early(c);
 }
 
 /* The header is whole: what is it, and where does its data go? */
