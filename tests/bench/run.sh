@@ -133,6 +133,17 @@ until_line() {
 	return 1
 }
 
+# until_port PORT PID: the same for one that says nothing
+until_port() {
+	local i
+	for ((i = 0; i < start_patience; i++)); do
+		(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0
+		kill -0 "$2" 2>/dev/null || return 1
+		sleep 0.05
+	done
+	return 1
+}
+
 megabytes() {
 	case $1 in *G) echo $((${1%G} * 1024)) ;; *M) echo "${1%M}" ;; *) echo $(($1 >> 20)) ;; esac
 }
@@ -275,7 +286,7 @@ tgtd_digest() {
 # having taken the Logout, closes: no Logout Response, after up to every second run of large reads. (QueueDepth 0 is without that
 # thread, but then StatSN is wrong.)
 istgt_up() {
-	local dir=$work/istgt i
+	local dir=$work/istgt
 	mkdir -p "$dir"
 	truncate -s $size "$shm/istgt.img"
 	: >"$dir/auth.conf"
@@ -318,11 +329,7 @@ istgt_up() {
 	$pin_target istgt -q -D -c "$dir/istgt.conf" >"$dir/log" 2>&1 &
 	p=$!
 	pids="$pids $p"
-	for ((i = 0; i < 100; i++)); do
-		(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && break
-		kill -0 $p 2>/dev/null || return 1
-		sleep 0.05
-	done
+	start_patience=100 until_port $1 $p || return 1
 	names="$names istgt"
 	pid[istgt]=$p
 	args[istgt]="-p $1 -t $iqn -l 0 --no-logout"

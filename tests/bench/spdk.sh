@@ -7,7 +7,7 @@ spdk_pools=1280
 
 # Its MaxRecvDataSegmentLength is fixed at 64 KiB and InitialR2T at Yes, so FirstBurstLength can pay up to there; MaxBurstLength is 1 MiB.
 spdk_up() {		# spdk_up PORT
-	local dir=$work/spdk mib=$(($(megabytes $size) + spdk_pools)) i free memory=--no-huge
+	local dir=$work/spdk mib=$(($(megabytes $size) + spdk_pools)) free memory=--no-huge
 	mkdir -p "$dir"
 	cat >"$dir/conf.json" <<-END
 		{"subsystems": [
@@ -36,11 +36,7 @@ spdk_up() {		# spdk_up PORT
 		-r "$dir/rpc.sock" -c "$dir/conf.json" >"$dir/log" 2>&1 &
 	p=$!
 	pids="$pids $p"
-	for ((i = 0; i < start_patience; i++)); do
-		(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && break
-		kill -0 $p 2>/dev/null || return 1
-		sleep 0.05
-	done
+	until_port $1 $p || return 1
 	names="$names spdk"
 	pid[spdk]=$p
 	args[spdk]="-p $1 -t $iqn -l 0"
