@@ -19,10 +19,6 @@ enum {
 	AIO_DEPTH = 256
 }; /* requests in the kernel per reactor; fs.aio-max-nr is 65536 for the whole machine */
 
-enum {
-	PRIV_MAY_WAIT = 1
-}; /* of rio.priv: this file does not know RWF_NOWAIT */
-
 struct aio {
 	io_context_t ctx;
 	struct rfd event;
@@ -50,8 +46,10 @@ int aio_probe(const char **why)
 	return -ENOTSUP;
 }
 
-static void aio_queue(struct aio *a, struct rio *r)
+void aio_submit(struct rio *r)
 {
+	struct aio *a = aio_self;
+
 	r->next = NULL;
 	if (!a->queue)
 		a->tail = &a->queue;
@@ -65,15 +63,10 @@ static void aio_ended(struct aio *a, const struct io_event *ev)
 
 	a->inflight--;
 	a->free[a->free_n++] = ev->obj;
-	if (rio_step(r, (int64_t)ev->res))
-		rio_finish(r);
-	else if ((int64_t)ev->res == -EAGAIN)
-		workers_rio(r);
-	else
-		aio_queue(a, r);
+	rio_completed(r, (int64_t)ev->res);
 }
 
-static void aio_ready(struct rfd *f, uint32_t ready)
+static void aio_event(struct rfd *f, uint32_t ready)
 {
 	struct aio *a = aio_self;
 	struct io_event ev[64];
@@ -106,7 +99,7 @@ static struct aio *aio_open(void)
 	err = a->event.fd < 0 ? -errno : 0;
 	if (err)
 		goto no_eventfd;
-	a->event.fn = aio_ready;
+	a->event.fn = aio_event;
 	err = rfd_add(&a->event, FD_READ);
 	if (err)
 		goto no_watch;
@@ -125,16 +118,13 @@ no_context:
 	return NULL;
 }
 
-void aio_submit(struct rio *r)
+bool aio_ready(void)
 {
 	if (!aio_self && !aio_hopeless) {
 		aio_self = aio_open();
 		aio_hopeless = !aio_self;
 	}
-	if (aio_self)
-		aio_queue(aio_self, r);
-	else
-		workers_rio(r);
+	return aio_self;
 }
 
 static unsigned aio_fill(struct aio *a, struct iocb **batch)
@@ -155,7 +145,7 @@ static unsigned aio_fill(struct aio *a, struct iocb **batch)
 		 * io_submit() waits for a place in the device's queue, for a block to be allocated,
 		 * and with a device that hangs for ever. With this it says EAGAIN instead.
 		 */
-		cb->aio_rw_flags = r->priv[PRIV_MAY_WAIT] ? 0 : RWF_NOWAIT;
+		cb->aio_rw_flags = rio_flags(r);
 		io_set_eventfd(cb, a->event.fd);
 		cb->data = r;
 		batch[n] = cb;
@@ -198,15 +188,8 @@ bool aio_flush(void)
 		/* The first one is refused: its error, and on with the others. */
 		struct rio *r = a->queue;
 
-		if (took == -EOPNOTSUPP && !r->priv[PRIV_MAY_WAIT]) {
-			r->priv[PRIV_MAY_WAIT] = true;
-			continue;
-		}
 		a->queue = r->next;
-		if (took == -EAGAIN)
-			workers_rio(r);
-		else if (rio_step(r, took))
-			rio_finish_later(r, r->result);
+		rio_completed(r, took);
 	}
 	return true;
 }

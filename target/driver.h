@@ -88,6 +88,10 @@ static inline int rio_advice(const struct rio *r)
  * issue the next one. */
 bool rio_step(struct rio *r, int64_t res);
 bool rio_tired(const struct rio *r); /* after false: more than RIO_RETRIES times EAGAIN in a row */
+/* The engine's: a system call for r ended. Calls done(), or sees to it that r goes on. */
+void rio_completed(struct rio *r, int64_t res);
+int rio_flags(const struct rio *r);		/* for the system call: preadv2(2)'s */
+void rio_queues_stop(void);			/* forgets what it knows of descriptors */
 void rio_block(struct rio *r);			/* does all of it, blocking; on a worker */
 void rio_finish(struct rio *r);			/* counts it and calls done() */
 void rio_finish_later(struct rio *r, int result);	/* for those that end inside rio_submit() */
@@ -96,6 +100,7 @@ void rio_finish_later(struct rio *r, int result);	/* for those that end inside r
  * ------------------------------------- */
 
 int aio_probe(const char **why);		/* any thread */
+bool aio_ready(void); /* is there a context? False: there cannot be one, the workers have to do */
 void aio_submit(struct rio *r);
 bool aio_flush(void); /* at the end of the turn, in one batch. False: try again next turn */
 void aio_stop(void);

@@ -107,8 +107,7 @@ static int uring_setup(struct io_uring *ring, unsigned entries, unsigned cq_entr
 
 static int uring_check(struct io_uring *ring, const char **why)
 {
-	static const int needed[] = { IORING_OP_READ,	    IORING_OP_WRITE,   IORING_OP_FSYNC,
-				      IORING_OP_FALLOCATE,  IORING_OP_FADVISE, IORING_OP_POLL_ADD,
+	static const int needed[] = { IORING_OP_READ, IORING_OP_WRITE, IORING_OP_POLL_ADD,
 				      IORING_OP_POLL_REMOVE };
 	struct io_uring_probe *probe;
 	int err = 0;
@@ -309,23 +308,11 @@ static bool rio_prepare(struct uring *u, struct rio *r)
 
 	if (!sqe)
 		return false;
-	switch (r->op) {
-	case RIO_READ:
+	if (r->op == RIO_READ)
 		io_uring_prep_read(sqe, r->fd, buf, rio_chunk(r), at);
-		break;
-	case RIO_WRITE:
+	else
 		io_uring_prep_write(sqe, r->fd, buf, rio_chunk(r), at);
-		break;
-	case RIO_FDATASYNC:
-		io_uring_prep_fsync(sqe, r->fd, IORING_FSYNC_DATASYNC);
-		break;
-	case RIO_FALLOCATE:
-		io_uring_prep_fallocate(sqe, r->fd, r->mode, (off_t)r->off, (off_t)r->len);
-		break;
-	case RIO_FADVISE:
-		io_uring_prep_fadvise(sqe, r->fd, at, rio_chunk(r), rio_advice(r));
-		break;
-	}
+	sqe->rw_flags = rio_flags(r);
 	io_uring_sqe_set_data64(sqe, tagged(r, TAG_RIO));
 	return true;
 }
@@ -372,16 +359,6 @@ static void uring_rio(struct driver *d, struct rio *r)
 	r->next = NULL;
 	*u->rios_tail = r;
 	u->rios_tail = &r->next;
-}
-
-static void rio_completed(struct uring *u, struct rio *r, int res)
-{
-	if (rio_step(r, res))
-		rio_finish(r);
-	else if (rio_tired(r))
-		workers_rio(r);
-	else
-		uring_rio(&u->driver, r);
 }
 
 /* ---- the turn ------------------------------------------------------------------------------- */
@@ -446,7 +423,7 @@ static void uring_dispatch(struct driver *d)
 		switch (data & TAG_MASK) {
 		case TAG_RIO:
 			if (!u->closing)
-				rio_completed(u, p, res);
+				rio_completed(p, res);
 			break;
 		case TAG_READ:
 			watch_fired(u, p, FD_READ, res);

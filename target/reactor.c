@@ -422,6 +422,7 @@ static void *reactor_main(void *arg)
 			lane_priority();
 		reactor_loop(r);
 		aio_stop();
+		rio_queues_stop();
 	}
 	if (!r->err)
 		r->driver->ops->close(r->driver);

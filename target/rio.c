@@ -7,16 +7,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "target/driver.h"
+#include "target/rio_queue.h"
 
-enum {
-	PRIV_RETRIES
-}; /* rio.priv[0]: how often the kernel said EAGAIN, in a row. The others are the engines' */
+/* Of rio.priv: how often the kernel said EAGAIN, in a row; the file does not know RWF_NOWAIT. */
+enum { PRIV_RETRIES, PRIV_MAY_WAIT };
+
+enum { QUEUES = 1024 };
+
+static __thread struct rio_queue *queues[QUEUES];	/* by descriptor, lists */
 
 /*
  * A direct read that stopped inside the last block of a file cannot be continued: the rest of it
@@ -144,11 +149,130 @@ void rio_finish_later(struct rio *r, int result)
 	reactor_send(reactor_self(), &r->msg);
 }
 
-void rio_submit(struct rio *r)
+/* ---- direct: not more than the device takes ------------------------------------------------- */
+
+/* This descriptor's queue on this reactor, made at the first request. NULL: no memory. */
+static struct rio_queue *queue_of(int fd)
+{
+	struct rio_queue **at = &queues[(unsigned)fd % QUEUES], *q;
+
+	for (q = *at; q; q = q->next)
+		if (q->fd == fd)
+			return q;
+	q = malloc(sizeof(*q));
+	if (!q)
+		return NULL;
+	rio_queue_init(q, fd);
+	q->next = *at;
+	*at = q;
+	return q;
+}
+
+void rio_queues_stop(void)
+{
+	struct rio_queue *q;
+
+	for (unsigned i = 0; i < QUEUES; i++)
+		while ((q = queues[i])) {
+			queues[i] = q->next;
+			free(q);
+		}
+}
+
+static bool rio_queued(const struct rio *r)
+{
+	return r->direct && (r->op == RIO_READ || r->op == RIO_WRITE);
+}
+
+int rio_flags(const struct rio *r)
+{
+	return rio_queued(r) && !r->priv[PRIV_MAY_WAIT] ? RWF_NOWAIT : 0;
+}
+
+static void engine_submit(struct rio *r)
 {
 	struct driver *d = reactor_driver();
 
-	assert(d && r->done);
+	assert(r->engine == RIO_AIO || d->ops->rio);
+	if (r->engine == RIO_AIO)
+		aio_submit(r);
+	else
+		d->ops->rio(d, r);
+}
+
+static void queue_go(struct rio_queue *q)
+{
+	struct rio *r;
+
+	while ((r = rio_queue_take(q)))
+		engine_submit(r);
+}
+
+static void queue_completed(struct rio_queue *q, struct rio *r, int64_t res)
+{
+	bool ended;
+
+	if (res == -EOPNOTSUPP && !r->priv[PRIV_MAY_WAIT]) {
+		r->priv[PRIV_MAY_WAIT] = true;
+		engine_submit(r);
+		return;
+	}
+	ended = rio_step(r, res);
+	if (!ended && res != -EAGAIN) {
+		engine_submit(r);
+		return;
+	}
+	if (ended) {
+		rio_queue_ended(q);
+		queue_go(q);
+		rio_finish(r);
+		return;
+	}
+	if (!rio_queue_refused(q, r, r->priv[PRIV_RETRIES]))
+		workers_rio(r);
+	queue_go(q);
+}
+
+void rio_completed(struct rio *r, int64_t res)
+{
+	if (rio_queued(r))
+		queue_completed(queue_of(r->fd), r, res);
+	else if (rio_step(r, res))
+		rio_finish(r);
+	else if (rio_tired(r))
+		workers_rio(r);
+	else
+		engine_submit(r);
+}
+
+/* ---- submitting ----------------------------------------------------------------------------- */
+
+/*
+ * Does the engine have this? libaio has reads and writes that are direct, and does all else at
+ * once; io_uring has threads of the kernel's do all but reads and writes, and a few hung ones would
+ * keep those of other files waiting, which the workers see to.
+ */
+static bool engine_has(const struct rio *r)
+{
+	switch (r->engine) {
+	case RIO_URING:
+		return r->op == RIO_READ || r->op == RIO_WRITE;
+	case RIO_AIO:
+		return rio_queued(r) && aio_ready();
+	case RIO_WORKERS:
+		return false;
+	case RIO_AUTO:
+		break;
+	}
+	assert(!"rio.engine must come from rio_engine()");
+	return false;
+}
+
+void rio_submit(struct rio *r)
+{
+	struct rio_queue *q = NULL;
+
+	assert(reactor_self() && r->done);
 	r->result = 0;
 	r->pos = 0;
 	r->next = NULL;
@@ -158,25 +282,14 @@ void rio_submit(struct rio *r)
 		return;
 	}
 	assert(r->op == RIO_FDATASYNC || (r->off <= INT64_MAX && r->len <= INT64_MAX - r->off));
-	switch (r->engine) {
-	case RIO_URING:
-		assert(d->ops->rio);
-		d->ops->rio(d, r);
-		return;
-	case RIO_AIO:
-		/* The rest of the operations libaio does not have, or does synchronously. */
-		if (r->direct && (r->op == RIO_READ || r->op == RIO_WRITE))
-			aio_submit(r);
-		else
-			workers_rio(r);
-		return;
-	case RIO_WORKERS:
+	if (!engine_has(r) || (rio_queued(r) && !(q = queue_of(r->fd)))) {
 		workers_rio(r);
-		return;
-	case RIO_AUTO:
-		break;
+	} else if (q) {
+		rio_queue_put(q, r);
+		queue_go(q);
+	} else {
+		engine_submit(r);
 	}
-	assert(!"rio.engine must come from rio_engine()");
 }
 
 int rio_read_now(int fd, void *buf, uint64_t off, uint64_t len)
