@@ -44,8 +44,8 @@ struct rio *rio_queue_take(struct rio_queue *q);
 void rio_queue_ended(struct rio_queue *q);
 /*
  * The kernel had no place for r (EAGAIN), which was given; times: so often in a row. True: r waits
- * again, before those that were not given yet. False: it was refused for something else, or is due; whoever can wait
- * for the kernel shall do it. Either way there may be more to take.
+ * again, before those that were not given yet. False: it was refused for something else, or is due;
+ * whoever can wait for the kernel shall do it. Either way there may be more to take.
  */
 bool rio_queue_refused(struct rio_queue *q, struct rio *r, uint64_t times);
 
