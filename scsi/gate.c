@@ -35,18 +35,22 @@ uint32_t lu_access(const struct lu_value *v, const struct nexus *who)
 
 void gate_derive(struct gate *g, const struct lu_value *v, const struct nexus *who)
 {
-	uint64_t newest = g->seen;
+	uint64_t newest = 0;
 
 	for (unsigned ua = 0; ua < UA_COUNT; ua++) {
 		const struct lu_event *e = &v->events[ua];
 
-		if (e->seq <= g->seen)
-			continue;
 		if (e->seq > newest)
 			newest = e->seq;
+		if (e->seq <= g->seen)
+			continue;
 		if (!e->has_origin || !nexus_eq(&e->origin, who))
 			g->ua |= 1u << ua;
 	}
+	/*
+	 * Not the login's number any more, which may be after that of a change that is on its way:
+	 * it comes into force after what this nexus saw.
+	 */
 	g->seen = newest;
 	g->access = lu_access(v, who);
 	g->epoch = v->epoch;

@@ -119,7 +119,7 @@ uint32_t lu_access(const struct lu_value *v, const struct nexus *who);
 /*
  * Brings a gate up to a value: access, and unit attentions for LU-wide events after g->seen that
  * `who` did not cause. A new gate has seen = the event sequence at its session's login, and
- * everything else 0.
+ * everything else 0; from then on it is that of the value's newest event.
  */
 void gate_derive(struct gate *g, const struct lu_value *v, const struct nexus *who);
 

@@ -312,6 +312,19 @@ void change_answered(struct change *ch)
 
 /* ---- unit attentions ---- */
 
+unsigned ua_coming(unsigned lun, unsigned p, enum ua ua, uint64_t since)
+{
+	unsigned n = 0;
+
+	for (int64_t i = orc.nchanges - 1; i >= 0 && i > orc.nchanges - 64; i--) {
+		const struct change *ch = &orc.changes[i];
+
+		n += ch->lun == lun && ch->boot == sim_boot &&
+		     (!ch->answered || ch->answered_at >= since) && ch->ua_to[p] >> ua & 1;
+	}
+	return n;
+}
+
 static void ua_reported(struct cmd *c)
 {
 	unsigned p = path_no(c->path);
@@ -327,14 +340,7 @@ static void ua_reported(struct cmd *c)
 			     path_name(c->path), c->itt, c->lun, c->sense);
 		orc.seen.uas++;
 		/* Orders not answered when it came in may have reached this port after it. */
-		a->due = 0;
-		for (int64_t i = orc.nchanges - 1; i >= 0 && i > orc.nchanges - 64; i--) {
-			const struct change *ch = &orc.changes[i];
-
-			a->due += ch->lun == c->lun && ch->boot == sim_boot &&
-				  (!ch->answered || ch->answered_at >= c->consumed) &&
-				  ch->ua_to[p] >> ua & 1;
-		}
+		a->due = ua_coming(c->lun, p, (enum ua)ua, c->consumed);
 		a->must = false;
 		a->reported = true;
 		return;

@@ -254,8 +254,9 @@ void oracle_session_lost(struct path *p)
 			struct attention *a = &orc.lus[i].ua[path_no(p)][ua];
 
 			if (!kept_for_later((enum ua)ua)) {
+				/* A change on its way comes into force in the next session. */
 				a->must = false;
-				a->due = 0;
+				a->due = ua_coming(i, path_no(p), (enum ua)ua, sim_now);
 			} else if (open[i]) {
 				/* An answer that is lost may have told it. */
 				a->must = false;

@@ -88,6 +88,8 @@ void check_writer(const struct unit *u, const char *when);
 /* Unit attentions that outlive their nexus's session. */
 bool kept_for_later(enum ua ua);
 void change_answered(struct change *ch);
+/* Orders of this kind that are not in force everywhere, or were not at `since`. */
+unsigned ua_coming(unsigned lun, unsigned p, enum ua ua, uint64_t since);
 /* The unit attention c reports, or those it should have. */
 void check_attention(struct cmd *c);
 

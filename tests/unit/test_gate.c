@@ -89,6 +89,29 @@ static void test_event_spares_its_origin(void)
 	lu_world_fini(&w);
 }
 
+/*
+ * The change was evaluated before the login, and is in force after it: what the nexus had looked up
+ * meanwhile is not so any more.
+ */
+static void test_event_comes_into_force_after_login(void)
+{
+	struct lu_world w;
+	struct gate g = { .seen = 12 };
+
+	lu_world_init(&w);
+	w.v.events[UA_LU_RESET] = (struct lu_event){ .seq = 3 };
+	gate_derive(&g, &w.v, &w.a);
+	CU_ASSERT_EQUAL(g.ua, 0);
+	w.v.events[UA_MODE_CHANGED] =
+		(struct lu_event){ .seq = 10, .has_origin = true, .origin = w.b };
+	gate_derive(&g, &w.v, &w.a);
+	CU_ASSERT_EQUAL(g.ua, BIT(UA_MODE_CHANGED));
+	g.ua = 0;
+	gate_derive(&g, &w.v, &w.a);
+	CU_ASSERT_EQUAL(g.ua, 0);
+	lu_world_fini(&w);
+}
+
 static void test_attentions_add_up(void)
 {
 	struct lu_world w;
@@ -121,5 +144,6 @@ UNIT_MAIN("gate",
 	UNIT(test_reserve6_conflicts_as_commands),
 	UNIT(test_event_reaches_each_gate_once),
 	UNIT(test_event_spares_its_origin),
+	UNIT(test_event_comes_into_force_after_login),
 	UNIT(test_attentions_add_up),
 	UNIT(test_every_attention_has_a_code))
