@@ -74,9 +74,14 @@ bool lu_owed_reserve(struct lu_owed *o, uint32_t n)
 	return ok;
 }
 
-/* Locked. */
+/* Locked. One entry for each nexus: it is told once what was ordered many times (SAM-5 5.14). */
 static void put(struct lu_owed *o, const struct nexus *to, uint32_t ua)
 {
+	for (uint32_t i = 0; i < o->n; i++)
+		if (nexus_eq(&o->v[i].to, to)) {
+			o->v[i].ua |= ua;
+			return;
+		}
 	if (make_room(o, 1))
 		o->v[o->n++] = (struct owed){ .to = *to, .ua = ua };
 }

@@ -296,5 +296,35 @@ static void test_burst(void)
 	daemon_stop();
 }
 
+/* Who is away is owed each unit attention once, so many releases push nobody else's out. */
+static void test_owed(void)
+{
+	unsigned n = PR_REGISTRANTS_MAX - BATCH;
+
+	pr_daemon(NULL, NULL);
+	w[0] = pr_open("node-a", 0, 1);
+	w[1] = pr_open("node-b", 1, 1);
+	CU_ASSERT(!prout(w[1], PR_REGISTER, 0, 0, KEY + 1, 0));
+	wire_close(w[1]);
+	for (unsigned i = 0; i < n / BATCH; i++) {
+		CU_ASSERT_FATAL(!register_for(w[0], 0, KEY, 0, i, BATCH - 1));
+		CU_ASSERT_FATAL(!prout(w[0], PR_REGISTER, 0, KEY, 0, 0));
+	}
+	CU_ASSERT_FATAL(!prout(w[0], PR_REGISTER, 0, 0, KEY + 2, 0));
+	CU_ASSERT(!prout(w[0], PR_PREEMPT, TYPE_WERO, KEY + 2, KEY + 1, 0));
+	for (unsigned i = 0; i < 4; i++) {
+		CU_ASSERT(!prout(w[0], PR_RESERVE, TYPE_WERO, KEY + 2, 0, 0));
+		CU_ASSERT(!prout(w[0], PR_RELEASE, TYPE_WERO, KEY + 2, 0, 0));
+	}
+	{
+		struct login_opts o = { .initiator = "iqn.1991-05.com.example:node-b", .isid = 1 };
+
+		w[1] = wire_open(&o, 0);
+	}
+	CU_ASSERT_EQUAL(tur(w[1], 0), UA_REG_PREEMPTED);
+	CU_ASSERT_EQUAL(tur(w[1], 0), 0);
+	daemon_stop();
+}
+
 UNIT_MAIN("registrants", UNIT(test_burst), UNIT(test_equal_keys), UNIT(test_ports),
-	  UNIT(test_full))
+	  UNIT(test_full), UNIT(test_owed))
