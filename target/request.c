@@ -354,15 +354,16 @@ void request_begin(struct conn *c)
 {
 	uint8_t op = c->rx.hdr[0] & 0x3f;
 
+	if (c->close_after_tx) {	/* after logout, or a refusal, nothing is taken any more */
+		c->rx.skip = true;
+		return;
+	}
 	if (c->state == CONN_LOGIN) {
-		if (op != OP_LOGIN_REQ)
+		/* 4.2.3: no answer before the login began; in its midst it is refused. */
+		if (op != OP_LOGIN_REQ && !c->login->begun)
 			conn_close(c, "not a login request before login");
 		else
 			begin_buffered(c, buf_need);
-		return;
-	}
-	if (c->close_after_tx) {	/* after logout nothing is taken any more */
-		c->rx.skip = true;
 		return;
 	}
 	if (op == OP_SCSI_CMD)
@@ -378,12 +379,12 @@ void request_end(struct conn *c, bool data_ok)
 	uint8_t op = c->rx.hdr[0] & 0x3f;
 	request_fn *fn = request_of(op);
 
+	if (c->rx.skip)
+		return;
 	if (c->state == CONN_LOGIN) {
 		conn_login(c);
 		return;
 	}
-	if (c->rx.skip)
-		return;
 	if (!data_ok) {
 		conn_reject(c, c->rx.hdr, REJECT_DATA_DIGEST);
 		/*

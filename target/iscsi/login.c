@@ -52,14 +52,17 @@ static bool fail(struct login *l, enum login_status status, const char *why)
 	return false;
 }
 
-/* What every response has: 11.13. TSIH is the initiator's until the caller knows better. */
+/*
+ * What every response has: 11.13. TSIH is the initiator's until the caller knows better. What made
+ * us refuse need not be a login request, so the ISID is the first one's.
+ */
 static void rsp_init(const struct login *l, const struct bhs_login_req *req,
 		     struct bhs_login_rsp *rsp)
 {
 	memset(rsp, 0, sizeof(*rsp));
 	rsp->opcode = OP_LOGIN_RSP;
-	memcpy(rsp->isid, req->isid, sizeof(rsp->isid));
-	rsp->tsih = req->tsih;
+	memcpy(rsp->isid, l->begun ? l->isid : req->isid, sizeof(rsp->isid));
+	rsp->tsih = l->begun ? be16_of(l->tsih) : req->tsih;
 	rsp->itt = req->itt;
 	rsp->flags = req->flags & 0x0c; /* CSG */
 	rsp->status_class = l->status_class;

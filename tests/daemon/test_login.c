@@ -146,6 +146,67 @@ static void test_not_a_login(void)
 	daemon_stop();
 }
 
+/* 4.2.3: "Once the Login Phase has started, if the target receives any PDU except a Login Request,
+ * it MUST send a Login reject (with Status "invalid during login") and then disconnect."
+ */
+static void test_not_in_login(void)
+{
+	static const uint8_t ops[] = { OP_NOP_OUT,  OP_SCSI_CMD,   OP_TMF_REQ, OP_TEXT_REQ,
+				       OP_DATA_OUT, OP_LOGOUT_REQ, 0x1f };
+
+	daemon_start(NULL, NULL, NULL);
+	for (unsigned i = 0; i < sizeof(ops); i++) {
+		struct wire *w = wire_connect();
+		struct pdu p = { .login = { .opcode = OP_LOGIN_REQ | PDU_IMMEDIATE,
+					    .flags = STAGE_OPERATIONAL << 2,
+					    .isid = { 0x80, 1, 2, 3, 4, 5 },
+					    .itt = be32_of(1) } },
+			   q;
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(w);
+		wire_send(w, &p, NAMES, sizeof(NAMES));
+		CU_ASSERT_FATAL(wire_recv(w, &q, WIRE_MS) == 1);
+		CU_ASSERT_EQUAL(q.login_rsp.status_class, 0);
+		p = (struct pdu){ .h = { .opcode = ops[i] | PDU_IMMEDIATE,
+					 .flags = PDU_FINAL,
+					 .itt = be32_of(3) } };
+		wire_send(w, &p, "data", 4);
+		CU_ASSERT_FATAL(wire_recv(w, &q, WIRE_MS) == 1);
+		CU_ASSERT_EQUAL(q.h.opcode, OP_LOGIN_RSP);
+		CU_ASSERT_EQUAL(be32_get(q.h.itt), 3);
+		CU_ASSERT_EQUAL(q.login_rsp.status_class << 8 | q.login_rsp.status_detail, 0x020b);
+		CU_ASSERT_EQUAL(q.login_rsp.isid[5], 5);
+		CU_ASSERT(wire_closed(w, 2000));
+		wire_close(w);
+	}
+	daemon_stop();
+}
+
+/* A login is refused once: what was sent behind it is not answered, nor a line in the log each. */
+static void test_refused_once(void)
+{
+	enum { N = 200 };
+	static struct bhs_login_req bad[N];
+	struct wire *w;
+	struct pdu q;
+	unsigned n = 0;
+
+	daemon_start(NULL, NULL, NULL);
+	for (unsigned i = 0; i < N; i++)
+		bad[i] = (struct bhs_login_req){ .opcode = OP_LOGIN_REQ | PDU_IMMEDIATE,
+						 .version_max = 9,
+						 .version_min = 9 };
+	w = wire_connect();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(w);
+	wire_send_raw(w, bad, sizeof(bad));
+	while (wire_recv(w, &q, WIRE_MS) == 1)
+		n++;
+	CU_ASSERT_EQUAL(n, 1);
+	CU_ASSERT_EQUAL(daemon_log_count("event=login_refused"), 1);
+	wire_close(w);
+	daemon_stop();
+}
+
 /* Text in two requests, C=1 in the first (RFC 7143 6.2): the target answers the first with an empty
  * response. */
 static void test_continued_text(void)
@@ -501,7 +562,8 @@ static void test_discovery_beside_session(void)
 }
 
 UNIT_MAIN("daemon login", UNIT(test_plain), UNIT(test_statuses), UNIT(test_bad_requests),
-	  UNIT(test_not_a_login), UNIT(test_continued_text), UNIT(test_endless_text),
-	  UNIT(test_half_open), UNIT(test_session_limit), UNIT(test_reinstatement),
-	  UNIT(test_failed_reinstatement), UNIT(test_login_race), UNIT(test_tsih_refused),
-	  UNIT(test_login_twice), UNIT(test_discovery), UNIT(test_discovery_beside_session))
+	  UNIT(test_not_a_login), UNIT(test_not_in_login), UNIT(test_refused_once),
+	  UNIT(test_continued_text), UNIT(test_endless_text), UNIT(test_half_open),
+	  UNIT(test_session_limit), UNIT(test_reinstatement), UNIT(test_failed_reinstatement),
+	  UNIT(test_login_race), UNIT(test_tsih_refused), UNIT(test_login_twice),
+	  UNIT(test_discovery), UNIT(test_discovery_beside_session))
