@@ -36,22 +36,25 @@ void conn_login_env(struct conn *c, struct login_env *env)
 static void send_login_rsp(struct conn *c, const struct bhs_login_rsp *rsp, const char *text,
 			   uint32_t len)
 {
-	struct txd *d = conn_tx(c, SN_TAKE);
-	struct bhs_login_rsp *h = (struct bhs_login_rsp *)d->bhs;
+	struct buf *b = len ? buf_need(len) : NULL;
 	const struct login *l = c->login;
+	struct bhs_login_rsp *h;
+	struct txd *d;
 
+	if (len && !b) {
+		conn_close(c, "out of memory");
+		return;
+	}
+	d = conn_tx(c, SN_TAKE);
+	h = (struct bhs_login_rsp *)d->bhs;
 	memcpy(d->bhs, rsp, BHS_LEN);
 	/* A login is numbered by its own requests; the window opens with the session. */
 	h->expcmdsn = be32_of(c->session ? c->session->expcmdsn : l->cmdsn);
 	h->maxcmdsn = be32_of(c->session ? c->session->maxcmdsn : l->cmdsn);
-	if (len) {
-		d->buf = buf_need(len);
-		if (!d->buf) {
-			conn_close(c, "out of memory");
-			return;
-		}
-		memcpy(d->buf->data, text, len);
-		d->data = d->buf->data;
+	if (b) {
+		memcpy(b->data, text, len);
+		d->buf = b;
+		d->data = b->data;
 		d->len = len;
 	}
 	conn_send(c, d);

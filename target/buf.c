@@ -16,7 +16,7 @@ static uint32_t pool_keep(unsigned c)
 static uint64_t budget = 1ull << 30;
 static uint64_t share = 32 << 20;	/* of it, what one reactor keeps for reuse at most */
 /* The budget, and what is kept back beside it. What came from a reserve goes back there. */
-enum buf_account { ACCOUNT_ALL, ACCOUNT_NEED, ACCOUNT_LANE, ACCOUNTS };
+enum buf_account { ACCOUNT_ALL, ACCOUNT_NEED, ACCOUNT_LANE, ACCOUNT_ASIDE, ACCOUNTS };
 static uint64_t used[ACCOUNTS];
 static __thread struct {
 	struct buf *free;
@@ -50,11 +50,28 @@ static bool charge(enum buf_account a, uint64_t bytes)
 	return false;
 }
 
+/* A new one, charged to an account already. */
+static struct buf *buf_make(enum buf_account a, uint32_t bytes)
+{
+	struct buf *b = malloc(sizeof(*b));
+
+	if (b) {
+		b->account = (uint8_t)a;
+		b->size = bytes;
+		b->data = aligned_alloc(BUF_MIN, b->size);
+	}
+	if (!b || !b->data) {
+		free(b);
+		__atomic_sub_fetch(&used[a], bytes, __ATOMIC_RELAXED);
+		return NULL;
+	}
+	return b;
+}
+
 static struct buf *buf_take(uint32_t n, bool need)
 {
 	unsigned c = class_of(n ? n : 1);
-	enum buf_account a;
-	uint64_t bytes;
+	uint32_t bytes = (uint32_t)BUF_MIN << c;
 	struct buf *b;
 
 	if (c >= CLASSES)
@@ -66,27 +83,13 @@ static struct buf *buf_take(uint32_t n, bool need)
 		kept -= b->size;
 		return b;
 	}
-	bytes = (uint64_t)BUF_MIN << c;
 	if (charge(ACCOUNT_ALL, bytes))
-		a = ACCOUNT_ALL;
-	else if (reactor_self() == reactor_lane() && charge(ACCOUNT_LANE, bytes))
-		a = ACCOUNT_LANE;
-	else if (need && charge(ACCOUNT_NEED, bytes))
-		a = ACCOUNT_NEED;
-	else
-		return NULL;
-	b = malloc(sizeof(*b));
-	if (b) {
-		b->account = (uint8_t)a;
-		b->size = (uint32_t)bytes;
-		b->data = aligned_alloc(BUF_MIN, b->size);
-	}
-	if (!b || !b->data) {
-		free(b);
-		__atomic_sub_fetch(&used[a], bytes, __ATOMIC_RELAXED);
-		return NULL;
-	}
-	return b;
+		return buf_make(ACCOUNT_ALL, bytes);
+	if (reactor_self() == reactor_lane() && charge(ACCOUNT_LANE, bytes))
+		return buf_make(ACCOUNT_LANE, bytes);
+	if (need && charge(ACCOUNT_NEED, bytes))
+		return buf_make(ACCOUNT_NEED, bytes);
+	return NULL;
 }
 
 struct buf *buf_get(uint32_t n)
@@ -97,6 +100,14 @@ struct buf *buf_get(uint32_t n)
 struct buf *buf_need(uint32_t n)
 {
 	return buf_take(n, true);
+}
+
+struct buf *buf_aside(uint32_t n)
+{
+	unsigned c = class_of(n ? n : 1);
+	uint32_t bytes = (uint32_t)BUF_MIN << c;
+
+	return c < CLASSES && charge(ACCOUNT_ASIDE, bytes) ? buf_make(ACCOUNT_ASIDE, bytes) : NULL;
 }
 
 void buf_put(struct buf *b)

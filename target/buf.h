@@ -27,6 +27,12 @@ struct buf *buf_get(uint32_t n);
  * sixteenth is for these alone.
  */
 struct buf *buf_need(uint32_t n);
+/*
+ * The same for what is no I/O, pings and text with their answers: what anybody may send who may
+ * discover. A sixteenth beside the budget, and never more than that, so that it takes nothing from
+ * those who use a disk.
+ */
+struct buf *buf_aside(uint32_t n);
 void buf_put(struct buf *b);		/* NULL is fine; on the reactor that got it */
 void buf_budget(uint64_t bytes);	/* main thread, before start */
 uint64_t buf_share(void);		/* any thread: bytes that one nexus may hold, a quarter */

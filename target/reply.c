@@ -207,7 +207,8 @@ void conn_reject(struct conn *c, const uint8_t *hdr, enum iscsi_reject reason)
 {
 	struct txd *d = conn_tx(c, SN_TAKE);
 	struct bhs_reject *h = (struct bhs_reject *)d->bhs;
-	struct buf *b = buf_need(BHS_LEN);
+	bool stranger = c->session && c->session->discovery;
+	struct buf *b = stranger ? buf_aside(BHS_LEN) : buf_need(BHS_LEN);
 
 	h->opcode = OP_REJECT;
 	h->flags = PDU_FINAL;

@@ -233,9 +233,14 @@ static bool text_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32
 	const char *text = NULL;
 	uint32_t text_len = 0;
 	uint8_t reason = REJECT_PROTOCOL;
+	struct buf *said = NULL;
 	struct bhs_text_rsp rsp;
 	struct txd *d;
 
+	if (len && !buf) {	/* no room for what it says (11.17.1) */
+		conn_reject(c, hdr, REJECT_LONG_OPERATION);
+		return false;
+	}
 	if (!s->text_out) {
 		s->text_out = malloc(TEXT_OUT_CAP);
 		if (!s->text_out) {
@@ -249,23 +254,25 @@ static bool text_req(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32
 	memset(&rsp, 0, sizeof(rsp));
 	if (text_request(&s->text, &env, s->discovery, s->nexus->nexus.initiator,
 			 s->node ? s->node->cfg->name : NULL, &s->params,
-			 (const struct bhs_text_req *)hdr, buf ? buf->data : NULL, buf ? len : 0,
+			 (const struct bhs_text_req *)hdr, buf ? buf->data : NULL, len,
 			 s->params.max_recv_dsl, &rsp, &text, &text_len, &reason) == TEXT_REJECT) {
 		buf_put(buf);
 		conn_reject(c, hdr, (enum iscsi_reject)reason);
 		return false;
 	}
 	buf_put(buf);
+	if (text_len)
+		said = buf_aside(text_len);
+	if (text_len && !said) {
+		conn_close(c, "no buffer for text: too much of it waits to be read");
+		return true;
+	}
 	d = conn_tx(c, SN_TAKE);
 	memcpy(d->bhs, &rsp, BHS_LEN);
-	if (text_len) {
-		d->buf = buf_need(text_len);
-		if (!d->buf) {
-			conn_close(c, "out of memory");
-			return true;
-		}
-		memcpy(d->buf->data, text, text_len);
-		d->data = d->buf->data;
+	if (said) {
+		memcpy(said->data, text, text_len);
+		d->buf = said;
+		d->data = said->data;
 		d->len = text_len;
 	}
 	conn_send(c, d);
@@ -371,7 +378,7 @@ void request_begin(struct conn *c)
 	else if (op == OP_DATA_OUT)
 		xfer_data_out(c);
 	else if (request_of(op))
-		begin_buffered(c, op == OP_TEXT_REQ ? buf_need : buf_get);
+		begin_buffered(c, buf_aside);
 }
 
 void request_end(struct conn *c, bool data_ok)

@@ -279,6 +279,44 @@ static void test_slow_reader(void)
 	daemon_stop();
 }
 
+/* As many long writes at once as its share of the buffers has room for: none is refused. */
+static bool all_served(struct wire *w)
+{
+	enum { N = 6 };
+	static uint8_t data[N][2048 * BLOCK];
+	static struct io io[N];
+	bool good = true;
+
+	for (unsigned i = 0; i < N; i++) {
+		io_write(&io[i], 0, i * 2048, 2048, data[i]);
+		io_start(w, &io[i]);
+	}
+	for (unsigned i = 0; i < N; i++)
+		good &= io_wait(&io[i], WIRE_MS) && io[i].status == ST_GOOD;
+	return good;
+}
+
+/* What SendTargets answers: the targets. */
+static unsigned discovered(void)
+{
+	static const char all[] = "SendTargets=All";
+	struct wire *w = wire_open(&(struct login_opts){ .discovery = true }, 0);
+	struct pdu p = { .text = { .opcode = OP_TEXT_REQ | PDU_IMMEDIATE,
+				   .flags = PDU_FINAL,
+				   .itt = be32_of(50),
+				   .ttt = be32_of(ISCSI_TAG_NONE) } },
+		   q;
+	unsigned n = 0;
+
+	p.text.cmdsn = be32_of(w->cmdsn);
+	wire_send(w, &p, all, sizeof(all));
+	CU_ASSERT_FATAL(wire_expect(w, OP_TEXT_RSP, &q, WIRE_MS));
+	for (uint32_t i = 0; i + 11 <= q.len; i++)
+		n += !memcmp(q.data + i, "TargetName=", 11);
+	wire_close(w);
+	return n;
+}
+
 /* Pings with data whose answers nobody reads: they pile up, but not in front of others. */
 static void test_ping_flood(void)
 {
@@ -312,8 +350,69 @@ static void test_ping_flood(void)
 		io_read(&r, 0, 100 + i, 64, in);
 		CU_ASSERT_FATAL(io_good(other, &r));
 	}
+	CU_ASSERT(all_served(other));
 	wire_kill(w);
 	CU_ASSERT(wire_alive(other));
+	daemon_stop();
+}
+
+/* Sends requests until the target takes no more for a while, and reads nothing. */
+static void flood(struct wire *w, const void *bytes, size_t len, unsigned n)
+{
+	struct timeval patience = { .tv_usec = 300000 };
+
+	setsockopt(w->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	while (n-- && send(w->fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len)
+		;
+}
+
+/*
+ * Discovery sessions, which anybody may have: answers nobody reads, and requests whose turn never
+ * comes. Neither takes the buffers of those who use a disk.
+ */
+static void test_text_hoard(void)
+{
+	enum { SESSIONS = 6 };
+	static uint8_t asks[BHS_LEN + 8000], early[BHS_LEN + (256 << 10)];
+	struct bhs_text_req *h = (struct bhs_text_req *)asks;
+	struct wire *w[2 * SESSIONS], *other;
+	struct login_opts o = { .discovery = true,
+				.keys = "MaxRecvDataSegmentLength=262144\n" };
+
+	daemon_start("limits: {buffers: 32M}\n", NULL, NULL);
+	other = wire_open(&(struct login_opts){ .isid = 99 }, 1);
+	/* Keys nobody knows: an answer is three times as long. */
+	for (unsigned i = 0; i < 1000; i++)
+		snprintf((char *)asks + BHS_LEN + i * 8, 8, "k%05u=", i);
+	*h = (struct bhs_text_req){ .opcode = OP_TEXT_REQ | PDU_IMMEDIATE,
+				    .flags = PDU_FINAL,
+				    .data_len = be24_of(8000),
+				    .ttt = be32_of(ISCSI_TAG_NONE) };
+	for (unsigned i = 0; i < SESSIONS; i++) {
+		o.isid = (uint8_t)i;
+		w[i] = wire_open(&o, 0);
+		h->cmdsn = be32_of(w[i]->cmdsn);
+		flood(w[i], asks, sizeof(asks), 1000);
+	}
+	CU_ASSERT(all_served(other));
+	for (unsigned i = 0; i < SESSIONS; i++) {
+		o.isid = (uint8_t)(SESSIONS + i);
+		w[SESSIONS + i] = wire_open(&o, 0);
+		h = (struct bhs_text_req *)early;
+		*h = *(struct bhs_text_req *)asks;
+		h->opcode = OP_TEXT_REQ;
+		h->data_len = be24_of(256 << 10);
+		for (unsigned k = 1; k < 60; k++) {
+			h->cmdsn = be32_of(w[SESSIONS + i]->cmdsn + k);
+			flood(w[SESSIONS + i], early, sizeof(early), 1);
+		}
+	}
+	CU_ASSERT(all_served(other));
+	for (unsigned i = 0; i < 2 * SESSIONS; i++)
+		wire_kill(w[i]);
+	/* Then there is room for an honest one again. */
+	wire_sleep(100 * wire_slow());
+	CU_ASSERT_EQUAL(discovered(), 1);
 	daemon_stop();
 }
 
@@ -364,4 +463,5 @@ static void test_buffers(void)
 
 UNIT_MAIN("daemon isolation", UNIT(test_reads_memory), UNIT(test_writes_memory),
 	  UNIT(test_writes_file), UNIT(test_share), UNIT(test_lone_lun), UNIT(test_relogin),
-	  UNIT(test_sessions), UNIT(test_slow_reader), UNIT(test_ping_flood), UNIT(test_buffers))
+	  UNIT(test_sessions), UNIT(test_slow_reader), UNIT(test_ping_flood), UNIT(test_text_hoard),
+	  UNIT(test_buffers))

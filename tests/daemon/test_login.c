@@ -202,6 +202,8 @@ static void test_refused_once(void)
 	while (wire_recv(w, &q, WIRE_MS) == 1)
 		n++;
 	CU_ASSERT_EQUAL(n, 1);
+	for (unsigned i = 0; i < 100 && !daemon_log_count("event=close"); i++)
+		wire_sleep(20);
 	CU_ASSERT_EQUAL(daemon_log_count("event=login_refused"), 1);
 	wire_close(w);
 	daemon_stop();
