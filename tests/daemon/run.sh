@@ -20,11 +20,13 @@ trap 'rm -rf "$out"' EXIT
 
 # Sanitizers cost time: time-outs grow with them, and the stress test's share shrinks. All drivers see every program in a plain
 # build; in a sanitizer build the second driver sees those that differ most with it.
+sanitized=
 again='login cmdsn data digest nop reject tmf task_set isolation hold logout stress'
 if nm "$HOLDFASTD" 2>/dev/null | grep -q ' __[at]san_init'; then
 	export WIRE_SLOW=${WIRE_SLOW:-5}
 	export WIRE_STRESS=${WIRE_STRESS:-5}
 	again='data tmf logout stress'
+	sanitized=yes
 fi
 
 # One line per run: driver, name, command.
@@ -43,6 +45,8 @@ plan() {
 		[[ $name = *.* || " stress tmf login logout hold data isolation portal nop cmdsn digest reject task_set " = *" $name "* ]] ||
 			echo "auto $name $f"
 	done
+	# Its load is a plain program.
+	[ -n "$sanitized" ] || printf '%s hung tests/daemon/hung.sh %s\n' auto "$B" epoll "$B"
 	echo "auto cli tests/daemon/cli.sh $B"
 	echo "auto pr_cli tests/daemon/pr_cli.sh $B"
 	echo "auto witness_cli tests/daemon/witness_cli.sh $B"
