@@ -314,8 +314,8 @@ static int file_settle(struct backend *be, struct file *f)
 	}
 	if (!be->caps.discard_granularity)
 		atomic_fetch_or(&f->cannot, FILE_NO_PUNCH);
-	file_sync_init(&f->sync, f->fd, f->name);
-	return 0;
+	r = file_sync_init(&f->sync, f->fd, be->caps.size, f->name);
+	return r ? backend_fail(be, r, "%s: %s", f->path, strerror(-r)) : 0;
 }
 
 /*

@@ -4,6 +4,7 @@
  *	file.c		open, create, lock, submit
  *	file_range.c	discard, zero, extents, space
  *	file_sync.c	flush and write-behind
+ *	file_dirty.c	how much is dirty, and where
  *	blockdev.c	what the kernel says about a device
  */
 #ifndef BACKENDS_FILE_H
@@ -16,14 +17,16 @@
 #include "backends/impl.h"
 
 enum {
-	/*
-	 * Buffered: this much dirty data starts a write-behind, so that flushes and drains stay
-	 * short (DESIGN 3, Drain).
-	 */
-	FILE_DIRTY_START = 32 << 20,
 	FILE_READ_LONG = 64 << 10,	/* bytes: io_uring's batches are no better from here on */
-	/* With this much written while one runs, writes end only when it does: a soft brake. */
-	FILE_DIRTY_PARK = 128 << 20,
+	/*
+	 * Buffered: no more is dirty than what the disk was seen to write out in FILE_CLEAN_MS, so
+	 * that a flush, a drain and the end of the daemon stay short (DESIGN 3, Drain); and no more
+	 * than FILE_DIRTY_MAX bytes, for the disk that was misjudged.
+	 */
+	FILE_CLEAN_MS = 250,
+	FILE_DIRTY_MIN = 4 << 20,
+	FILE_DIRTY_FIRST = 64 << 20,	/* while nothing is known of the disk */
+	FILE_DIRTY_MAX = 256 << 20,
 };
 
 /* What the file system or device was found unable to do. */
@@ -31,6 +34,25 @@ enum {
 	FILE_NO_PUNCH = 1,
 	FILE_NO_ZERO_RANGE = 2,
 	FILE_NO_READ_NOW = 4,		/* rio_read_now() */
+};
+
+/*
+ * Where a file is dirty: bytes written per granule since that was last written out. Written again
+ * counts again, but not for more than all of the granule.
+ */
+struct file_dirty {
+	unsigned shift;			/* granules are 1 << shift bytes, */
+	size_t count;			/* so many, */
+	uint32_t full;			/* and full with so many */
+	_Atomic uint32_t *cells;
+	/* Of all cells and of what was taken and not yet subtracted; may be late, even below 0. */
+	_Atomic int64_t bytes;
+	size_t next;			/* file_dirty_take() goes on here */
+};
+
+/* A part of a file that is to be written out, and how much of it is dirty. */
+struct file_slice {
+	uint64_t off, len, bytes;
 };
 
 /*
@@ -42,17 +64,23 @@ enum {
 struct file_sync {
 	int fd;
 	const char *name;
-	/* For what is below, to the blank line; never held over a system call that may block. */
+	struct file_dirty dirty;
+	atomic_bool behind;		/* a write-behind is wanted or runs */
+	_Atomic int64_t limit;		/* with more dirty than this, writes wait */
+	/* The thread's: what was written out lately, and how long it took. */
+	uint64_t cleaned, took;		/* bytes, ns */
+	uint64_t since;			/* when the last of it ended */
+	struct file_slice begun;	/* under way */
+
+	/* For what is below; never held over a system call that may block. */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	pthread_t thread;
 	bool started, stop;
 	struct io_req *waiting;		/* flushes that came since the running one began */
-	struct io_req *parked;		/* writes that are done but wait for the write-behind */
+	struct io_req *parked, **parked_end;	/* writes done, but too many; the oldest first */
+	int64_t leave;			/* bytes of them that may go; below 0: went too early */
 	int error;			/* of a sync: every flush fails until it is cleared */
-
-	atomic_bool behind;		/* a write-behind is wanted or runs */
-	_Atomic uint64_t dirty;		/* bytes written since the last sync began */
 };
 
 struct file {
@@ -84,8 +112,8 @@ bool file_can_extents(int fd);
 
 /* ---- file_sync.c ---- */
 
-/* name is kept, for the log. */
-void file_sync_init(struct file_sync *s, int fd, const char *name);
+/* Of a file of size bytes. name is kept, for the log. 0 or -ENOMEM: then there is no fini. */
+int file_sync_init(struct file_sync *s, int fd, uint64_t size, const char *name);
 /* Ends the thread; nothing may be under way. Blocks until a write-behind that runs has ended. */
 void file_sync_fini(struct file_sync *s);
 /* Forgets the error that made flushes fail. Any thread. */
@@ -93,9 +121,22 @@ void file_sync_clear(struct file_sync *s);
 /* IO_FLUSH. Reactor. */
 void file_sync_flush(struct file_sync *s, struct io_req *io);
 /*
- * A buffered write of io->len bytes ended well: true when io is kept and completed later. Reactor.
+ * A buffered write of io's range ended well: true when io is kept and completed later. Reactor.
  */
 bool file_sync_wrote(struct file_sync *s, struct io_req *io);
+
+/* ---- file_dirty.c ---- */
+
+/* For a file of size bytes. 0 or -ENOMEM. */
+int file_dirty_init(struct file_dirty *d, uint64_t size);
+void file_dirty_fini(struct file_dirty *d);
+/* [off, off + len) was written. How much is dirty now, bytes, nearly. Any thread. */
+int64_t file_dirty_add(struct file_dirty *d, uint64_t off, uint64_t len);
+/*
+ * The next part, going round the file, with want bytes dirty if there are so many before its end;
+ * false: none. They count until they are subtracted from d->bytes. One thread.
+ */
+bool file_dirty_take(struct file_dirty *d, uint64_t want, struct file_slice *out);
 
 /* ---- blockdev.c ---- */
 

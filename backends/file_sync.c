@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Flushes of one file, grouped, and the write-behind that keeps them short. */
+/*
+ * Flushes of one file, grouped, and the write-behind that keeps them short: from half of the limit
+ * on the file is written out, part after part; at the limit writes end only as fast as parts do.
+ */
 #include <assert.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -7,13 +10,25 @@
 #include "backends/file.h"
 #include "target/log.h"
 
-void file_sync_init(struct file_sync *s, int fd, const char *name)
+static const uint64_t clean_ns = FILE_CLEAN_MS * 1000000ull;
+
+/* Parts are small: the next one is begun before one has ended, and each lets writes go on. */
+enum { PARTS = 32 };
+
+int file_sync_init(struct file_sync *s, int fd, uint64_t size, const char *name)
 {
 	s->fd = fd;
 	s->name = name;
 	s->error = 0;
+	s->parked_end = &s->parked;
+	s->limit = FILE_DIRTY_FIRST;
+	s->cleaned = FILE_DIRTY_FIRST / 4;
+	s->took = clean_ns / 4;
+	if (file_dirty_init(&s->dirty, size))
+		return -ENOMEM;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->wake, NULL);
+	return 0;
 }
 
 static void list_complete(struct io_req *io, int result)
@@ -26,17 +41,104 @@ static void list_complete(struct io_req *io, int result)
 	}
 }
 
-/* One fdatasync or write-behind. 0 or -errno. */
-static int sync_run(const struct file_sync *s, bool flush)
-{
-	int r;
+/* ---- the thread ------------------------------------------------------------------------------ */
 
-	if (flush)
-		r = fdatasync(s->fd);
-	else
-		r = sync_file_range(s->fd, 0, 0,
-				    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE);
-	return r < 0 ? -errno : 0;
+static bool sync_due(const struct file_sync *s)
+{
+	return atomic_load(&s->dirty.bytes) >= atomic_load(&s->limit) / 2;
+}
+
+/* So much was written out since s->since: what the limit follows. */
+static void sync_learn(struct file_sync *s, uint64_t bytes)
+{
+	uint64_t now = reactor_now(), limit;
+
+	s->took += now - s->since;
+	s->since = now;
+	s->cleaned += bytes;
+	limit = s->cleaned * clean_ns / (s->took + 1);
+	if (limit < FILE_DIRTY_MIN)
+		limit = FILE_DIRTY_MIN;
+	if (limit > FILE_DIRTY_MAX)
+		limit = FILE_DIRTY_MAX;
+	atomic_store(&s->limit, (int64_t)limit);
+	while (s->took > clean_ns || s->cleaned > FILE_DIRTY_MAX) {
+		s->took /= 2;
+		s->cleaned /= 2;
+	}
+}
+
+/*
+ * Begins to write out the next part, if that is due, and waits for the one before it. 0 or -errno;
+ * *bytes: what is clean now.
+ */
+static int sync_part(struct file_sync *s, uint64_t *bytes)
+{
+	uint64_t want = (uint64_t)atomic_load(&s->limit) / PARTS;
+	struct file_slice next = { .bytes = 0 }, last = s->begun;
+	int r = 0;
+
+	if (sync_due(s) && file_dirty_take(&s->dirty, want, &next)) {
+		if (!last.bytes)
+			s->since = reactor_now();
+		if (sync_file_range(s->fd, (off_t)next.off, (off_t)next.len,
+				    SYNC_FILE_RANGE_WRITE) < 0)
+			r = -errno;
+	}
+	if (last.bytes) {
+		if (sync_file_range(s->fd, (off_t)last.off, (off_t)last.len,
+				    SYNC_FILE_RANGE_WAIT_BEFORE) < 0)
+			r = -errno;
+		sync_learn(s, last.bytes);
+	}
+	s->begun = next;
+	*bytes = last.bytes;
+	return r;
+}
+
+/* The same for all of it. */
+static int sync_all(struct file_sync *s, uint64_t *bytes)
+{
+	uint64_t most = (uint64_t)atomic_load(&s->limit) / PARTS;
+	struct file_slice part;
+	int r = 0;
+
+	*bytes = s->begun.bytes;
+	if (!s->begun.bytes)
+		s->since = reactor_now();
+	while (file_dirty_take(&s->dirty, UINT64_MAX, &part))
+		*bytes += part.bytes;
+	s->begun.bytes = 0;
+	if (fdatasync(s->fd) < 0)
+		r = -errno;
+	/* What a flush of little takes says nothing of the disk's pace. */
+	if (*bytes >= most)
+		sync_learn(s, *bytes);
+	return r;
+}
+
+/*
+ * Writes that need not wait any longer, now that so many bytes are clean: as many, when the limit
+ * is kept; fewer, when it is passed, as it is after it fell. Locked.
+ */
+static struct io_req *parked_take(struct file_sync *s, uint64_t bytes)
+{
+	int64_t dirty = atomic_load(&s->dirty.bytes), limit = atomic_load(&s->limit);
+	struct io_req *list = NULL, **end = &list;
+
+	s->leave = dirty <= limit ? INT64_MAX : s->leave + (int64_t)bytes * limit / dirty;
+	while (s->parked && s->leave > 0) {
+		s->leave -= (int64_t)s->parked->len;
+		*end = s->parked;
+		end = &s->parked->next;
+		s->parked = *end;
+	}
+	*end = NULL;
+	if (!s->parked) {
+		s->parked_end = &s->parked;
+		s->leave = 0;
+	}
+	return list;
 }
 
 /*
@@ -48,21 +150,24 @@ static void *file_sync_thread(void *arg)
 {
 	struct file_sync *s = arg;
 	struct io_req *group, *parked;
+	uint64_t bytes;
 	int r;
 
 	pthread_mutex_lock(&s->lock);
-	for (;;) {
-		while (!s->waiting && !atomic_load(&s->behind) && !s->stop)
-			pthread_cond_wait(&s->wake, &s->lock);
-		if (s->stop)
-			break;
+	while (!s->stop) {
 		group = s->waiting;
-		parked = s->parked;
-		s->waiting = s->parked = NULL;
-		atomic_store(&s->dirty, 0);
+		if (!group && !s->begun.bytes && !sync_due(s)) {
+			atomic_store(&s->behind, false);
+			/* A write may not have seen that; and what it adds has then been added. */
+			if (!sync_due(s))
+				pthread_cond_wait(&s->wake, &s->lock);
+			continue;
+		}
+		s->waiting = NULL;
 		pthread_mutex_unlock(&s->lock);
 
-		r = sync_run(s, group);
+		r = group ? sync_all(s, &bytes) : sync_part(s, &bytes);
+		atomic_fetch_sub(&s->dirty.bytes, (int64_t)bytes);
 
 		pthread_mutex_lock(&s->lock);
 		if (r && !s->error) {
@@ -70,8 +175,7 @@ static void *file_sync_thread(void *arg)
 			log_error("event=sync_failed lun=%s errno=%d", LOG_Q(s->name), -r);
 		}
 		r = s->error;
-		/* Those parked meanwhile go with the next write-behind. */
-		atomic_store(&s->behind, s->parked != NULL);
+		parked = parked_take(s, bytes);
 		pthread_mutex_unlock(&s->lock);
 		list_complete(parked, 0);
 		list_complete(group, r);
@@ -80,6 +184,8 @@ static void *file_sync_thread(void *arg)
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
 }
+
+/* ---- the reactors ---------------------------------------------------------------------------- */
 
 void file_sync_clear(struct file_sync *s)
 {
@@ -117,6 +223,7 @@ void file_sync_fini(struct file_sync *s)
 		pthread_join(s->thread, NULL);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);
+	file_dirty_fini(&s->dirty);
 }
 
 void file_sync_flush(struct file_sync *s, struct io_req *io)
@@ -136,27 +243,22 @@ void file_sync_flush(struct file_sync *s, struct io_req *io)
 
 bool file_sync_wrote(struct file_sync *s, struct io_req *io)
 {
-	uint64_t dirty = atomic_fetch_add_explicit(&s->dirty, io->len, memory_order_relaxed) +
-			 io->len;
+	int64_t dirty = file_dirty_add(&s->dirty, io->off, io->len);
+	int64_t limit = atomic_load(&s->limit);
 	bool park = false;
 
-	if (dirty < FILE_DIRTY_START)
-		return false;
-	if (dirty < FILE_DIRTY_PARK && atomic_load_explicit(&s->behind, memory_order_relaxed))
+	if (dirty < limit / 2 || (dirty <= limit && atomic_load(&s->behind)))
 		return false;
 	pthread_mutex_lock(&s->lock);
-	/*
-	 * Asked again under the lock: the sync that took this write's share may have begun since.
-	 */
-	park = atomic_load(&s->dirty) >= FILE_DIRTY_PARK && !s->stop;
 	if (!sync_wake(s)) {
 		atomic_store(&s->behind, true);
+		/* Asked again under the lock: what was too much may be clean by now. */
+		park = atomic_load(&s->dirty.bytes) > atomic_load(&s->limit) && !s->stop;
 		if (park) {
-			io->next = s->parked;
-			s->parked = io;
+			io->next = NULL;
+			*s->parked_end = io;
+			s->parked_end = &io->next;
 		}
-	} else {
-		park = false;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return park;

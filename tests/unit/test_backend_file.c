@@ -429,42 +429,6 @@ static void test_write_behind(void)
 	free(back);
 }
 
-/* A store of which only the write-behind is real: a write ends at once, or when that says so. */
-static void brake_submit(struct backend *be, struct io_req *io)
-{
-	if (!file_sync_wrote(be->priv, io))
-		backend_complete_later(io, 0);
-}
-
-/* With too much dirty, writes end when the write-behind does, each on its own reactor. */
-static void test_soft_brake(void)
-{
-	static const struct backend_ops ops = { .type = "brake", .submit = brake_submit };
-	enum { N = 64 };
-	static struct suite_io s[N];
-	int fd = open(dir, O_TMPFILE | O_RDWR, 0600);
-	struct file_sync sync;
-	struct backend be = { .ops = &ops, .priv = &sync, .caps = { .size = 1 << 30, .align = 1 } };
-	char *buf = suite_buf(4096);
-
-	CU_ASSERT_FATAL(fd >= 0);
-	memset(&sync, 0, sizeof(sync));
-	file_sync_init(&sync, fd, "brake");
-	CU_ASSERT_EQUAL(suite_io(&be, IO_WRITE, 0, 4096, buf), 0);
-	CU_ASSERT_FALSE(sync.started);
-	for (unsigned round = 0; round < 50; round++) {
-		atomic_store(&sync.dirty, FILE_DIRTY_PARK);
-		for (unsigned i = 0; i < N; i++)
-			suite_start(&s[i], i, &be, IO_WRITE, 0, 0, 4096, buf);
-		for (unsigned i = 0; i < N; i++)
-			CU_ASSERT(suite_wait(&s[i], 10000) && !s[i].io.result);
-	}
-	CU_ASSERT_TRUE(sync.started);
-	file_sync_fini(&sync);
-	close(fd);
-	free(buf);
-}
-
 /*
  * A device that loses what it was given: a loop device over a sparse file in a file system that is
  * full. Every flush from then on fails, whichever reactor it comes from, until the administrator
@@ -588,7 +552,6 @@ int main(int argc, char **argv)
 		UNIT(test_lock_then_changed),
 		UNIT(test_device_sizes),
 		UNIT(test_write_behind),
-		UNIT(test_soft_brake),
 		UNIT(test_write_back_error_sticks),
 		UNIT(test_device_hangs),
 		UNIT(test_no_space),
