@@ -36,7 +36,7 @@ git ls-files 'target/doctor/*.[ch]' | includes | grep -E '"' | grep -vE '"(targe
 git ls-files 'backends/*.[ch]' | xargs -r grep -nE 'SENSE_|SAM_' | rule "backends/ knows no sense code and no SCSI status"
 # What a read or a write passes through; it scales with the reactors as long as they write to no line in common. What is left:
 # at login and logout, when the pool of buffers is empty, a granule's first write, and the counters of what is dirty in a buffered file.
-shared_ok='half_open|conn_ids|nsessions|&used\[|m->map\[|d->bytes|s->dirty.bytes|fetch_add_explicit\(cell,|f->cannot|s->behind'
+shared_ok='half_open|conn_ids|nsessions|&used\[|m->map\[|d->bytes|s->dirty.bytes|fetch_add_explicit\(cell,|d->cells\[|f->cannot|s->behind'
 git ls-files target/{conn,request,session,task,port,reply,xfer,buf,rio}.c scsi/{step,gate,readwrite,medium}.c \
 	backends/{backend,memory,file,file_sync,file_dirty}.c | xargs -r grep -nE '(__atomic_|atomic_)(fetch_|add_|sub_|or_|and_|exchange|compare)|pthread_mutex_lock' |
 	grep -vE "$shared_ok|registry_lock|pthread_mutex_lock\(&s->lock\)" | rule "reads and writes change nothing that reactors share"
