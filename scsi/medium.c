@@ -36,6 +36,13 @@ bool medium_inside(const struct lu_value *v, uint64_t lba, uint64_t n)
 	return lba <= blocks && n <= blocks - lba;
 }
 
+enum scsi_next medium_outside(struct scsi_cmd *c, const struct lu_value *v, uint64_t lba)
+{
+	uint64_t blocks = lu_blocks(v);
+
+	return scsi_fail(c, sense_info(SENSE_LBA_OUT_OF_RANGE, lba < blocks ? blocks : lba));
+}
+
 bool medium_span(struct scsi_cmd *c, const struct lu_value *v)
 {
 	const uint8_t *cdb = c->cdb;
@@ -68,7 +75,7 @@ bool medium_span(struct scsi_cmd *c, const struct lu_value *v)
 	}
 	if (medium_inside(v, c->lba, c->nblocks))
 		return true;
-	scsi_fail(c, sense_of(SENSE_LBA_OUT_OF_RANGE));
+	medium_outside(c, v, c->lba);
 	return false;
 }
 
@@ -115,7 +122,7 @@ enum scsi_next medium_io(struct scsi_cmd *c, const struct lu_value *v, enum io_o
 	assert(c->pos < total && (area == AREA_NONE || area_off <= UINT32_MAX - len));
 	/* The LU may have shrunk since ARRIVED. */
 	if (off > v->caps.size || len > v->caps.size - off)
-		return scsi_fail(c, sense_of(SENSE_LBA_OUT_OF_RANGE));
+		return medium_outside(c, v, off / v->block_size);
 	c->io = (struct scsi_io){
 		.op = op, .off = off, .len = len, .area = area, .area_off = (uint32_t)area_off,
 	};
@@ -224,7 +231,7 @@ static enum scsi_next reassign_check(struct scsi_cmd *c, const struct lu_value *
 		uint64_t lba = longlba ? rcur_be64(&r) : rcur_be32(&r);
 
 		if (lba >= lu_blocks(v))
-			return scsi_fail(c, sense_of(SENSE_LBA_OUT_OF_RANGE));
+			return medium_outside(c, v, lba);
 	}
 	return scsi_good(c);
 }

@@ -23,6 +23,12 @@ unsigned medium_length_byte(const struct scsi_cmd *c);
 bool medium_inside(const struct lu_value *v, uint64_t lba, uint64_t n);
 
 /*
+ * Completes the command with LOGICAL BLOCK ADDRESS OUT OF RANGE: blocks from lba on do not lie
+ * inside the LU, and INFORMATION has the first that does not (SBC-3 4.20, SBC-4 4.18.1).
+ */
+enum scsi_next medium_outside(struct scsi_cmd *c, const struct lu_value *v, uint64_t lba);
+
+/*
  * Data the initiator is ready to move in the direction, bytes: EDTL when the command PDU has the
  * direction's bit.
  */

@@ -10,10 +10,15 @@ enum { PH_START, PH_DISCARDING, PH_FLUSHING };
 
 enum { UNMAP_HEADER = 8, UNMAP_DESCRIPTOR = 16 };
 
-/* Descriptors in the parameter list; it was checked before. */
+/*
+ * Descriptors in the parameter list, of which the header is there. One that UNMAP BLOCK DESCRIPTOR
+ * DATA LENGTH or PARAMETER LIST LENGTH cuts short is ignored (SBC-3 5.28.2); none is no error.
+ */
 static uint32_t unmap_count(const struct scsi_cmd *c)
 {
-	return get_be16(&c->out[2]) / UNMAP_DESCRIPTOR;
+	uint32_t len = get_be16(&c->out[2]), there = c->need_out - UNMAP_HEADER;
+
+	return (len < there ? len : there) / UNMAP_DESCRIPTOR;
 }
 
 /* Loads descriptor c->index into lba and nblocks. */
@@ -26,21 +31,14 @@ static void unmap_load(struct scsi_cmd *c)
 	c->pos = 0;
 }
 
-/*
- * Checks the whole parameter list (SBC-3 5.28.2) before anything is deallocated. A last descriptor
- * that is cut short by UNMAP BLOCK DESCRIPTOR DATA LENGTH is ignored; zero is no error.
- */
+/* Checks the whole parameter list (SBC-3 5.28.2) before anything is deallocated. */
 static bool unmap_valid(struct scsi_cmd *c, const struct lu_value *v)
 {
 	struct rcur r = rcur_of(c->out, c->need_out);
-	uint32_t data_len = rcur_be16(&r), desc_len = rcur_be16(&r);
-	uint32_t n = desc_len / UNMAP_DESCRIPTOR;
+	uint32_t data_len = rcur_be16(&r), desc_len = rcur_be16(&r), n = unmap_count(c);
 
 	rcur_be32(&r);					/* reserved */
-	if (r.bad || data_len + 2 > c->need_out || desc_len > r.left) {
-		scsi_fail(c, sense_of(SENSE_PARAM_LIST_LENGTH));
-		return false;
-	}
+	/* A list that says it is longer than all that there is. */
 	if (desc_len && desc_len + UNMAP_HEADER > data_len + 2) {
 		scsi_fail(c, sense_field(SENSE_INVALID_FIELD_PARAM, false, 2, -1));
 		return false;
@@ -55,7 +53,7 @@ static bool unmap_valid(struct scsi_cmd *c, const struct lu_value *v)
 
 		rcur_be32(&r);				/* reserved */
 		if (!medium_inside(v, lba, blocks)) {
-			scsi_fail(c, sense_of(SENSE_LBA_OUT_OF_RANGE));
+			medium_outside(c, v, lba);
 			return false;
 		}
 	}

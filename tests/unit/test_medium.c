@@ -36,7 +36,7 @@ static void test_read(void)
 	/* READ(6): zero is 256, and there are 21 bits of LBA. */
 	TRACE(&w, IN, 131072, NULL, "read 0+131072 in+0; GOOD in=131072 want=131072",
 	      0x08, 0, 0, 0, 0, 0);
-	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00", 0x08, 0x1f, 0xff, 0xff, 1, 0);
+	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00 info=2097151", 0x08, 0x1f, 0xff, 0xff, 1, 0);
 	/* Units. */
 	TRACE(&w, IN, 0x280000, NULL,
 	      "read 0+1048576 in+0; read 1048576+1048576 in+1048576; "
@@ -50,19 +50,23 @@ static void test_read_range(void)
 	BEGIN();
 	TRACE(&w, IN, 0, NULL, "GOOD", 0x28, 0, B4(0), 0, B2(0), 0);
 	TRACE(&w, IN, 0, NULL, "GOOD", 0x28, 0, B4(CAPACITY), 0, B2(0), 0);
-	TRACE(&w, IN, 0, NULL, "CHECK 5/21/00", 0x28, 0, B4(CAPACITY + 1), 0, B2(0), 0);
-	TRACE(&w, IN, 0, NULL, "CHECK 5/21/00", 0x28, 0, B4(-1), 0, B2(0), 0);
-	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00", 0x28, 0, B4(CAPACITY), 0, B2(1), 0);
-	TRACE(&w, IN, 1024, NULL, "CHECK 5/21/00", 0x28, 0, B4(CAPACITY - 1), 0, B2(2), 0);
+	TRACE(&w, IN, 0, NULL, "CHECK 5/21/00 info=16385", 0x28, 0, B4(CAPACITY + 1), 0, B2(0), 0);
+	TRACE(&w, IN, 0, NULL, "CHECK 5/21/00 info=4294967295", 0x28, 0, B4(-1), 0, B2(0), 0);
+	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00 info=16384", 0x28, 0, B4(CAPACITY), 0, B2(1), 0);
+	TRACE(&w, IN, 1024, NULL, "CHECK 5/21/00 info=16384",
+	      0x28, 0, B4(CAPACITY - 1), 0, B2(2), 0);
 	TRACE(&w, IN, 512, NULL, "read 8388096+512 in+0; GOOD in=512 want=512",
 	      0x28, 0, B4(CAPACITY - 1), 0, B2(1), 0);
 	/* Nothing wraps. */
-	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00", 0x88, 0, B8(0xffffffffffffffff), B4(1), 0, 0);
-	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00",
+	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00 info=18446744073709551615",
+	      0x88, 0, B8(0xffffffffffffffff), B4(1), 0, 0);
+	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00 info=18446744073709551615",
 	      0x88, 0, B8(0xffffffffffffffff), B4(0xffffffff), 0, 0);
-	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00", 0x88, 0, B8(1ull << 63), B4(1), 0, 0);
-	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00", 0x88, 0, B8(1ull << 55), B4(1), 0, 0);
-	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00", 0xa8, 0, B4(1), B4(0xffffffff), 0, 0);
+	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00 info=9223372036854775808",
+	      0x88, 0, B8(1ull << 63), B4(1), 0, 0);
+	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00 info=36028797018963968",
+	      0x88, 0, B8(1ull << 55), B4(1), 0, 0);
+	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00 info=16384", 0xa8, 0, B4(1), B4(0xffffffff), 0, 0);
 	/* Above MAXIMUM TRANSFER LENGTH (8192 blocks): a pointer to the length field. */
 	TRACE(&w, IN, 8193 * 512, NULL, "CHECK 5/24/00 cdb:7", 0x28, 0, B4(0), 0, B2(8193), 0);
 	TRACE(&w, IN, 8193 * 512, NULL, "CHECK 5/24/00 cdb:6", 0xa8, 0, B4(0), B4(8193), 0, 0);
@@ -124,8 +128,9 @@ static void test_write(void)
 	      "gather 1572864; write 0+1048576 out+0; write 1048576+524288 out+1048576; "
 	      "GOOD want=1572864", 0x8a, 0, B8(0), B4(0xc00), 0, 0);
 	TRACE(&w, OUT, 0, NULL, "GOOD", 0x2a, 0, B4(0), 0, B2(0), 0);
-	TRACE(&w, OUT, 0, NULL, "CHECK 5/21/00", 0x2a, 0, B4(CAPACITY + 1), 0, B2(0), 0);
-	TRACE(&w, OUT, 512, data, "CHECK 5/21/00", 0x8a, 0, B8(0xffffffffffffffff), B4(1), 0, 0);
+	TRACE(&w, OUT, 0, NULL, "CHECK 5/21/00 info=16385", 0x2a, 0, B4(CAPACITY + 1), 0, B2(0), 0);
+	TRACE(&w, OUT, 512, data, "CHECK 5/21/00 info=18446744073709551615",
+	      0x8a, 0, B8(0xffffffffffffffff), B4(1), 0, 0);
 	END();
 }
 
@@ -208,7 +213,7 @@ static void test_lu_shrinks_meanwhile(void)
 {
 	BEGIN();
 	w.between = shrink;
-	TRACE(&w, OUT, 1024, data, "gather 1024; CHECK 5/21/00 want=1024",
+	TRACE(&w, OUT, 1024, data, "gather 1024; CHECK 5/21/00 info=1 want=1024",
 	      0x2a, 0, B4(0), 0, B2(2), 0);
 	END();
 }
@@ -219,7 +224,8 @@ static void test_4k(void)
 	w.v.block_size = 4096;
 	TRACE(&w, IN, 4096, NULL, "read 4096+4096 in+0; GOOD in=4096 want=4096",
 	      0x28, 0, B4(1), 0, B2(1), 0);
-	TRACE(&w, IN, 4096, NULL, "CHECK 5/21/00", 0x28, 0, B4(WORLD_SIZE / 4096), 0, B2(1), 0);
+	TRACE(&w, IN, 4096, NULL, "CHECK 5/21/00 info=2048",
+	      0x28, 0, B4(WORLD_SIZE / 4096), 0, B2(1), 0);
 	TRACE(&w, OUT, 512, data, "CHECK 5/0e/03 want=4096", 0x2a, 0, B4(0), 0, B2(1), 0);
 	TRACE(&w, IN, 1025 * 4096, NULL, "CHECK 5/24/00 cdb:7", 0x28, 0, B4(0), 0, B2(1025), 0);
 	END();
@@ -244,7 +250,7 @@ static void test_orwrite(void)
 	for (unsigned i = 0; i < sizeof(want); i++)
 		CU_ASSERT_EQUAL(w.disk[0x170000 + i], data[0x170000 + i]);
 	TRACE(&w, OUT, 0, NULL, "GOOD", 0x8b, 0, B8(0), B4(0), 0, 0);
-	TRACE(&w, OUT, 0, NULL, "CHECK 5/21/00", 0x8b, 0, B8(CAPACITY + 1), B4(0), 0, 0);
+	TRACE(&w, OUT, 0, NULL, "CHECK 5/21/00 info=16385", 0x8b, 0, B8(CAPACITY + 1), B4(0), 0, 0);
 	TRACE(&w, OUT, 8193 * 512, NULL, "CHECK 5/24/00 cdb:10", 0x8b, 0, B8(0), B4(8193), 0, 0);
 	w.fail_io = 1;
 	w.fail_err = -EIO;
@@ -267,7 +273,8 @@ static void test_write_atomic(void)
 	      0x9c, 0x08, B8(0), 0, 0, B2(1), 0, 0);
 	TRACE(&w, OUT, 9 * 512, data, "CHECK 5/24/00 cdb:12", 0x9c, 0, B8(0), 0, 0, B2(9), 0, 0);
 	TRACE(&w, OUT, 0, NULL, "GOOD", 0x9c, 0, B8(0), 0, 0, B2(0), 0, 0);
-	TRACE(&w, OUT, 0, NULL, "CHECK 5/21/00", 0x9c, 0, B8(-1), 0, 0, B2(0), 0, 0);
+	TRACE(&w, OUT, 0, NULL, "CHECK 5/21/00 info=18446744073709551615",
+	      0x9c, 0, B8(-1), 0, 0, B2(0), 0, 0);
 	/* Never a part of it; no boundary. */
 	TRACE(&w, OUT, 512, data, "CHECK 5/0e/03 want=1024", 0x9c, 0, B8(0), 0, 0, B2(2), 0, 0);
 	TRACE(&w, OUT, 512, data, "CHECK 5/24/00 cdb:11.0", 0x9c, 0, B8(0), 0, 1, B2(1), 0, 0);
@@ -284,7 +291,8 @@ static void test_sync_cache(void)
 	TRACE(&w, NONE, 0, NULL, "flush; GOOD", 0x35, 0, B4(0), 0, B2(0), 0);
 	TRACE(&w, NONE, 0, NULL, "flush; GOOD", 0x35, 0x02, B4(8), 0, B2(8), 0);
 	TRACE(&w, NONE, 0, NULL, "flush; GOOD", 0x91, 0, B8(0), B4(0), 0, 0);
-	TRACE(&w, NONE, 0, NULL, "CHECK 5/21/00", 0x35, 0, B4(CAPACITY + 1), 0, B2(0), 0);
+	TRACE(&w, NONE, 0, NULL, "CHECK 5/21/00 info=16385",
+	      0x35, 0, B4(CAPACITY + 1), 0, B2(0), 0);
 	w.fail_io = 1;
 	w.fail_err = -EIO;
 	TRACE(&w, NONE, 0, NULL, "flush; CHECK 3/0c/00 flush-failed", 0x91, 0, B8(0), B4(0), 0, 0);
@@ -301,8 +309,9 @@ static void test_prefetch(void)
 	TRACE(&w, NONE, 0, NULL, "prefetch 8388096+512; GOOD",
 	      0x34, 0, B4(CAPACITY - 1), 0, B2(0), 0);
 	TRACE(&w, NONE, 0, NULL, "GOOD", 0x34, 0, B4(CAPACITY), 0, B2(0), 0);
-	TRACE(&w, NONE, 0, NULL, "CHECK 5/21/00", 0x34, 0, B4(CAPACITY), 0, B2(1), 0);
-	TRACE(&w, NONE, 0, NULL, "CHECK 5/21/00", 0x90, 0, B8(-1), B4(0), 0, 0);
+	TRACE(&w, NONE, 0, NULL, "CHECK 5/21/00 info=16384", 0x34, 0, B4(CAPACITY), 0, B2(1), 0);
+	TRACE(&w, NONE, 0, NULL, "CHECK 5/21/00 info=18446744073709551615",
+	      0x90, 0, B8(-1), B4(0), 0, 0);
 	w.fail_io = 1;
 	w.fail_err = -EOPNOTSUPP;
 	TRACE(&w, NONE, 0, NULL, "prefetch 0+512; GOOD", 0x34, 0, B4(0), 0, B2(1), 0);
@@ -321,7 +330,7 @@ static void test_reassign(void)
 	TRACE(&w, OUT, 4, two, "gather 4; CHECK 5/1a/00 want=4", 0x07, 0, 0, 0, 0, 0);
 	TRACE(&w, OUT, 3, two, "CHECK 5/1a/00", 0x07, 0, 0, 0, 0, 0);
 	TRACE(&w, NONE, 0, NULL, "CHECK 5/1a/00", 0x07, 0, 0, 0, 0, 0);
-	TRACE(&w, OUT, sizeof(wide), wide, "gather 12; CHECK 5/21/00 want=12",
+	TRACE(&w, OUT, sizeof(wide), wide, "gather 12; CHECK 5/21/00 info=16384 want=12",
 	      0x07, 0x02, 0, 0, 0, 0);
 	TRACE(&w, OUT, 4, longlist, "gather 4; CHECK 5/1a/00 want=4", 0x07, 0x01, 0, 0, 0, 0);
 	TRACE(&w, OUT, 4, reserved, "gather 4; CHECK 5/26/00 param:0 want=4", 0x07, 0, 0, 0, 0, 0);

@@ -81,13 +81,13 @@ static void test_unmap_range(void)
 	BEGIN();
 	/* Nothing is deallocated when one of them is wrong. */
 	len = list_make(p, 2, (const uint64_t[]){ 0, 8, CAPACITY - 1, 2 });
-	UNMAP(p, len, "gather 40; CHECK 5/21/00 want=40");
+	UNMAP(p, len, "gather 40; CHECK 5/21/00 info=16384 want=40");
 	len = list_make(p, 1, (const uint64_t[]){ UINT64_MAX, 1 });
-	UNMAP(p, len, "gather 24; CHECK 5/21/00 want=24");
+	UNMAP(p, len, "gather 24; CHECK 5/21/00 info=18446744073709551615 want=24");
 	len = list_make(p, 1, (const uint64_t[]){ UINT64_MAX - 5, UINT32_MAX });
-	UNMAP(p, len, "gather 24; CHECK 5/21/00 want=24");
+	UNMAP(p, len, "gather 24; CHECK 5/21/00 info=18446744073709551610 want=24");
 	len = list_make(p, 1, (const uint64_t[]){ CAPACITY + 1, 0 });
-	UNMAP(p, len, "gather 24; CHECK 5/21/00 want=24");
+	UNMAP(p, len, "gather 24; CHECK 5/21/00 info=16385 want=24");
 	END();
 }
 
@@ -100,13 +100,16 @@ static void test_unmap_lengths(void)
 	BEGIN();
 	len = list_make(p, 2, (const uint64_t[]){ 8, 8, 100, 3 });
 	UNMAP(p, 7, "CHECK 5/1a/00 want=7");
-	/* Data lengths beyond what came. */
-	UNMAP(p, 39, "gather 39; CHECK 5/1a/00 want=39");
+	/* What PARAMETER LIST LENGTH cuts off is ignored: a descriptor, or all of them. */
+	UNMAP(p, 39, "gather 39; discard 4096+4096; GOOD want=39");
+	UNMAP(p, 24, "gather 24; discard 4096+4096; GOOD want=24");
+	UNMAP(p, 23, "gather 23; GOOD want=23");
+	/* The two lengths inside contradict each other. */
 	put_be16(p, 22);
 	UNMAP(p, 40, "gather 40; CHECK 5/26/00 param:2 want=40");
 	put_be16(p, 38);
 	put_be16(p + 2, 48);
-	UNMAP(p, 40, "gather 40; CHECK 5/1a/00 want=40");
+	UNMAP(p, 40, "gather 40; CHECK 5/26/00 param:2 want=40");
 	/* A descriptor cut short by the length is ignored. */
 	put_be16(p + 2, 31);
 	UNMAP(p, 40, "gather 40; discard 4096+4096; GOOD want=40");
@@ -188,8 +191,9 @@ static void test_write_same_to_the_end(void)
 	TRACE(&w, OUT, 512, zeroes, "gather 512; zero 0+8388608; GOOD want=512",
 	      0x93, 0, B8(0), B4(0), 0, 0);
 	TRACE(&w, OUT, 512, zeroes, "GOOD", 0x93, 0, B8(CAPACITY), B4(0), 0, 0);
-	TRACE(&w, OUT, 512, zeroes, "CHECK 5/21/00", 0x93, 0, B8(CAPACITY + 1), B4(0), 0, 0);
-	TRACE(&w, OUT, 512, zeroes, "CHECK 5/21/00", 0x41, 0, B4(-1), 0, B2(0), 0);
+	TRACE(&w, OUT, 512, zeroes, "CHECK 5/21/00 info=16385",
+	      0x93, 0, B8(CAPACITY + 1), B4(0), 0, 0);
+	TRACE(&w, OUT, 512, zeroes, "CHECK 5/21/00 info=4294967295", 0x41, 0, B4(-1), 0, B2(0), 0);
 	END();
 }
 
@@ -200,7 +204,7 @@ static void test_write_same_refused(void)
 	TRACE(&w, OUT, 512, zeroes, "CHECK 5/24/00 cdb:1.0", 0x41, 0x01, B4(0), 0, B2(1), 0);
 	TRACE(&w, OUT, 256, zeroes, "CHECK 5/0e/03 want=512", 0x41, 0x08, B4(0), 0, B2(1), 0);
 	TRACE(&w, OUT, 1024, zeroes, "CHECK 5/0e/03 want=512", 0x41, 0x08, B4(0), 0, B2(1), 0);
-	TRACE(&w, OUT, 512, zeroes, "CHECK 5/21/00", 0x41, 0, B4(CAPACITY), 0, B2(1), 0);
+	TRACE(&w, OUT, 512, zeroes, "CHECK 5/21/00 info=16384", 0x41, 0, B4(CAPACITY), 0, B2(1), 0);
 	w.v.caps.discard_granularity = 0;
 	TRACE(&w, OUT, 512, zeroes, "CHECK 5/24/00 cdb:1.3", 0x41, 0x08, B4(0), 0, B2(1), 0);
 	TRACE(&w, OUT, 512, zeroes, "gather 512; zero 0+512; GOOD want=512",
@@ -266,9 +270,11 @@ static void test_get_lba_status(void)
 static void test_get_lba_status_range(void)
 {
 	BEGIN();
-	TRACE(&w, IN, 24, NULL, "CHECK 5/21/00", 0x9e, 0x12, B8(CAPACITY), B4(24), 0, 0);
-	TRACE(&w, IN, 24, NULL, "CHECK 5/21/00", 0x9e, 0x12, B8(-1), B4(24), 0, 0);
-	TRACE(&w, IN, 24, NULL, "CHECK 5/21/00", 0x9e, 0x12, B8(1ull << 63), B4(24), 0, 0);
+	TRACE(&w, IN, 24, NULL, "CHECK 5/21/00 info=16384", 0x9e, 0x12, B8(CAPACITY), B4(24), 0, 0);
+	TRACE(&w, IN, 24, NULL, "CHECK 5/21/00 info=18446744073709551615",
+	      0x9e, 0x12, B8(-1), B4(24), 0, 0);
+	TRACE(&w, IN, 24, NULL, "CHECK 5/21/00 info=9223372036854775808",
+	      0x9e, 0x12, B8(1ull << 63), B4(24), 0, 0);
 	w.fail_io = 1;
 	w.fail_err = -EIO;
 	TRACE(&w, IN, 24, NULL, "buffers 24; extent 0+8388608; CHECK 3/11/00",

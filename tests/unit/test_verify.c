@@ -37,7 +37,8 @@ static void test_verify_medium(void)
 	      "read 3145728+1048576 scratch+0; read 4194304+512 scratch+0; GOOD",
 	      0x2f, 0, B4(0), 0, B2(8193), 0);
 	TRACE(&w, NONE, 0, NULL, "GOOD", 0x2f, 0, B4(0), 0, B2(0), 0);
-	TRACE(&w, NONE, 0, NULL, "CHECK 5/21/00", 0x2f, 0, B4(CAPACITY + 1), 0, B2(0), 0);
+	TRACE(&w, NONE, 0, NULL, "CHECK 5/21/00 info=16385",
+	      0x2f, 0, B4(CAPACITY + 1), 0, B2(0), 0);
 	TRACE(&w, NONE, 0, NULL, "CHECK 5/24/00 cdb:1.7", 0x2f, 0x20, B4(0), 0, B2(1), 0);
 	w.fail_io = 1;
 	w.fail_err = -EIO;
@@ -68,7 +69,7 @@ static void test_verify_each(void)
 	      "CHECK e/1d/00 info=1048579 want=1049088", 0x8f, 0x02, B8(4), B4(0x801), 0, 0);
 	TRACE(&w, OUT, 8193 * 512, data, "CHECK 5/24/00 cdb:7", 0x2f, 0x02, B4(0), 0, B2(8193), 0);
 	TRACE(&w, OUT, 0, NULL, "GOOD", 0x2f, 0x02, B4(0), 0, B2(0), 0);
-	TRACE(&w, OUT, 0, NULL, "CHECK 5/21/00", 0x2f, 0x02, B4(-1), 0, B2(0), 0);
+	TRACE(&w, OUT, 0, NULL, "CHECK 5/21/00 info=4294967295", 0x2f, 0x02, B4(-1), 0, B2(0), 0);
 	TRACE(&w, OUT, 100, data, "CHECK 5/0e/03 want=512", 0x2f, 0x02, B4(0), 0, B2(1), 0);
 	TRACE(&w, OUT, 512, data, "gather 512; read 0+512 scratch+0; GOOD want=1024",
 	      0x2f, 0x02, B4(0), 0, B2(2), 0);
@@ -175,8 +176,10 @@ static void test_compare_and_write_refused(void)
 {
 	BEGIN();
 	TRACE(&w, OUT, 0, NULL, "GOOD", 0x89, 0, B8(0), 0, 0, 0, 0, 0, 0);
-	TRACE(&w, OUT, 1024, data, "CHECK 5/21/00", 0x89, 0, B8(CAPACITY), 0, 0, 0, 1, 0, 0);
-	TRACE(&w, OUT, 1024, data, "CHECK 5/21/00", 0x89, 0, B8(-1), 0, 0, 0, 1, 0, 0);
+	TRACE(&w, OUT, 1024, data, "CHECK 5/21/00 info=16384",
+	      0x89, 0, B8(CAPACITY), 0, 0, 0, 1, 0, 0);
+	TRACE(&w, OUT, 1024, data, "CHECK 5/21/00 info=18446744073709551615",
+	      0x89, 0, B8(-1), 0, 0, 0, 1, 0, 0);
 	TRACE(&w, OUT, 2048, data, "CHECK 5/0e/03 want=1024", 0x89, 0, B8(0), 0, 0, 0, 1, 0, 0);
 	TRACE(&w, OUT, 2048, data, "CHECK 5/0e/03 want=3072", 0x89, 0, B8(0), 0, 0, 0, 3, 0, 0);
 	TRACE(&w, OUT, 0, NULL, "CHECK 5/0e/03 want=1024", 0x89, 0, B8(0), 0, 0, 0, 1, 0, 0);
