@@ -44,16 +44,17 @@ enum scsi_next plan_request_sense(struct scsi_cmd *c, const struct lu_value *v, 
 	return plan_answer(c, v, ev, c->cdb[4], request_sense_build);
 }
 
-/* POWER CONDITION codes a block device may be asked for (SBC-3 5.20). */
+/*
+ * POWER CONDITION codes a block device may be asked for (SBC-3 5.20). FORCE_IDLE_0 and
+ * FORCE_STANDBY_0 are errors where no timer is enabled (mode page 1Ah).
+ */
 static bool power_condition_known(uint8_t condition)
 {
 	static const uint16_t known = 1 << 0x0 |	/* START_VALID */
 				      1 << 0x1 |	/* ACTIVE */
 				      1 << 0x2 |	/* IDLE */
 				      1 << 0x3 |	/* STANDBY */
-				      1 << 0x7 |	/* LU_CONTROL */
-				      1 << 0xa |	/* FORCE_IDLE_0 */
-				      1 << 0xb;		/* FORCE_STANDBY_0 */
+				      1 << 0x7;		/* LU_CONTROL */
 
 	return known >> condition & 1;
 }
@@ -70,7 +71,7 @@ static bool start_stop_flushes(const struct scsi_cmd *c)
 		return false;
 	if (condition == 0)
 		return !(c->cdb[4] & START_STOP_START);
-	return condition == 0x2 || condition == 0x3 || condition == 0xa || condition == 0xb;
+	return condition == 0x2 || condition == 0x3;
 }
 
 /*

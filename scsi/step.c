@@ -73,14 +73,19 @@ const struct scsi_op *scsi_op_find(const uint8_t *cdb, const struct lu_value *v,
 	return NULL;
 }
 
+/* START STOP UNIT with START=1 and POWER CONDITION=0. */
+static bool cmd_starts(const struct scsi_cmd *c)
+{
+	return c->cdb[0] == OPCODE_START_STOP_UNIT && (c->cdb[4] & 0xf1) == 0x01;
+}
+
 /*
- * The class a command has with its CDB. START STOP UNIT with START=1 and POWER CONDITION=0 and
- * PREVENT ALLOW with PREVENT=0 never conflict (SBC-3 table 13; SPC-2 tables 9 and B.1); all else is
- * in the row.
+ * The class a command has with its CDB. Starting the unit and PREVENT ALLOW with PREVENT=0 never
+ * conflict (SBC-3 table 13; SPC-2 tables 9 and B.1); all else is in the row.
  */
 static unsigned cmd_class(const struct scsi_cmd *c)
 {
-	if (c->cdb[0] == OPCODE_START_STOP_UNIT && (c->cdb[4] & 0xf1) == 0x01)
+	if (cmd_starts(c))
 		return PRC_FREE;
 	if (c->cdb[0] == OPCODE_PREVENT_ALLOW && !(c->cdb[4] & 0x03))
 		return PRC_FREE;
@@ -172,7 +177,8 @@ static bool cmd_valid(struct scsi_cmd *c)
 /* Checks that the LU can do such a command now. */
 static bool cmd_possible(struct scsi_cmd *c, const struct lu_value *v)
 {
-	if (v->not_ready && !(c->op->flags & OP_NOT_READY)) {
+	/* SPC-4 5.13.5.2 has a list of what is answered before the reservations can be read. */
+	if (v->not_ready && !(c->op->flags & OP_NOT_READY) && !cmd_starts(c)) {
 		scsi_fail(c, sense_of(SENSE_LU_NOT_READY_BECOMING));
 		return false;
 	}

@@ -82,7 +82,7 @@ const struct scsi_op scsi_ops[] = {
 	  NULL, plan_write_same, { 0x41, 0x08, FF4, 0x3f, FF2, 0 } },
 	{ "UNMAP", 0x42, -1, 10, OP_DIR_OUT, PRC_WRITE, OP_WRITE,
 	  is_thin, plan_unmap, { 0x42, 0, 0, 0, 0, 0, 0x3f, FF2, 0 } },
-	{ "LOG SENSE", 0x4d, -1, 10, OP_DIR_IN, PRC_FREE, 0,
+	{ "LOG SENSE", 0x4d, -1, 10, OP_DIR_IN, PRC_FREE, OP_NOT_READY,
 	  NULL, plan_log_sense, { 0x4d, 0, FF2, 0, FF4, 0 } },
 	{ "MODE SELECT(10)", 0x55, -1, 10, OP_DIR_OUT, PRC_WRITE, OP_HOME,
 	  NULL, plan_change, { 0x55, 0x11, 0, 0, 0, 0, 0, FF2, 0 } },

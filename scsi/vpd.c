@@ -95,7 +95,9 @@ static void vpd_86_extended(const struct scsi_cmd *c, const struct lu_value *v, 
 	wcur_u8(w, 0);					/* SPT, GRD_CHK: no protection */
 	wcur_u8(w, 0x07);				/* HEADSUP, ORDSUP, SIMPSUP */
 	wcur_u8(w, mode_wce_possible(v) ? 0x01 : 0);	/* V_SUP: a volatile cache */
-	wcur_zero(w, 0x3c - 3);
+	/* LUICLR shall be one; it is so as long as the LUNs of a running daemon do not change. */
+	wcur_u8(w, 0x01);
+	wcur_zero(w, 0x3c - 4);
 }
 
 /* All mode pages are shared by all I_T nexuses (SPC-4 7.8; 3Fh/FFh stands for all). */
@@ -153,7 +155,9 @@ static void vpd_b1_characteristics(const struct scsi_cmd *c, const struct lu_val
 {
 	/* 1: non-rotating; 0 would say that nothing is reported. */
 	wcur_be16(w, v->caps.rotational ? 7200 : 1);
-	wcur_zero(w, 0x3c - 2);
+	wcur_zero(w, 2);
+	wcur_u8(w, 0x01);				/* VBULS: VERIFY sees zeroes there */
+	wcur_zero(w, 0x3c - 5);
 }
 
 uint8_t vpd_threshold_exponent(const struct lu_value *v)

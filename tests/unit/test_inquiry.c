@@ -207,6 +207,9 @@ static void test_stop_flushes_and_stays_ready(void)
 	CU_ASSERT_EQUAL(w.nio, 2);
 	CU_ASSERT_EQUAL(RUN(&w, 0x1b, 0, 0, 0, 0x40, 0), SAM_CHECK_CONDITION);
 	CU_ASSERT_EQUAL(sense_pointer(&w.c.sense), 4);
+	/* No timer of mode page 1Ah is enabled that could be forced to end (SBC-3 table 96). */
+	CU_ASSERT_EQUAL(RUN(&w, 0x1b, 0, 0, 0, 0xa0, 0), SAM_CHECK_CONDITION);
+	CU_ASSERT_EQUAL(RUN(&w, 0x1b, 0, 0, 0, 0xb0, 0), SAM_CHECK_CONDITION);
 	CU_ASSERT_EQUAL(RUN(&w, 0x00, 0, 0, 0, 0, 0), SAM_GOOD);
 	w.io_result = -EIO;
 	CU_ASSERT_EQUAL(RUN(&w, 0x1b, 0, 0, 0, 0x00, 0), SAM_CHECK_CONDITION);

@@ -168,6 +168,41 @@ static void test_cdb_before_state(void)
 	END();
 }
 
+/* SPC-4 5.13.5.2: what is allowed while the reservations cannot be read yet, and what is not. */
+static void test_not_ready(void)
+{
+	static const struct {
+		uint8_t cdb[16], len, dir;
+		bool allowed;
+	} t[] = {
+		{ { 0x12, 0, 0, 0, 36 }, 6, OP_DIR_IN, true },		/* INQUIRY */
+		{ { 0x4d, 0, 0x4d, [8] = 64 }, 10, OP_DIR_IN, true },	/* LOG SENSE */
+		{ { 0xa0, [9] = 64 }, 12, OP_DIR_IN, true },		/* REPORT LUNS */
+		{ { 0xa3, 0x0a, [9] = 64 }, 12, OP_DIR_IN, true },	/* ... TARGET PORT GROUPS */
+		{ { 0x03, 0, 0, 0, 18 }, 6, OP_DIR_IN, true },		/* REQUEST SENSE */
+		{ { 0x1b, 0, 0, 0, 0x01 }, 6, OP_DIR_NONE, true },	/* START */
+		{ { 0x1b, 0, 0, 0, 0x00 }, 6, OP_DIR_NONE, false },	/* STOP */
+		{ { 0x1b, 0, 0, 0, 0x11 }, 6, OP_DIR_NONE, false },	/* power condition */
+		{ { 0x00 }, 6, OP_DIR_NONE, false },			/* TEST UNIT READY */
+		{ { 0x1a, 0, 0x0a, 0, 64 }, 6, OP_DIR_IN, false },	/* MODE SENSE(6) */
+		{ { 0x25 }, 10, OP_DIR_IN, false },			/* READ CAPACITY(10) */
+		{ { 0x5e, [8] = 64 }, 10, OP_DIR_IN, false },		/* PR IN */
+		{ { 0x5f, [8] = 24 }, 10, OP_DIR_OUT, false },		/* PR OUT */
+	};
+
+	BEGIN();
+	w.v.not_ready = true;
+	for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		uint32_t edtl = t[i].dir == OP_DIR_NONE ? 0 : t[i].dir == OP_DIR_OUT ? 24 : 64;
+
+		world_run(&w, t[i].cdb, t[i].len, t[i].dir, edtl,
+			  t[i].dir == OP_DIR_OUT ? data : NULL);
+		CU_ASSERT_EQUAL(w.c.status, t[i].allowed ? SAM_GOOD : SAM_CHECK_CONDITION);
+		CU_ASSERT_EQUAL(w.c.sense.key, t[i].allowed ? SK_NO_SENSE : SK_NOT_READY);
+	}
+	END();
+}
+
 static void test_control_byte(void)
 {
 	BEGIN();
@@ -246,6 +281,7 @@ UNIT_MAIN("step",
 	UNIT(test_reservation_by_bit),
 	UNIT(test_recheck),
 	UNIT(test_cdb_before_state),
+	UNIT(test_not_ready),
 	UNIT(test_control_byte),
 	UNIT(test_failed),
 	UNIT(test_failed_meanwhile),

@@ -172,6 +172,7 @@ static void test_extended_and_policy(void)
 	CU_ASSERT_EQUAL(w.in[4], 0);
 	CU_ASSERT_EQUAL(w.in[5], 0x07);
 	CU_ASSERT_EQUAL(w.in[6], 0x01);
+	CU_ASSERT_EQUAL(w.in[7], 0x01);		/* LUICLR, as SPC-4 7.8.7 wants it */
 	w.v.caps.durable = true;
 	page(&w, 0x86);
 	CU_ASSERT_EQUAL(w.in[6], 0);
@@ -241,6 +242,8 @@ static void test_rotation_rate_is_told(void)
 	lu_world_init(&w);
 	CU_ASSERT_EQUAL(page(&w, 0xb1), 0x3c);
 	CU_ASSERT_EQUAL(get_be16(w.in + 4), 1);
+	/* VBULS: VERIFY compares unmapped blocks too, as zeroes (SBC-3 5.29). */
+	CU_ASSERT_EQUAL(w.in[8], 0x01);
 	w.v.caps.rotational = true;
 	page(&w, 0xb1);
 	CU_ASSERT_EQUAL(get_be16(w.in + 4), 7200);
