@@ -145,15 +145,20 @@ static void wait_for_signal(const sigset_t *set)
 }
 
 /* A descriptor for each session, and the soft limit is made for programs that use select(). */
-static void raise_files(void)
+static void raise_files(const struct config *cfg)
 {
+	rlim_t want = (rlim_t)cfg->limits.sessions + cfg->limits.logins;
 	struct rlimit l;
 
-	if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur == l.rlim_max)
+	if (getrlimit(RLIMIT_NOFILE, &l))
 		return;
 	l.rlim_cur = l.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &l))
 		log_warn("event=limit what=files err=%d", errno);
+	else if (l.rlim_max < want)
+		log_warn("event=limit what=files have=%llu want=%llu msg=\"fewer than "
+			 "limits.sessions and limits.logins: raise ulimit -n (LimitNOFILE=)\"",
+			 (unsigned long long)l.rlim_max, (unsigned long long)want);
 }
 
 /* What the kernel still works on must not find its buffers freed, nor can it be waited for. */
@@ -194,7 +199,7 @@ static int serve(const struct config *cfg)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	sigdelset(&set, SIGPIPE);
 	sigdelset(&set, SIGXFSZ);
-	raise_files();
+	raise_files(cfg);
 	if (net_bind(cfg))
 		return 1;
 	err = reactors_start(&ro);

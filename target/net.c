@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ enum {
 	/* A killed daemon's ring gives its listening socket back a moment after its death. */
 	BIND_TRIES = 40,
 	BIND_WAIT_US = 50000,
+	FILES_KEPT = 32,	/* descriptors no connection gets: the control socket, state files */
 };
 
 struct listener {
@@ -108,6 +110,23 @@ static void arrived(struct msg *m)
 	free(a);
 }
 
+/*
+ * The kernel gives the lowest number that is free. At the limit itself accept() fails, the socket
+ * stays ready, the loop turns for ever, and nobody can ask the daemon what is wrong.
+ */
+static bool files_short(int fd)
+{
+	struct rlimit l;
+
+	return !getrlimit(RLIMIT_NOFILE, &l) && l.rlim_cur <= (rlim_t)fd + FILES_KEPT;
+}
+
+static void refused(const struct listener *l, int fd, const char *why)
+{
+	log_warn("event=refused portal=%s why=\"%s\"", l->portal->name, why);
+	close(fd);
+}
+
 static void accept_ready(struct rfd *f, uint32_t ready)
 {
 	struct listener *l = caa_container_of(f, struct listener, rfd);
@@ -118,13 +137,14 @@ static void accept_ready(struct rfd *f, uint32_t ready)
 
 		if (fd < 0)
 			return;
+		if (files_short(fd)) {
+			refused(l, fd, "too many open files (ulimit -n, LimitNOFILE=)");
+			continue;
+		}
 		if (__atomic_add_fetch(&daemon_state.half_open, 1, __ATOMIC_RELAXED) >
 		    daemon_state.cfg->limits.logins) {
 			__atomic_sub_fetch(&daemon_state.half_open, 1, __ATOMIC_RELAXED);
-			log_warn("event=refused portal=%s why=\"too many logins half open "
-				 "(limits.logins)\"",
-				 l->portal->name);
-			close(fd);
+			refused(l, fd, "too many logins half open (limits.logins)");
 			continue;
 		}
 		a = calloc(1, sizeof(*a));

@@ -2,6 +2,7 @@
 /* Login as the wire sees it: status codes, limits, reinstatement, discovery (RFC
  * 7143 6.3, 11.13, 4.3). */
 #include <string.h>
+#include <sys/resource.h>
 
 #include "tests/daemon/wire.h"
 
@@ -308,6 +309,37 @@ static void test_half_open(void)
 	daemon_stop();
 }
 
+/* More connections than descriptors: those beyond are closed and the log says why, no loop turns idly.
+ */
+static void test_files(void)
+{
+	enum { N = 200, FILES = 128 };
+	struct rlimit limit = { FILES, FILES };
+	struct wire *in, *w[N];
+	unsigned closed = 0;
+	struct pdu p;
+
+	daemon_start("limits: {login_timeout: 60}\n", NULL, NULL);
+	in = wire_open(NULL, 1);
+	CU_ASSERT_EQUAL_FATAL(prlimit(wire_daemon.pid, RLIMIT_NOFILE, &limit, NULL), 0);
+	for (unsigned i = 0; i < N; i++) {
+		w[i] = wire_connect();
+		CU_ASSERT_PTR_NOT_NULL_FATAL(w[i]);
+	}
+	CU_ASSERT(wire_closed(w[N - 1], 2000));
+	for (unsigned i = 0; i < N; i++)
+		closed += wire_recv(w[i], &p, 0) < 0;
+	CU_ASSERT(closed > N - FILES && closed < N);
+	CU_ASSERT(daemon_log_count("event=refused portal=") >= closed);
+	CU_ASSERT(daemon_log_count("too many open files") >= closed);
+	CU_ASSERT(wire_alive(in));
+	for (unsigned i = 0; i < N; i++)
+		wire_close(w[i]);
+	wire_sleep(100 * wire_slow());
+	CU_ASSERT_EQUAL(try_login(&(struct login_opts){ .isid = 9 }), 0);
+	daemon_stop();
+}
+
 static void test_session_limit(void)
 {
 	struct wire *a, *b, *c;
@@ -566,6 +598,6 @@ static void test_discovery_beside_session(void)
 UNIT_MAIN("daemon login", UNIT(test_plain), UNIT(test_statuses), UNIT(test_bad_requests),
 	  UNIT(test_not_a_login), UNIT(test_not_in_login), UNIT(test_refused_once),
 	  UNIT(test_continued_text), UNIT(test_endless_text), UNIT(test_half_open),
-	  UNIT(test_session_limit), UNIT(test_reinstatement), UNIT(test_failed_reinstatement),
-	  UNIT(test_login_race), UNIT(test_tsih_refused), UNIT(test_login_twice),
-	  UNIT(test_discovery), UNIT(test_discovery_beside_session))
+	  UNIT(test_files), UNIT(test_session_limit), UNIT(test_reinstatement),
+	  UNIT(test_failed_reinstatement), UNIT(test_login_race), UNIT(test_tsih_refused),
+	  UNIT(test_login_twice), UNIT(test_discovery), UNIT(test_discovery_beside_session))
