@@ -195,6 +195,10 @@ bool xfer_data_out(struct conn *c)
 		t = r->task;
 		if (!t)
 			return true;
+		if (be32_get(h->itt) != t->itt) { /* 7.6: whose data is it? */
+			conn_close(c, "Data-Out with the transfer tag of another task");
+			return false;
+		}
 		if (off != r->next || len > r->end - r->next) {
 			conn_close(c, "Data-Out outside its R2T or out of order");
 			return false;

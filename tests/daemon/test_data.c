@@ -372,6 +372,22 @@ static void test_wrong_offset(void)
 	daemon_stop();
 }
 
+/* The transfer tag of one command with the task tag of another (7.6: inconsistent field contents):
+ * whose data it is nobody can say.
+ */
+static void test_wrong_task(void)
+{
+	struct io io;
+	struct wire *w = start_refused(&io, NULL, 16);
+	uint32_t ttt = first_r2t(w, &io);
+
+	io.itt += 1000;
+	io_data_out(&io, ttt, 0, 0, 16 * BLOCK, true);
+	io.itt -= 1000;
+	refused(w, &io, 16);
+	daemon_stop();
+}
+
 static void test_wrong_datasn(void)
 {
 	struct io io;
@@ -742,8 +758,8 @@ static void test_directions(void)
 
 UNIT_MAIN("daemon data", UNIT(test_ways), UNIT(test_framing), UNIT(test_data_in_split),
 	  UNIT(test_r2ts), UNIT(test_r2ts_interleaved), UNIT(test_large_and_many),
-	  UNIT(test_wrong_offset), UNIT(test_wrong_datasn), UNIT(test_beyond_r2t),
-	  UNIT(test_short_of_r2t), UNIT(test_no_final), UNIT(test_short_unsolicited),
-	  UNIT(test_unexpected_data), UNIT(test_beyond_first_burst), UNIT(test_dead_tags),
-	  UNIT(test_read_residuals), UNIT(test_write_residuals), UNIT(test_too_long),
-	  UNIT(test_directions))
+	  UNIT(test_wrong_offset), UNIT(test_wrong_task), UNIT(test_wrong_datasn),
+	  UNIT(test_beyond_r2t), UNIT(test_short_of_r2t), UNIT(test_no_final),
+	  UNIT(test_short_unsolicited), UNIT(test_unexpected_data), UNIT(test_beyond_first_burst),
+	  UNIT(test_dead_tags), UNIT(test_read_residuals), UNIT(test_write_residuals),
+	  UNIT(test_too_long), UNIT(test_directions))
