@@ -11,6 +11,7 @@
 
 #include "target/config_check.h"
 #include "target/hex.h"
+#include "target/state_file.h"
 
 /* ---- identity ---- */
 
@@ -78,6 +79,17 @@ static char *path_join(const char *dir, const char *path)
 	return out;
 }
 
+/* The directory that path is in; freed by the caller. */
+static char *path_dir(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = must_strdup(slash ? path : ".");
+
+	if (slash)
+		dir[slash - path + (slash == path)] = '\0';
+	return dir;
+}
+
 /*
  * What tells two spellings of one file apart from two files: device and inode, or, while there is
  * no file, its directory and its name.
@@ -98,9 +110,7 @@ static char *path_identity(const char *path)
 				 (uintmax_t)st.st_ino);
 		return text;
 	}
-	dir = must_strdup(slash ? path : ".");
-	if (slash)
-		dir[slash - path + (slash == path)] = '\0';
+	dir = path_dir(path);
 	real = realpath(dir, NULL);
 	size = strlen(real ? real : dir) + strlen(path) + 8;
 	text = must_alloc(size, 1);
@@ -136,6 +146,64 @@ static void lun_file_found(struct check *k, const yaml_node_t *map, const struct
 			l->path);
 }
 
+/* The daemon makes the last component of these two when it starts. */
+static bool dir_will_be(const struct check *k, const char *dir)
+{
+	const char *const made[] = { k->c->state_dir, k->c->data_dir };
+	struct stat st;
+	bool will = !stat(dir, &st) && S_ISDIR(st.st_mode);
+
+	for (unsigned i = 0; i < 2 && !will; i++) {
+		char *join = path_join(".", made[i]);
+
+		will = !strcmp(join, dir);
+		free(join);
+	}
+	return will;
+}
+
+/* Of devices, and no other file system below: what is written to a file there stays in memory. */
+static bool dir_of_devices(const char *dir)
+{
+	struct stat st, dev;
+
+	if (strncmp(dir, "/dev", 4) || (dir[4] && dir[4] != '/'))
+		return false;
+	return stat(dir, &st) || stat("/dev", &dev) || st.st_dev == dev.st_dev;
+}
+
+/*
+ * A file that is to be created. Not when the LUN was served before: its disk is somewhere, on a
+ * file system that is not mounted most likely, and an empty one in its place, with its identity and
+ * its reservations, is what nobody wants its hosts to find.
+ */
+static void lun_file_new(struct check *k, const yaml_node_t *map, const struct config_lun *l)
+{
+	char name[STATE_NAME_MAX], *state, *dir = path_dir(l->path);
+	struct stat st;
+
+	state_name(name, l->uuid, "state");
+	state = path_join(k->c->state_dir, name);
+	if (!stat(state, &st))
+		reader_error_key(k->r, map, "path",
+				 "%s does not exist, but this LUN was served before, as %s shows "
+				 "(expected its disk: is the file system mounted? For a new, empty "
+				 "one remove %s, and its reservations with it)",
+				 l->path, state, state);
+	else if (dir_of_devices(dir))
+		reader_error_key(k->r, map, "path",
+				 "%s does not exist (expected a block device; no file is created "
+				 "in %s)",
+				 l->path, dir);
+	else if (!dir_will_be(k, dir))
+		reader_error_key(k->r, map, "path",
+				 "%s cannot be created, as there is no directory %s (expected one: "
+				 "is the file system mounted?)",
+				 l->path, dir);
+	free(state);
+	free(dir);
+}
+
 /* Whether the daemon could open it, as far as can be seen from outside. */
 static void lun_file(struct check *k, const yaml_node_t *map, const struct config_lun *l)
 {
@@ -157,6 +225,8 @@ static void lun_file(struct check *k, const yaml_node_t *map, const struct confi
 				 "%s does not exist (expected an existing file or block device, as "
 				 "it is readonly)",
 				 l->path);
+	else if (reader_good(r, map, "size"))
+		lun_file_new(k, map, l);
 }
 
 /* ---- one LUN ---- */
@@ -179,6 +249,10 @@ static void lun_backend(struct check *k, const yaml_node_t *map, struct config_l
 		joined = path_join(k->c->data_dir, l->path);
 		free(l->path);
 		l->path = joined;
+		if (reader_good(r, map, "engine") && l->engine == RIO_AIO && !l->direct)
+			reader_error_key(r, map, "engine",
+					 "libaio without direct (expected direct: on beside it, or "
+					 "another engine)");
 		if (k->files)
 			lun_file(k, map, l);
 		return;
@@ -232,9 +306,9 @@ static void check_lun(struct check *k, const yaml_node_t *map, const struct conf
 {
 	if (!doc_is_map(map))
 		return;
+	lun_uuid(k, map, t, l);
 	lun_backend(k, map, l);
 	lun_blocks(k, map, l);
-	lun_uuid(k, map, t, l);
 	if (l->type == LUN_WITNESS)
 		lun_witness(k, map, l);
 	if (!reader_has(k->r, map, "pr_retain"))

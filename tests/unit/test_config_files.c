@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define UUID_OF_A_PLAIN "047228c334858945bd2b6a14732e402e"
+
 /* ---- files ---- */
 
 static char dir[] = "/tmp/holdfast-config-XXXXXX";
@@ -189,6 +191,48 @@ static void test_lun_files(void)
 		 "(expected a file or a block device)\n");
 }
 
+/* What the daemon would not create when it starts, --check does not call good. */
+static void test_lun_new_file(void)
+{
+	char text[512];
+
+	load_lun("path: no/dir/new, size: 2M}",
+		 "@/c.yaml:5: targets[0].luns[0].path: @/no/dir/new cannot be created, as there is "
+		 "no directory @/no/dir (expected one: is the file system mounted?)\n");
+	load_lun("path: /dev/nothing, size: 2M}",
+		 "@/c.yaml:5: targets[0].luns[0].path: /dev/nothing does not exist (expected a "
+		 "block device; no file is created in /dev)\n");
+	load_lun("path: /dev/no-group/nothing, size: 2M}",
+		 "@/c.yaml:5: targets[0].luns[0].path: /dev/no-group/nothing does not exist "
+		 "(expected a block device; no file is created in /dev/no-group)\n");
+	/* These two it makes itself. */
+	snprintf(text, sizeof(text), "data_dir: %s/none\n" LUN "path: new, size: 2M}\n", dir);
+	load_text(text, 0644, NULL);
+	snprintf(text, sizeof(text), "state_dir: %s/none\n" LUN "path: new, size: 2M}\n", dir);
+	load_text(text, 0644, NULL);
+}
+
+/* A disk that was served and is gone is not replaced by an empty one. */
+static void test_lun_gone(void)
+{
+	static const char known[] = "lu-" UUID_OF_A_PLAIN ".state";
+	char text[512], path[128];
+
+	snprintf(text, sizeof(text), "state_dir: %s\n" LUN "path: gone, size: 2M}\n", dir);
+	load_text(text, 0644, NULL);
+	write_file(known, "", 0600);
+	load_text(text, 0644,
+		  "@/c.yaml:5: targets[0].luns[0].path: @/gone does not exist, but this LUN was "
+		  "served before, as @/lu-" UUID_OF_A_PLAIN ".state shows (expected its disk: is "
+		  "the file system mounted? For a new, empty one remove @/lu-" UUID_OF_A_PLAIN
+		  ".state, and its reservations with it)\n");
+	write_file("gone", "", 0600);
+	snprintf(path, sizeof(path), "%s/gone", dir);
+	if (truncate(path, 2 << 20))
+		abort();
+	load_text(text, 0644, NULL);
+}
+
 static void test_lun_same_file(void)
 {
 	char disk[128], other[128];
@@ -223,12 +267,15 @@ static const struct unit_test tests[] = {
 	UNIT(test_secret_modes),
 	UNIT(test_secret_files),
 	UNIT(test_lun_files),
+	UNIT(test_lun_new_file),
+	UNIT(test_lun_gone),
 	UNIT(test_lun_same_file),
 };
 
 int main(void)
 {
-	static const char *const made[] = { "c.yaml", "s", "m", "disk" };
+	static const char *const made[] = { "c.yaml", "s", "m", "disk", "gone",
+					    "lu-" UUID_OF_A_PLAIN ".state" };
 	int failed;
 
 	if (!mkdtemp(dir))

@@ -147,6 +147,9 @@ static void test_backend(void)
 				      "size, as backend: memory has none of its own)\n");
 	bad(LUN "backend: null}\n", "t.yaml:4: targets[0].luns[0].size: missing (expected a size, "
 				    "as backend: null has none of its own)\n");
+	bad(LUN "path: /a, engine: libaio}\n",
+	    "t.yaml:4: targets[0].luns[0].engine: libaio without direct (expected direct: on "
+	    "beside it, or another engine)\n");
 	bad(LUN
 	    "backend: memory, size: 1G, path: a, direct: off, engine: auto, preallocate: off}\n",
 	    "t.yaml:4: targets[0].luns[0].path: has no meaning with backend: memory (expected only "
