@@ -125,6 +125,7 @@ void conn_send(struct conn *c, struct txd *d)
 	*c->tx_tail = d;
 	c->tx_tail = &d->next;
 	c->tx_count++;
+	c->tx_owed += d->task ? d->task->in.len : d->len;
 	reactor_defer(&c->flush);
 }
 
@@ -235,8 +236,10 @@ static void tx_done(struct conn *c, size_t sent)
 
 		sent -= txd_size(d);
 		c->tx_head = d->next;
-		if (!c->tx_head)
+		if (!c->tx_head) {
 			c->tx_tail = &c->tx_head;
+			c->tx_owed = 0;
+		}
 		c->tx_count--;
 		txd_free(d);
 	}
@@ -403,7 +406,7 @@ static void rx_pdu_end(struct conn *c)
 	request_end(c, ok);
 	rx_release(c);
 	rx_next_header(c);
-	if (lone && c->tx_count >= LONE_BATCH)
+	if ((lone && c->tx_count >= LONE_BATCH) || c->tx_owed >= (2 << 20))
 		tx_early(c);
 }
 

@@ -84,6 +84,7 @@ struct conn {
 	size_t tx_off;			/* bytes of tx_head already sent */
 	size_t tx_batch;		/* bytes numbered and handed to the socket at once, about */
 	unsigned tx_count;
+	size_t tx_owed;			/* bytes of data queued since the queue was empty */
 	uint64_t tx_turn;		/* reactor_now() when it sent last, and how much */
 	size_t tx_spent;
 	struct defer flush;
