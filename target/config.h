@@ -19,6 +19,7 @@ struct config_portal {
 	char host[64];			/* numeric address */
 	uint16_t port;
 	uint16_t group;			/* portal group tag, 1.. */
+	char *congestion;		/* TCP's congestion control, NULL: the system's */
 };
 
 enum lun_type { LUN_DATA, LUN_WITNESS };

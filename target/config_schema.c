@@ -212,6 +212,11 @@ static const struct schema_key keys_portal[] = {
 	  .doc = "Address and TCP port." },
 	{ "group", SCHEMA_INT, FIELD(config_portal, group), .min = 1, .max = 65535, .def = "1",
 	  .doc = "The portal group tag: portals of one group are one target port." },
+	{ "congestion", SCHEMA_STRING, FIELD(config_portal, congestion), .min = 1, .max = 15,
+	  .check = text_is_name, .deftext = "the system's",
+	  .expect = "a TCP congestion control such as cubic or dctcp",
+	  .doc = "How TCP paces what is sent: net.ipv4.tcp_available_congestion_control has "
+		 "them." },
 };
 static const struct schema schema_portal = {
 	.title = "PORTALS", .size = sizeof(struct config_portal), .line = SCHEMA_NOWHERE,

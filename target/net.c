@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -68,7 +69,8 @@ void net_names(int fd, char *peer, char *local, size_t len)
 	addr_name(&ss, local, len);
 }
 
-static int bind_one(struct listener *l)
+/* 0, or -errno and what did not work. */
+static int bind_one(struct listener *l, const char **what)
 {
 	const struct config_portal *p = l->portal;
 	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(p->port) };
@@ -76,6 +78,7 @@ static int bind_one(struct listener *l)
 	bool v6 = strchr(p->host, ':');
 	int one = 1, fd, err;
 
+	*what = "cannot listen";
 	if (inet_pton(v6 ? AF_INET6 : AF_INET, p->host,
 		      v6 ? (void *)&a6.sin6_addr : (void *)&a4.sin_addr) != 1)
 		return -EINVAL;
@@ -85,6 +88,15 @@ static int bind_one(struct listener *l)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (v6)	/* so that 0.0.0.0 and [::] can both be portals */
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	/* Those accepted inherit it. */
+	if (p->congestion && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, p->congestion,
+					(socklen_t)strlen(p->congestion))) {
+		err = -errno;
+		close(fd);
+		*what = "congestion: the kernel has no such, or not for this user, see "
+			"/proc/sys/net/ipv4/tcp_available_congestion_control";
+		return err;
+	}
 	if (bind(fd, v6 ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4,
 		 v6 ? sizeof(a6) : sizeof(a4)) ||
 	    listen(fd, BACKLOG)) {
@@ -166,18 +178,20 @@ int net_bind(const struct config *cfg)
 	if (!listeners)
 		return -ENOMEM;
 	for (unsigned i = 0; i < cfg->nportals; i++) {
+		const char *what;
 		int err;
 
 		listeners[i].portal = &cfg->portals[i];
 		listeners[i].rfd.fn = accept_ready;
-		err = bind_one(&listeners[i]);
+		err = bind_one(&listeners[i], &what);
 		for (unsigned k = 0; err == -EADDRINUSE && k < BIND_TRIES; k++) {
 			usleep(BIND_WAIT_US);
-			err = bind_one(&listeners[i]);
+			err = bind_one(&listeners[i], &what);
 		}
 		if (err) {
-			log_error("event=portal name=%s listen=%s msg=\"cannot listen: %s\"",
-				  cfg->portals[i].name, cfg->portals[i].listen, strerror(-err));
+			log_error("event=portal name=%s listen=%s msg=\"%s: %s\"",
+				  cfg->portals[i].name, cfg->portals[i].listen, what,
+				  strerror(-err));
 			return err;
 		}
 		nlisteners++;

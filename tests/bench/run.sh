@@ -22,10 +22,21 @@
 #	BENCH_CONFIG="key: value" lines added to holdfastd's configuration  BENCH_EXTRA="hf-bench options" added to each row
 set -u
 shopt -s extglob
-# A mount namespace of its own: what media.sh mounts is gone when the last process here ends, however it does.
-if [ -z "${BENCH_UNSHARED:-}" ] && [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
-	BENCH_UNSHARED=1 exec unshare -m bash "$0" "$@"
+# Namespaces of its own. Mounts: what media.sh mounts is gone when the last process here ends, however it does. Network: there TCP's
+# congestion control can be one that does not pace by timers, as Debian's default does not; where the system has bbr its timers cost
+# every target more than the rest of a long read does. (A namespace may have cubic only if that is the system's.)
+if [ -z "${BENCH_UNSHARED:-}" ] && [ "$(id -u)" = 0 ]; then
+	for spaces in "-m -n" -m; do
+		# shellcheck disable=SC2086
+		case $spaces in *-n) unshare $spaces ip link set lo up 2>/dev/null ;; *) unshare $spaces true 2>/dev/null ;; esac || continue
+		BENCH_UNSHARED=$spaces exec unshare $spaces bash "$0" "$@"
+	done
 fi
+case ${BENCH_UNSHARED:-} in *-n)
+	ip link set lo up
+	congestion=/proc/sys/net/ipv4/tcp_congestion_control
+	grep -qx 'cubic\|reno' $congestion || echo reno >$congestion
+esac
 top=$(cd "$(dirname "$0")/../.." && pwd)
 B=${B:-build}
 case $B in /*) ;; *) B=$top/$B ;; esac

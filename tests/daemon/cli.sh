@@ -45,7 +45,15 @@ hf pr show $'\xff'
 ok "an argument that is no UTF-8" says 2 "UTF-8"
 
 # ---- the socket ----------------------------------------------------------------------------------
+sed -i 's/group: 1}/group: 1, congestion: reno}/' "$D/a.yaml"
 ok "the daemon starts, its socket's directory is made" start "$D/a.yaml"
+if have ss; then
+	ss -tlinH "sport = :${ports[0]}" > "$out" 2> "$err"
+	rc=$?
+	ok "its portal has the congestion control that was asked for" shows '[[:space:]]reno[[:space:]]'
+else
+	skip "a portal's congestion control: no ss (Debian package iproute2)"
+fi
 ok "it is a socket" [ -S "$S" ]
 ok "of mode 0600" [ "$(stat -c %a "$S")" = 600 ]
 if [ "$(id -u)" = 0 ]; then
@@ -60,6 +68,10 @@ fi
 timeout 60 "$B/holdfastd" --config "$D/b.yaml" > "$out" 2> "$err"
 rc=$?
 ok "a second daemon on the same socket" says 1 "another holdfastd has this control socket"
+sed 's/group: 1}/group: 1, congestion: nosuch}/; s#^control: .*#control: '"$D"'/run-b/control.sock#' "$D/b.yaml" > "$D/c.yaml"
+timeout 60 "$B/holdfastd" --config "$D/c.yaml" > "$out" 2> "$err"
+rc=$?
+ok "a congestion control the kernel has not" says 1 "congestion: the kernel has no such"
 hf status
 ok "leaves the first alone" shows ready
 

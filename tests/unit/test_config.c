@@ -176,7 +176,8 @@ static void test_unknown_key(void)
 	bad("limits:\n  comands: 5\n" NO_TARGETS,
 	    "t.yaml:2: limits.comands: unknown key (expected perhaps commands)\n");
 	bad("portals:\n- {name: a, listen: '1.2.3.4:5', tpgt: 3}\n" NO_TARGETS,
-	    "t.yaml:2: portals[0].tpgt: unknown key (expected one of name, listen, group)\n");
+	    "t.yaml:2: portals[0].tpgt: unknown key (expected one of name, listen, group, "
+	    "congestion)\n");
 	bad("\"x\\ty\": 1\n" NO_TARGETS,
 	    "t.yaml:1: x?y: unknown key (expected one of state_dir, data_dir, control, reactors, "
 	    "workers, driver, poll_us, log_level, pr_retain, iscsi, discovery_auth, limits, "
