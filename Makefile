@@ -215,7 +215,9 @@ install: all man
 	install -D -m 755 $(B)/holdfast-doctor $(DESTDIR)$(PREFIX)/bin/holdfast-doctor
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(filter %.5,$(MAN))
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(filter %.8,$(MAN))
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/holdfast conf/holdfast.yaml README.md
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/holdfast conf/holdfast.yaml README.md CHANGES.md LICENSE
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/holdfast/examples $(wildcard conf/examples/*.yaml)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/holdfast/docs $(wildcard docs/*.md)
 	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|@PREFIX@|$(PREFIX)|g' conf/holdfast.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/holdfast.service
 

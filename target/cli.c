@@ -231,6 +231,11 @@ static int unknown(int argc, char **argv)
 	char typed[128] = "";
 	bool group = false;
 
+	if (!strcmp(argv[0], "doctor")) {
+		fputs("holdfast: 'doctor' comes first, and asks no daemon: 'holdfast doctor "
+		      "--help' shows its options\n", stderr);
+		return EXIT_USAGE;
+	}
 	for (int i = 0; i < argc && i < WORDS_MAX; i++)
 		snprintf(typed + strlen(typed), sizeof(typed) - strlen(typed), "%s%s", i ? " " : "",
 			 argv[i]);
@@ -309,8 +314,9 @@ static int check_options(const struct cli *cli)
 	}
 	if (cli->cmd->force && !(cli->given & (OPT_FORCE | OPT_DRY_RUN))) {
 		fprintf(stderr,
-			"holdfast: '%s' destroys something: say --force when that is meant\n",
-			cli->cmd->name);
+			"holdfast: '%s' destroys something: say --force when that is meant%s\n",
+			cli->cmd->name,
+			cli->cmd->opts & OPT_DRY_RUN ? ", --dry-run to see what it would do" : "");
 		return EXIT_USAGE;
 	}
 	return -1;

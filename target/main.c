@@ -141,6 +141,9 @@ static void wait_for_signal(const sigset_t *set)
 			log_info("event=signal name=%s", sig == SIGTERM ? "SIGTERM" : "SIGINT");
 			return;
 		}
+		if (sig == SIGHUP)
+			log_warn("event=signal name=SIGHUP msg=\"nothing is read again: a change "
+				 "of the configuration takes a restart\"");
 	}
 }
 

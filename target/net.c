@@ -19,7 +19,7 @@ enum {
 	/* A killed daemon's ring gives its listening socket back a moment after its death. */
 	BIND_TRIES = 40,
 	BIND_WAIT_US = 50000,
-	FILES_KEPT = 32,	/* descriptors no connection gets: the control socket, state files */
+	FILES_KEPT = 32, /* descriptors no connection gets: control socket, state files */
 };
 
 struct listener {

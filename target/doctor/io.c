@@ -175,7 +175,10 @@ static int login_once(struct node *n, const char *portal)
 				     : "no answer within the time limit");
 		n->login = SCSI_STATUS_ERROR;
 	} else if (n->login != SCSI_STATUS_GOOD) {
-		snprintf(d->why, sizeof(d->why), "%s", iscsi_get_error(n->ctx));
+		const char *said = n->ctx ? iscsi_get_error(n->ctx) : "";
+
+		snprintf(d->why, sizeof(d->why), "%s",
+			 said && *said ? said : "no connection (does a target listen there?)");
 	}
 	return n->login;
 }

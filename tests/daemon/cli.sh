@@ -39,6 +39,10 @@ hf lun recover
 ok "an argument missing" says 2 "TARGET/LUN"
 hf pr clear csv
 ok "what destroys asks for --force" says 2 "--force"
+hf pr prune csv
+ok "and names --dry-run where there is one" says 2 "--dry-run"
+hf doctor iscsi://127.0.0.1/x/0
+ok "doctor behind options of the daemon" says 2 "'doctor' comes first"
 hf --force status
 ok "--force where it means nothing" says 2 "takes no --force"
 hf pr show $'\xff'
@@ -74,6 +78,11 @@ rc=$?
 ok "a congestion control the kernel has not" says 1 "congestion: the kernel has no such"
 hf status
 ok "leaves the first alone" shows ready
+for _ in {1..20}; do kill -HUP "$daemon"; done
+for _ in {1..50}; do grep -q 'name=SIGHUP .*restart' "$D/log" && break; sleep 0.1; done
+ok "SIGHUP reads nothing, and says so" grep -q 'name=SIGHUP .*restart' "$D/log"
+hf status
+ok "and ends nothing" shows ready
 
 # ---- each command, in both forms -----------------------------------------------------------------
 pid=$daemon

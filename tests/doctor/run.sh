@@ -245,6 +245,9 @@ ok "the others' registrations stay" registrants 2
 ok "their reservation stays" reservation 5
 ok "the data are as they were" untouched
 "$B/holdfast" --socket "$sock" pr clear --force "$IQN/0" > /dev/null
+doctor "iscsi://127.0.0.1:1/$IQN/0"
+ok "no target there: exit status" status 2
+ok "and what that means" says 'login of A at 127.0.0.1:1: [a-zA-Z]'
 doctor --only restart --restart false "$URL/0"
 ok "a restart command that fails is no verdict" status 0
 ok "but skipped" says 'SKIP  restart'

@@ -28,7 +28,9 @@ skip() { skipped=$((skipped + 1)); echo "SKIP $1"; }
 is "make install" make --no-print-directory B="$B" DESTDIR="$tmp/root" PREFIX=/usr install
 d=$tmp/root/usr/sbin/holdfastd
 for f in usr/sbin/holdfastd usr/bin/holdfast usr/bin/holdfast-doctor usr/share/man/man8/holdfast-doctor.8 usr/share/man/man8/holdfastd.8 usr/share/man/man5/holdfast.yaml.5 \
-	usr/share/man/man8/holdfast.8 usr/lib/systemd/system/holdfast.service; do
+	usr/share/man/man8/holdfast.8 usr/lib/systemd/system/holdfast.service \
+	$(cd conf && ls examples/*.yaml | sed 's|^|usr/share/doc/holdfast/|') \
+	$(grep -o '](docs/[a-z-]*\.md)' README.md | sort -u | sed 's|](\(.*\))|usr/share/doc/holdfast/\1|'); do
 	is "$f is installed" test -s "$tmp/root/$f"
 done
 is "the unit starts the installed daemon" grep -q '^ExecStart=/usr/sbin/holdfastd' "$tmp/root/usr/lib/systemd/system/holdfast.service"
