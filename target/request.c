@@ -10,6 +10,8 @@
 #include "target/log.h"
 #include "target/xfer.h"
 
+enum { OPCODE_PR_IN = 0x5e, OPCODE_PR_OUT = 0x5f };
+
 /*
  * What a numbered request does once its turn has come; buf holds its data segment (len bytes).
  * False: it was rejected, and its CmdSN does not count as received (RFC 7143 7.3).
@@ -78,6 +80,16 @@ static unsigned lun_share(const struct session *s)
 	if (n)
 		return n;
 	return s->ngates > 1 ? s->window - s->window / 4 : s->window;
+}
+
+/*
+ * What a node's own I/O on the LU must not keep away: HEAD OF QUEUE, and reservations, of which
+ * there are few and on which the cluster's arbitration waits.
+ */
+static bool beyond_share(const struct task *t)
+{
+	return t->cmd.attr == ATTR_HEAD_OF_QUEUE || t->cmd.cdb[0] == OPCODE_PR_IN ||
+	       t->cmd.cdb[0] == OPCODE_PR_OUT;
 }
 
 static void plan_data_out(struct conn *c, struct task *t)
@@ -160,7 +172,7 @@ static void cmd_begin(struct conn *c)
 		c->rx.skip = true;
 		return;
 	}
-	if (t->gate && t->gate->ntasks >= lun_share(s) && t->cmd.attr != ATTR_HEAD_OF_QUEUE)
+	if (t->gate && t->gate->ntasks >= lun_share(s) && !beyond_share(t))
 		t->refuse = SAM_TASK_SET_FULL;
 	plan_data_out(c, t);
 }

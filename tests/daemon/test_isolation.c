@@ -137,6 +137,44 @@ static void test_share(void)
 	daemon_stop();
 }
 
+/* PERSISTENT RESERVE OUT and IN of a session whose own I/O has used its share up. */
+static void test_share_spares_reservations(void)
+{
+	uint8_t param[24] = { 0 }, keys[64];
+	struct wire *w;
+	struct io io;
+	unsigned n;
+
+	start("limits: {commands: 64, lun_commands: 10}\n", NULL);
+	w = wire_open(NULL, 3);
+	n = fill(w, false);
+	memset(&io, 0, sizeof(io));
+	io.lun = 1;
+	io.attr = ATTR_SIMPLE;
+	io.cdb[0] = 0x5f;	/* REGISTER AND IGNORE EXISTING KEY */
+	io.cdb[1] = 6;
+	io.cdb[8] = io.edtl = sizeof(param);
+	io.wr = true;
+	io.buf = param;
+	put_be64(param + 8, 0xabc);
+	CU_ASSERT(io_run(w, &io));
+	CU_ASSERT_EQUAL(io.status, ST_GOOD);
+	memset(&io, 0, sizeof(io));
+	io.lun = 1;
+	io.attr = ATTR_SIMPLE;
+	io.cdb[0] = 0x5e;	/* READ KEYS */
+	io.cdb[8] = io.edtl = sizeof(keys);
+	io.rd = true;
+	io.buf = keys;
+	CU_ASSERT(io_run(w, &io));
+	CU_ASSERT_EQUAL(io.status, ST_GOOD);
+	CU_ASSERT_EQUAL(get_be64(keys + 8), 0xabc);
+	daemon_remove("hang");
+	for (unsigned i = 0; i < n; i++)
+		CU_ASSERT(io_wait(&hung[i], WIRE_MS));
+	daemon_stop();
+}
+
 /* A session that uses one LUN only has nobody to leave room for: the window is its own. */
 static void test_lone_lun(void)
 {
@@ -462,6 +500,7 @@ static void test_buffers(void)
 }
 
 UNIT_MAIN("daemon isolation", UNIT(test_reads_memory), UNIT(test_writes_memory),
-	  UNIT(test_writes_file), UNIT(test_share), UNIT(test_lone_lun), UNIT(test_relogin),
+	  UNIT(test_writes_file), UNIT(test_share),
+	  UNIT(test_share_spares_reservations), UNIT(test_lone_lun), UNIT(test_relogin),
 	  UNIT(test_sessions), UNIT(test_slow_reader), UNIT(test_ping_flood), UNIT(test_text_hoard),
 	  UNIT(test_buffers))
