@@ -338,13 +338,13 @@ bool conn_lend(struct conn *c)
 }
 
 /*
- * What is queued goes before the end of the turn. If the socket is full, or broken: conn_flush()
- * finds the same then.
+ * What is queued goes before the end of the turn, unless the socket is full. If it is broken:
+ * conn_flush() finds the same then.
  */
 static void tx_early(struct conn *c)
 {
-	if (c->state == CONN_FULL)
-		(void)tx_push(c);
+	if (c->state == CONN_FULL && !(c->rfd.want & FD_WRITE) && tx_push(c) == -EAGAIN)
+		tx_blocked(c);
 }
 
 /* d is the first of t's PDUs that the socket did not take, or not all of. */
@@ -406,7 +406,7 @@ static void rx_pdu_end(struct conn *c)
 	request_end(c, ok);
 	rx_release(c);
 	rx_next_header(c);
-	if ((lone && c->tx_count >= LONE_BATCH) || c->tx_owed >= (2 << 20))
+	if ((lone && c->tx_count >= LONE_BATCH) || c->tx_owed >= TX_BATCH)
 		tx_early(c);
 }
 
