@@ -158,6 +158,7 @@ static void change_caps(const struct lu_value *old, const struct lu_request *rq,
 	fx->refusable = false;
 	next->caps = rq->caps;
 	next->not_ready = rq->not_ready;
+	next->damaged = rq->damaged;
 	if (rq->pr) {
 		next->pr = rq->pr;
 		next->failed = next->failed_stored = rq->failed;
@@ -172,7 +173,7 @@ static void change_caps(const struct lu_value *old, const struct lu_request *rq,
 	if (old->caps.size != next->caps.size || lu_thin(old) != lu_thin(next))
 		event_set(next, fx, UA_CAPACITY_CHANGED, rq->seq, NULL);
 	fx->changed = !caps_eq(&old->caps, &next->caps) || old->not_ready != next->not_ready ||
-		      rq->pr;
+		      old->damaged != next->damaged || rq->pr;
 }
 
 /* SPC-4 6.33: REPORTED LUNS DATA HAS CHANGED. */

@@ -17,8 +17,8 @@ enum lu_change_kind {
 	LU_CHANGE_NEXUS_LOST,	/* the nexus's session ended: RESERVE(6) goes (SPC-2 5.5.1) */
 	LU_CHANGE_FAILED,	/* a flush failed */
 	LU_CHANGE_REPAIRED,	/* the administrator cleared that */
-	LU_CHANGE_CAPS, /* the store's capabilities or readiness changed (rq->caps, rq->not_ready)
-			 */
+	LU_CHANGE_CAPS, /* the store's capabilities or readiness changed (rq->caps, not_ready,
+			   damaged) */
 	LU_CHANGE_LUNS, /* the target's LUN inventory changed */
 	LU_CHANGE_PR_CLEAR, /* the administrator clears all registrations and the reservation */
 	LU_CHANGE_PR_IMPORT, /* ... puts rq->pr in their place */
@@ -36,7 +36,7 @@ struct lu_request {
 	uint32_t param_len;
 	const uint8_t *param;		/* parameter list; belongs to the request */
 	struct io_caps caps;
-	bool not_ready;
+	bool not_ready, damaged;
 	/*
 	 * LU_CHANGE_CAPS: the durable part as it is now (not copied); NULL: as it was.
 	 * LU_CHANGE_PR_IMPORT, _PRUNE: belongs to the request, as param does.

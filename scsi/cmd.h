@@ -117,6 +117,9 @@ enum scsi_next scsi_step(struct scsi_cmd *c, const struct lu_value *v, struct ga
  */
 bool scsi_recheck(struct scsi_cmd *c, const struct gate *g);
 
+/* What a LU that is not ready says of it (SPC-4 6.47). */
+struct sense scsi_not_ready(const struct lu_value *v);
+
 /* Helpers for the plans: fill status and sense and give SCSI_COMPLETE. */
 enum scsi_next scsi_good(struct scsi_cmd *c);
 enum scsi_next scsi_fail(struct scsi_cmd *c, struct sense s);

@@ -35,7 +35,7 @@ static void request_sense_build(const struct scsi_cmd *c, const struct lu_value 
 	else if (c->sense.key == SK_UNIT_ATTENTION)
 		s = c->sense;
 	else if (v->not_ready)
-		s = sense_of(SENSE_LU_NOT_READY_BECOMING);
+		s = scsi_not_ready(v);
 	wcur_put(w, buf, sense_format(&s, c->cdb[1] & REQUEST_SENSE_DESC, buf));
 }
 

@@ -75,6 +75,7 @@ struct lu_value {
 		      */
 	bool failed_stored; /* the store knows that, too */
 	bool not_ready; /* 04/01: the store is not ours yet (locked by a dying daemon) */
+	bool damaged;	/* not ready and 04/03: what is stored cannot be read */
 	struct lu_modes modes, saved;	/* current and saved values */
 	struct lu_modes defaults;	/* as configured */
 	const struct lu_ident *id;

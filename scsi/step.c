@@ -174,12 +174,17 @@ static bool cmd_valid(struct scsi_cmd *c)
 	return true;
 }
 
+struct sense scsi_not_ready(const struct lu_value *v)
+{
+	return sense_of(v->damaged ? SENSE_LU_NOT_READY_MANUAL : SENSE_LU_NOT_READY_BECOMING);
+}
+
 /* Checks that the LU can do such a command now. */
 static bool cmd_possible(struct scsi_cmd *c, const struct lu_value *v)
 {
 	/* SPC-4 5.13.5.2 has a list of what is answered before the reservations can be read. */
 	if (v->not_ready && !(c->op->flags & OP_NOT_READY) && !cmd_starts(c)) {
-		scsi_fail(c, sense_of(SENSE_LU_NOT_READY_BECOMING));
+		scsi_fail(c, scsi_not_ready(v));
 		return false;
 	}
 	if (c->op->flags & OP_WRITE && lu_write_protected(v)) {

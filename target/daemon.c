@@ -123,6 +123,7 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 	v.block_size = l->block_size;
 	v.phys_exp = log2u(l->physical_block_size / l->block_size);
 	v.not_ready = be->busy || e == -EBADMSG;
+	v.damaged = v.not_ready && !be->busy;
 	v.failed = v.failed_stored = img.failed;
 	v.stored = img.version;
 	v.defaults = modes;
@@ -147,7 +148,6 @@ static struct lu *lun_open(struct daemon *d, struct node *node, const struct con
 		 v.not_ready ? be->busy ? " state=waiting_for_lock" : " state=damaged"
 		 : v.failed  ? " state=failed"
 			     : "");
-	lu->damaged = v.not_ready && !be->busy;
 	witness_new(lu, d->cfg->state_dir, l->path);
 	if (!be->busy) {
 		history_start(lu, d->cfg->state_dir, e ? NULL : &img);

@@ -414,8 +414,7 @@ static void changes_begin(struct lu *lu)
  */
 static bool waits_for_lock(const struct lu *lu)
 {
-	return lu->value->v.not_ready && !__atomic_load_n(&lu->damaged, __ATOMIC_RELAXED) &&
-	       !MUTATION(MUT_RESET_UNREADY);
+	return lu->value->v.not_ready && !lu->value->v.damaged && !MUTATION(MUT_RESET_UNREADY);
 }
 
 static void unready_next(struct lu *lu)

@@ -215,7 +215,6 @@ struct lu {
 	struct witness_watch *watch;	/* of a witness; NULL: it is none, or not watched */
 	unsigned index;			/* in the daemon's table */
 
-	bool damaged;			/* atomic: its store cannot be read, it refuses I/O */
 	struct lu_port *ports;		/* reactor_count() of them */
 	struct lu_owed owed;
 

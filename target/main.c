@@ -91,7 +91,6 @@ static void lock_won(struct lu *lu)
 	if (err) {
 		log_error("event=lun_failed lun=%s err=%d msg=\"it stays NOT READY: its "
 			  "reservations cannot be read\"", lu->id.name, -err);
-		__atomic_store_n(&lu->damaged, true, __ATOMIC_RELAXED);
 	} else {
 		log_info("event=lun_ready lun=%s msg=\"the store's lock is ours now\"",
 			 lu->id.name);
@@ -100,7 +99,7 @@ static void lock_won(struct lu *lu)
 	witness_start(lu, err ? NULL : &img);
 	c->rq.kind = LU_CHANGE_CAPS;
 	c->rq.caps = *backend_caps(lu->be);
-	c->rq.not_ready = err != 0;
+	c->rq.not_ready = c->rq.damaged = err != 0;
 	c->rq.pr = err ? NULL : img.pr;
 	c->rq.has_saved = img.has_modes;
 	c->rq.saved = img.saved;

@@ -162,7 +162,7 @@ static void take_home(const struct lu *lu, struct query_lu *q)
 	q->phys_exp = v->phys_exp;
 	q->failed = v->failed;
 	q->not_ready = v->not_ready;
-	q->damaged = __atomic_load_n(&lu->damaged, __ATOMIC_RELAXED);
+	q->damaged = v->damaged;
 	q->write_protected = lu_write_protected(v);
 	q->thin = lu_thin(v);
 	q->modes = v->modes;

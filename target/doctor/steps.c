@@ -46,6 +46,7 @@ static const struct {
 	const char *name;
 } senses[] = {
 	{ 0x0401, "BECOMING READY" },
+	{ 0x0403, "MANUAL INTERVENTION REQUIRED" },
 	{ 0x1d00, "MISCOMPARE DURING VERIFY OPERATION" },
 	{ 0x2000, "INVALID COMMAND OPERATION CODE" },
 	{ 0x2100, "LBA OUT OF RANGE" },

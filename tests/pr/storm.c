@@ -14,6 +14,8 @@
  * Then, here only, pr_retain: with `standard` a new boot id (HOLDFAST_BOOT_ID) is a loss of power:
  * APTPL decides.
  */
+#include <fcntl.h>
+#include <glob.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -510,11 +512,58 @@ static void test_retain(void)
 	daemon_stop();
 }
 
+static uint32_t no_data(struct wire *w, uint8_t opcode, uint8_t byte4)
+{
+	struct io io;
+
+	memset(&io, 0, sizeof(io));
+	io.cdb[0] = opcode;
+	io.cdb[4] = byte4;
+	io.attr = ATTR_SIMPLE;
+	return io_run(w, &io) ? io_result(&io) : RES_NONE;
+}
+
+/*
+ * What was stored cannot be read: nothing becomes ready by itself, so initiators are not told to
+ * wait (04/03), and a reset does not wait for a lock either.
+ */
+static void test_damaged(void)
+{
+	struct login_opts o = { .isid = 1 };
+	char junk[4096], path[256];
+	struct wire *w;
+	glob_t g;
+	int fd;
+
+	unsetenv("HOLDFAST_BOOT_ID");
+	pr_daemon(NULL, NULL);
+	daemon_stop();
+	snprintf(path, sizeof(path), "%s/lu-*.state", daemon_path("state"));
+	CU_ASSERT_FATAL(!glob(path, 0, NULL, &g) && g.gl_pathc == 1);
+	fd = open(g.gl_pathv[0], O_WRONLY);
+	globfree(&g);
+	memset(junk, 0xa5, sizeof(junk));
+	CU_ASSERT_FATAL(fd >= 0);
+	for (unsigned i = 0; i < 3; i++)
+		CU_ASSERT(pwrite(fd, junk, sizeof(junk), i * 4096) == sizeof(junk));
+	close(fd);
+	daemon_restart();
+	w = wire_open(&o, 0);
+	CU_ASSERT_EQUAL(no_data(w, 0x00, 0), RES_SENSE(2, 0x0403));
+	CU_ASSERT_EQUAL(prout(w, PR_REGISTER, 0, 0, 1, 0), RES_SENSE(2, 0x0403));
+	CU_ASSERT_EQUAL(no_data(w, 0x1b, 0x01), 0);	/* START, SPC-4 5.13.5.2 */
+	CU_ASSERT_EQUAL(wire_tmf(w, TMF_LU_RESET, 0, ISCSI_TAG_NONE, 0), 0);
+	CU_ASSERT_EQUAL(no_data(w, 0x00, 0), UA_LUN_RESET);
+	CU_ASSERT_EQUAL(no_data(w, 0x00, 0), RES_SENSE(2, 0x0403));
+	daemon_stop();
+}
+
 int main(int argc, char **argv)
 {
-	static const struct unit_test tests[] = { UNIT(test_storm), UNIT(test_retain) };
+	static const struct unit_test tests[] = { UNIT(test_storm), UNIT(test_retain),
+						   UNIT(test_damaged) };
 
 	if (argc > 1 && atoi(argv[1]) > 0)
 		kills = (unsigned)atoi(argv[1]);
-	return unit_run("storm", tests, pr_far() ? 1 : 2);
+	return unit_run("storm", tests, pr_far() ? 1 : 3);
 }

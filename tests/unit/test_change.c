@@ -181,6 +181,11 @@ static void test_caps(void)
 	lu_change(&w.v, &rq, &w.next, &w.fx);
 	CU_ASSERT(w.fx.changed && w.next.not_ready);
 	CU_ASSERT_EQUAL(w.next.events[UA_CAPACITY_CHANGED].seq, 0);
+	/* The lock was won, and what is stored cannot be read: told apart from waiting. */
+	w.v.not_ready = rq.damaged = true;
+	lu_change(&w.v, &rq, &w.next, &w.fx);
+	CU_ASSERT(w.fx.changed && w.next.not_ready && w.next.damaged);
+	w.v.not_ready = rq.damaged = false;
 	rq.not_ready = false;
 	rq.caps.durable = true;
 	lu_change(&w.v, &rq, &w.next, &w.fx);

@@ -155,6 +155,12 @@ static void test_cdb_before_state(void)
 	TRACE(&w, IN, 512, NULL, "CHECK 5/24/00 cdb:1.7", 0x28, 0x20, B4(0), 0, B2(1), 0);
 	TRACE(&w, IN, 512, NULL, "CHECK 2/04/01", 0x28, 0, B4(-1), 0, B2(1), 0);
 	TRACE(&w, NONE, 0, NULL, "CHECK 2/04/01", 0x00, 0, 0, 0, 0, 0);
+	/* Nothing will become ready by itself. */
+	w.v.damaged = true;
+	TRACE(&w, NONE, 0, NULL, "CHECK 2/04/03", 0x00, 0, 0, 0, 0, 0);
+	world_run(&w, (const uint8_t[]){ 0x03, 0, 0, 0, 18, 0 }, 6, IN, 18, NULL);
+	CU_ASSERT(w.c.status == SAM_GOOD && w.c.in[12] == 0x04 && w.c.in[13] == 0x03);
+	w.v.damaged = false;
 	world_run(&w, (const uint8_t[]){ 0x12, 0, 0, 0, 36, 0 }, 6, IN, 36, NULL);
 	CU_ASSERT_EQUAL(w.c.status, SAM_GOOD);
 	w.v.not_ready = false;
