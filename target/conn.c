@@ -36,6 +36,7 @@ enum {
 	TX_BATCH = 512 << 10,	/* of one system call: the kernel lets nobody else run meanwhile */
 	TXD_KEEP = 4096,
 	LONE_BATCH = 8,		/* PDUs */
+	PING_EARLY_MS = 100,	/* idle for so much less than limits.nop_interval is idle enough */
 };
 
 static __thread uint8_t *scratch;
@@ -589,25 +590,33 @@ static void conn_ready(struct rfd *f, uint32_t ready)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-/*
- * A peer shows that it lives by what it sends, and by taking what waits for it: one that reads
- * slowly may have nothing to send, and does not see the ping until it has read what is before it.
- */
 static void conn_timer(struct timer *t)
 {
 	struct conn *c = caa_container_of(t, struct conn, timer);
+
+	conn_close(c, c->state == CONN_LOGIN ? "login took too long (limits.login_timeout)"
+					     : c->why);
+}
+
+/*
+ * A peer shows that it lives by what it sends, and by taking what waits for it: one that reads
+ * slowly may have nothing to send, and does not see the ping until it has read what is before it.
+ * Its answer to the last ping came a little after the full second at which this is called again.
+ */
+static void conn_look(struct coarse *k)
+{
+	struct conn *c = caa_container_of(k, struct conn, look);
 	const struct config *cfg = daemon_state.cfg;
 	uint64_t idle_ms = (reactor_now() - c->last_sign) / 1000000;
 	uint64_t interval_ms = cfg->limits.nop_interval * 1000ull;
 	uint64_t limit_ms = interval_ms + cfg->limits.nop_timeout * 1000ull;
 	static const uint8_t lun0[8];
 
-	if (c->state == CONN_LOGIN) {
-		conn_close(c, "login took too long (limits.login_timeout)");
-		return;
-	}
 	if (c->close_after_tx) {
-		conn_close(c, c->why);
+		if (idle_ms >= interval_ms)
+			conn_close(c, c->why);
+		else
+			coarse_arm(k, interval_ms - idle_ms);
 		return;
 	}
 	/* A discovery session takes no NOP-Out (RFC 7143 4.3): not pinged, it may be idle as long.
@@ -618,16 +627,16 @@ static void conn_timer(struct timer *t)
 		return;
 	}
 	if (c->pinged || c->session->discovery) {
-		timer_arm(t, limit_ms - idle_ms);
+		coarse_arm(k, limit_ms - idle_ms);
 		return;
 	}
-	if (idle_ms < interval_ms) {
-		timer_arm(t, interval_ms - idle_ms);
+	if (idle_ms + PING_EARLY_MS < interval_ms) {
+		coarse_arm(k, interval_ms - idle_ms);
 		return;
 	}
 	reply_nop_in(c, ISCSI_TAG_NONE, ++c->ttt & 0x7fffffff, lun0, NULL, 0);
 	c->pinged = true;
-	timer_arm(t, limit_ms - interval_ms);
+	coarse_arm(k, limit_ms - interval_ms);
 }
 
 static void half_open_end(struct conn *c)
@@ -644,7 +653,8 @@ void conn_full_feature(struct conn *c)
 	c->login = NULL;
 	c->state = CONN_FULL;
 	c->last_sign = reactor_now();
-	timer_arm(&c->timer, daemon_state.cfg->limits.nop_interval * 1000ull);
+	timer_cancel(&c->timer);
+	coarse_arm(&c->look, daemon_state.cfg->limits.nop_interval * 1000ull);
 }
 
 /* Joins this reactor: after accept, and after a move. */
@@ -667,6 +677,7 @@ void conn_detach(struct conn *c)
 {
 	rfd_del(&c->rfd);
 	timer_cancel(&c->timer);
+	coarse_cancel(&c->look);
 	reactor_defer_cancel(&c->flush);
 	cds_list_del(&c->link);
 }
@@ -702,6 +713,7 @@ void conn_new(int fd, const struct config_portal *portal)
 	c->tx_batch = TX_BATCH;
 	c->flush.fn = conn_flush;
 	c->timer.fn = conn_timer;
+	c->look.fn = conn_look;
 	c->max_data_in = LOGIN_PDU_TEXT_MAX;
 	net_names(fd, c->peer, c->local, sizeof(c->peer));
 	login_init(c->login);

@@ -7,6 +7,7 @@
 #ifndef TARGET_CONN_H
 #define TARGET_CONN_H
 
+#include "target/coarse.h"
 #include "target/iscsi/login.h"
 #include "target/session.h"
 
@@ -52,8 +53,9 @@ struct conn {
 	struct msg move;
 	struct admission *admission;	/* with CONN_MOVING */
 	struct reactor *move_to;
-	struct timer timer;		/* login timeout, then NOP ping */
-	uint64_t last_sign;		/* ns: of life, see conn_timer */
+	struct timer timer;		/* of the login, or of a connection that is to end */
+	struct coarse look;		/* does the peer live? */
+	uint64_t last_sign;		/* ns: of life, see conn_look */
 	bool pinged;
 	bool close_after_tx;
 	bool input;			/* inside conn_run: closing waits for its end */

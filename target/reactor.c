@@ -45,6 +45,7 @@ struct reactor {
 	bool again;			/* do not sleep before the next turn */
 	bool stopping;
 	unsigned polls;			/* how often in a row polling may be in vain: loop_poll() */
+	unsigned polls_before;		/* this turn's end of waiting */
 	uint64_t poll_from;		/* ns: not before */
 	struct msg stop;
 	unsigned index;
@@ -148,6 +149,12 @@ void reactor_stats(const struct reactor *r, struct reactor_stats *out)
 void reactor_count_rio(void)
 {
 	counter_add(&self->stats.rios, 1);
+}
+
+void reactor_earns_nothing(void)
+{
+	if (self->polls > self->polls_before)
+		self->polls = self->polls_before;
 }
 
 uint64_t reactor_turns(const struct reactor *r, bool *asleep)
@@ -282,12 +289,17 @@ static void loop_pause(void)
 #endif
 }
 
+static bool loop_came(struct reactor *r)
+{
+	return r->driver->ops->ready(r->driver) || !mailbox_empty(&r->mailbox);
+}
+
 /*
  * Waking a core that sleeps takes longer than many commands do. So before it sleeps a reactor looks
  * for poll_ns whether something comes, where that pays: a sleep shorter than that earns a poll, one
  * that finds something earns POLLS_MAX, one in vain costs one. Who is idle, or is asked for
- * something now and then, does not poll; nor where others want the core: they would be given it
- * just when something comes. True: something came.
+ * something now and then, or only hears that its peers live, does not poll; nor where others want
+ * the core: they would be given it just when something comes. True: something came.
  */
 static bool loop_poll(struct reactor *r, uint64_t from, int64_t ns)
 {
@@ -298,7 +310,8 @@ static bool loop_poll(struct reactor *r, uint64_t from, int64_t ns)
 		return false;
 	do {
 		r->again = !r->driver->ops->wait(r->driver, 0);
-		if (r->again || r->driver->ops->ready(r->driver) || !mailbox_empty(&r->mailbox)) {
+		if (r->again || loop_came(r)) {
+			r->polls_before = r->polls - 1;
 			r->polls = POLLS_MAX;
 			return true;
 		}
@@ -317,6 +330,7 @@ static void loop_wait(struct reactor *r)
 	int64_t ns = loop_patience(r);
 	uint64_t from = ns && poll_ns ? clock_ns() : 0;
 
+	r->polls_before = r->polls;
 	counter_add(&r->stats.turns, 1);
 	if (from && loop_poll(r, from, ns)) {
 		r->now = clock_ns();
@@ -330,7 +344,10 @@ static void loop_wait(struct reactor *r)
 	if (ns)
 		doorbell_awake(&r->mailbox.bell);
 	r->now = clock_ns();
-	if (from && r->now - from < poll_ns && r->polls < POLLS_MAX)
+	r->polls_before = r->polls;
+	/* A timer's time was known: there was nothing to look for. */
+	if (from && r->now - from < poll_ns && r->polls < POLLS_MAX &&
+	    loop_came(r))
 		r->polls++;
 }
 

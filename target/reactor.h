@@ -69,6 +69,12 @@ static inline uint64_t reactor_now_ms(void)
 	return reactor_now() / 1000000;
 }
 
+/*
+ * What came in this turn is not what polling is for (reactor_options.poll_us): that a peer lives,
+ * and the like. It makes the reactor poll neither sooner nor longer.
+ */
+void reactor_earns_nothing(void);
+
 /* ---- messages ------------------------------------------------------------------------------- */
 
 /*

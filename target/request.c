@@ -211,6 +211,7 @@ static bool nop_out(struct conn *c, const uint8_t *hdr, struct buf *buf, uint32_
 	const struct bhs_nop_out *h = (const struct bhs_nop_out *)hdr;
 	uint32_t max = c->session->params.max_recv_dsl;
 
+	reactor_earns_nothing();
 	if (c->session->discovery) { /* SendTargets and logout, nothing else (4.3) */
 		buf_put(buf);
 		conn_reject(c, hdr, REJECT_PROTOCOL);

@@ -405,6 +405,8 @@ uint64_t reactor_now(void)
 	return self ? turn_now : sim_now;
 }
 
+void reactor_earns_nothing(void) {}
+
 void reactor_send(struct reactor *to, struct msg *m)
 {
 	struct queue *q = &to->from[self ? self->index : REACTORS];

@@ -772,6 +772,36 @@ static void test_idle_does_nothing(void)
 	poll_us = 0;
 }
 
+static void earns_nothing(struct msg *m)
+{
+	reactor_earns_nothing();
+	sem_post(&finished);
+}
+
+/* What is not worth it does not make a reactor poll, however often it comes. */
+static void test_earns_nothing(void)
+{
+	enum { TIMES = 100 };
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct reactor_stats before, after;
+
+		poll_us = 5000;
+		if (!start(drivers[i], 2))
+			continue;
+		reactor_stats(reactor_at(0), &before);
+		for (unsigned k = 0; k < TIMES; k++) {
+			run_on(0, earns_nothing);
+			wait_finished();
+			nanosleep(&(struct timespec){ 0, 500000 }, NULL);
+		}
+		reactor_stats(reactor_at(0), &after);
+		CU_ASSERT(after.sleeps - before.sleeps >= TIMES - TIMES / 10);
+		reactors_stop();
+	}
+	poll_us = 0;
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -792,6 +822,7 @@ int main(void)
 		UNIT(test_work),
 		UNIT(test_hung_work_leaves_others),
 		UNIT(test_idle_does_nothing),
+		UNIT(test_earns_nothing),
 	};
 
 	log_init(LOG_LEVEL_WARN);
