@@ -446,9 +446,9 @@ static void rio_ended(struct rio *r)
 /*
  * Most reads of a buffered file are of what is in the cache, and nothing is faster than to take
  * them from there: a worker costs six times as much. Only io_uring, which asks for many of them in
- * one system call and does that itself, is as good with short ones. Writes never, although XFS
- * offers it: a frozen file system (a snapshot is taken), a page under writeback that must be stable
- * and a full disk make even a write with RWF_NOWAIT wait.
+ * one system call and does that itself, is as good with short ones. Writes never, neither so nor by
+ * io_uring, although XFS offers it: a frozen file system (a snapshot is taken), a page under
+ * writeback that must be stable and a full disk make even a write with RWF_NOWAIT wait.
  */
 static bool file_read_now(struct file *f, struct io_req *io)
 {

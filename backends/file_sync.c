@@ -208,6 +208,8 @@ static int sync_wake(struct file_sync *s)
 	pthread_attr_setstacksize(&attr, 128 << 10);
 	r = pthread_create(&s->thread, &attr, file_sync_thread, s);
 	pthread_attr_destroy(&attr);
+	if (!r)
+		pthread_setname_np(s->thread, "hf-sync");
 	s->started = !r;
 	return -r;
 }

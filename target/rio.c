@@ -250,13 +250,15 @@ void rio_completed(struct rio *r, int64_t res)
 /*
  * Does the engine have this? libaio has reads and writes that are direct, and does all else at
  * once; io_uring has threads of the kernel's do all but reads and writes, and a few hung ones would
- * keep those of other files waiting, which the workers see to.
+ * keep those of other files waiting, which the workers see to. A write to the page cache io_uring
+ * would do at once where the file system says that it will not wait; but XFS does wait, for all
+ * that is dirty in it, when it has little space left.
  */
 static bool engine_has(const struct rio *r)
 {
 	switch (r->engine) {
 	case RIO_URING:
-		return r->op == RIO_READ || r->op == RIO_WRITE;
+		return r->op == RIO_READ || (r->op == RIO_WRITE && r->direct);
 	case RIO_AIO:
 		return rio_queued(r) && aio_ready();
 	case RIO_WORKERS:

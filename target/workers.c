@@ -27,9 +27,13 @@ enum {
 	WORKERS_MAX = 256,
 	/* More than there are LUNs, mostly: descriptors that share a queue wait for one another. */
 	QUEUES = 1024,
-	/* One leave to serve: so many requests, one that may be slow counting as SLOW. */
-	SERVE_MAX = 64,
-	SERVE_SLOW = 16,
+	/*
+	 * One leave to serve: so many requests, one that may be slow counting as SLOW, and one of
+	 * many bytes as if it was one more for each SERVE_BYTES. A new leave costs a wake-up.
+	 */
+	SERVE_MAX = 256,
+	SERVE_SLOW = 64,
+	SERVE_BYTES = 64 << 10,
 	/* Done, and the reactor not woken: no more of them than this, nor bytes. */
 	QUIET_MAX = 32,
 	QUIET_BYTES = 256 << 10,
@@ -346,7 +350,7 @@ static void queue_serve(struct msg *leave)
 		}
 		quiet++;
 		bytes += r->len;
-		served++;
+		served += 1 + (unsigned)(r->len / SERVE_BYTES);
 		reactor_send_quietly(q->from, m);	/* r is the reactor's */
 	}
 	l->msg.fn = leave_back;

@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -516,6 +517,51 @@ static void test_device_hangs(void)
 	free(buf);
 }
 
+static _Atomic unsigned pwrites, pwrites_reactor;
+
+/* The C library's, counted. */
+ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
+{
+	atomic_fetch_add(reactor_self() ? &pwrites_reactor : &pwrites, 1);
+	return syscall(SYS_pwrite64, fd, buf, n, off);
+}
+
+/*
+ * A write to the page cache may wait whatever the file system says (XFS with little space left, for
+ * seconds): it is done by a thread that may, and not by io_uring, which would try first.
+ */
+static void test_buffered_write_not_on_reactor(void)
+{
+	static const char *const names[] = { "tmpfs", "ext4", "xfs" };
+	char path[200], *buf = suite_buf(MIB);
+	enum { N = 64 };
+	static struct suite_io s[N];
+
+	for (unsigned m = 0; m < sizeof(names) / sizeof(names[0]); m++) {
+		const struct medium *on = media_find(names[m]);
+		struct backend_options o = options(path, N * (uint64_t)MIB);
+		struct backend *be;
+
+		if (on->why[0])
+			SUITE_SKIP(on->why);
+		snprintf(path, sizeof(path), "%s/lun.img", on->path);
+		be = open_as(&o, 0, NULL);
+		for (unsigned again = 0; again < 2; again++) {
+			atomic_store(&pwrites, 0);
+			for (unsigned i = 0; i < N; i++)
+				suite_start(&s[i], i, be, IO_WRITE, 0, i * (uint64_t)MIB, 4096,
+					    buf);
+			for (unsigned i = 0; i < N; i++)
+				CU_ASSERT(suite_wait(&s[i], 10000) && !s[i].io.result);
+			CU_ASSERT_EQUAL(atomic_load(&pwrites), N);
+		}
+		backend_close(be);
+		unlink(path);
+	}
+	CU_ASSERT_EQUAL(atomic_load(&pwrites_reactor), 0);
+	free(buf);
+}
+
 /* A full file system is ENOSPC, not a failing disk. */
 static void test_no_space(void)
 {
@@ -554,6 +600,7 @@ int main(int argc, char **argv)
 		UNIT(test_write_behind),
 		UNIT(test_write_back_error_sticks),
 		UNIT(test_device_hangs),
+		UNIT(test_buffered_write_not_on_reactor),
 		UNIT(test_no_space),
 	};
 	int r;
