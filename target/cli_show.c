@@ -61,7 +61,8 @@ void cli_show_status(FILE *out, json_t *r)
 		number(r, "sessions_max"));
 	fprintf(out, "%-18s%lld, %lld of %lld half open\n", "connections", number(r, "connections"),
 		number(r, "half_open"), number(r, "half_open_max"));
-	fprintf(out, "%-18s%lld in flight\n", "commands", number(r, "tasks"));
+	fprintf(out, "%-18s%lld in flight, the oldest for %s\n", "commands", number(r, "tasks"),
+		TEXT(r, "oldest_us", CLI_CPU));
 	fprintf(out, "%-18s%s of %s\n", "buffers", TEXT(r, "buffers.used", CLI_SIZE),
 		TEXT(r, "buffers.budget", CLI_SIZE));
 	fprintf(out, "%-18s%lld\n\n", "log lines dropped", number(r, "log_dropped"));
@@ -85,6 +86,7 @@ static const struct cli_column session_cols[] = {
 	{ "READ", "bytes_to_initiator", CLI_SIZE },
 	{ "WRITTEN", "bytes_from_initiator", CLI_SIZE },
 	{ "TASKS", "tasks", CLI_COUNT },
+	{ "OLDEST", "oldest_us", CLI_CPU },
 };
 
 void cli_show_sessions(FILE *out, json_t *r)
@@ -115,6 +117,8 @@ static const struct cli_column lun_cols[] = {
 	{ "THIN", "thin", CLI_TEXT },
 	{ "READONLY", "readonly", CLI_TEXT },
 	{ "SESSIONS", "sessions", CLI_COUNT },
+	{ "TASKS", "tasks", CLI_COUNT },
+	{ "OLDEST", "oldest_us", CLI_CPU },
 	{ "READ", "counters.read.bytes", CLI_SIZE },
 	{ "WRITTEN", "counters.write.bytes", CLI_SIZE },
 	{ "CONFLICTS", "counters.conflicts", CLI_COUNT },

@@ -22,6 +22,20 @@ const struct node *query_node(const struct lu *lu)
 
 /* ---- sessions -------------------------------------------------------------------------------- */
 
+/* For how long a session's oldest command, of a gate or of all, is in flight. */
+static uint64_t oldest_us(const struct session *s, const struct lun_gate *g, unsigned *looked)
+{
+	const struct task *t = session_oldest(s, g, looked);
+
+	return t ? (reactor_now() - t->came_ns) / 1000 : 0;
+}
+
+static void most(uint64_t *of, uint64_t us)
+{
+	if (us > *of)
+		*of = us;
+}
+
 static void take_session(const struct conn *c, struct query_session *q)
 {
 	const struct session *s = c->session;
@@ -50,16 +64,22 @@ static void take_conn(struct conn *c, void *arg)
 {
 	struct query_sessions *q = arg;
 	struct query_reactor *r = &q->reactors[reactor_index(reactor_self())];
+	unsigned looked = 0;
+	uint64_t oldest;
 
 	r->conns++;
 	if (!c->session)
 		return;
+	oldest = oldest_us(c->session, NULL, &looked);
 	r->sessions++;
 	r->tasks += c->session->ntasks;
-	if (q->n < q->cap)
+	most(&r->oldest_us, oldest);
+	if (q->n < q->cap) {
+		q->v[q->n].oldest_us = oldest;
 		take_session(c, &q->v[q->n++]);
-	else
+	} else {
 		q->missed++;
+	}
 }
 
 static void take_conns(void *arg)
@@ -188,8 +208,12 @@ static unsigned take_port(const struct lu_port *p, struct query_lu *q)
 	q->conflicts += p->conflicts;
 	q->parks += p->parks;
 	cds_list_for_each_entry(g, &p->gates, link) {
-		q->sessions += g->session != NULL;
 		looked++;
+		if (!g->session)
+			continue;
+		q->sessions++;
+		if (g->ntasks && looked < SLICE)
+			most(&q->oldest_us, oldest_us(g->session, g, &looked));
 	}
 	q->busy += p->pending;
 	return looked;

@@ -28,11 +28,13 @@ struct query_session {
 	unsigned conn, reactor;		    /* ids, as in the log */
 	unsigned tasks, window, luns;	    /* commands in flight; at most; LUNs used so far */
 	uint64_t since_ns;		    /* wall clock */
+	uint64_t oldest_us;		    /* the oldest command in flight: for so long; or 0 */
 	uint64_t cmds, bytes_in, bytes_out; /* bytes of data the initiator sent, and was sent */
 };
 
 struct query_reactor {
 	unsigned conns, sessions, tasks;
+	uint64_t oldest_us;
 };
 
 struct query_sessions {
@@ -68,6 +70,7 @@ struct query_lu {
 	uint64_t ios[IO_OPS], bytes[IO_OPS], conflicts, parks;
 	unsigned sessions; /* that used it since they logged in */
 	unsigned busy;	   /* commands with I/O in the backend */
+	uint64_t oldest_us; /* of all sessions: the oldest command in flight */
 };
 
 /* All LUs, in the daemon's order, or `only` one. n gets their number; to be freed by the caller;

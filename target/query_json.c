@@ -174,6 +174,7 @@ json_t *query_status_json(uint64_t uptime_ms)
 	struct query_sessions q;
 	struct query_lu *lus;
 	unsigned nlus, conns = 0, tasks = 0;
+	uint64_t oldest = 0;
 	json_t *o, *reactors;
 
 	if (query_sessions(&q, true))
@@ -188,10 +189,13 @@ json_t *query_status_json(uint64_t uptime_ms)
 	for (unsigned i = 0; i < reactor_count(); i++) {
 		conns += q.reactors[i].conns;
 		tasks += q.reactors[i].tasks;
+		if (q.reactors[i].oldest_us > oldest)
+			oldest = q.reactors[i].oldest_us;
 		json_array_append_new(reactors, reactor_json(i, &q.reactors[i]));
 	}
 	query_put_int(o, "connections", conns);
 	query_put_int(o, "tasks", tasks);
+	query_put_int(o, "oldest_us", oldest);
 	json_object_set_new(o, "luns", lu_counts_json(lus, nlus));
 	json_object_set_new(o, "reactors", reactors);
 	json_object_set_new(o, "witness", query_witness_status_json());
@@ -247,6 +251,7 @@ static json_t *session_json(const struct query_session *q)
 	query_put_int(o, "bytes_from_initiator", q->bytes_in);
 	query_put_int(o, "bytes_to_initiator", q->bytes_out);
 	query_put_int(o, "tasks", q->tasks);
+	query_put_int(o, "oldest_us", q->oldest_us);
 	query_put_int(o, "window", q->window);
 	query_put_int(o, "luns", q->luns);
 	json_object_set_new(o, "params", params_json(&q->params));
@@ -358,6 +363,7 @@ static json_t *lu_json(const struct query_lu *q)
 	query_put_bool(o, "write_protected", q->write_protected);
 	query_put_int(o, "sessions", q->sessions);
 	query_put_int(o, "tasks", q->busy);
+	query_put_int(o, "oldest_us", q->oldest_us);
 	query_put_int(o, "changes", q->changes);
 	json_object_set_new(o, "counters", counters_json(q));
 	json_object_set_new(o, "pr", lu_pr_json(q));

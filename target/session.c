@@ -127,12 +127,26 @@ void session_add_task(struct session *s, struct task *t)
 	cds_list_add_tail(&t->hash, &s->hash[hash_of(t->itt)]);
 	s->ntasks++;
 	t->counted = true;
+	t->came_ns = reactor_now();
 	if (!t->immediate) {
 		s->inuse++;
 		t->windowed = true;
 	}
 	if (t->gate)
 		t->gate->ntasks++;
+}
+
+const struct task *session_oldest(const struct session *s, const struct lun_gate *g,
+				  unsigned *looked)
+{
+	const struct task *t;
+
+	cds_list_for_each_entry(t, &s->tasks, link) {
+		++*looked;
+		if (!g || t->gate == g)
+			return t;
+	}
+	return NULL;
 }
 
 void session_del_task(struct session *s, struct task *t)

@@ -83,6 +83,12 @@ void session_free(struct session *s, const char *why);
 struct task *session_find_task(struct session *s, uint32_t itt);
 void session_add_task(struct session *s, struct task *t);
 void session_del_task(struct session *s, struct task *t);
+/*
+ * Its oldest command, of a gate or (NULL) of all; NULL: there is none. *looked grows by the number
+ * of tasks looked at.
+ */
+const struct task *session_oldest(const struct session *s, const struct lun_gate *g,
+				  unsigned *looked);
 struct lun_gate *session_gate(struct session *s,
 			      uint16_t lun); /* made on first use; NULL: no such LUN */
 struct lun_gate *session_gate_peek(struct session *s, uint16_t lun);

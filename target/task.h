@@ -86,6 +86,7 @@ struct task {
 
 	bool told_failed;		/* home, that its flush failed */
 	uint64_t begun_ns;		/* enabled; of a watched LU */
+	uint64_t came_ns;		/* into its session */
 };
 
 /*

@@ -282,6 +282,17 @@ if have python3; then
 	: > "$D/hang"
 	for i in 0 2; do ok "register $i" told "status 00" register $i 8 0x$((i + 1)); done
 	ok "a write hangs" told sent write 0 8 512 "&"
+	sleep 1.2
+	hf status
+	ok "status: for how long the oldest command is there" shows '^commands +1 in flight, the oldest for [1-9][0-9]*\.[0-9]+ s$'
+	hf --json lun list slow
+	ok "lun list: which disk hangs" json '.luns[0].tasks == 1 and .luns[0].oldest_us > 1000000'
+	hf lun list slow
+	ok "in the table, too" shows ' 1 +[1-9][0-9]*\.[0-9]+ s '
+	hf --json lun list dtc
+	ok "and no other" json '.luns[0].oldest_us == 0'
+	hf --json session list
+	ok "session list: whose command it is" json '[.sessions[] | select(.oldest_us > 1000000) | .initiator] == ["'$IQN':n1"]'
 	ok "its PREEMPT AND ABORT waits" told sent preempt 2 8 0x3 0x1 "&"
 	"$D/holdfast" --socket "$S" --force pr clear slow > "$D/clear.out" 2> "$D/clear.err" &
 	waiting=$!
