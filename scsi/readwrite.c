@@ -30,9 +30,9 @@ static bool cdb_fua(const struct scsi_cmd *c)
 
 /*
  * READ (SBC-3 5.10 to 5.13). FUA asks for data from the medium, and that newer blocks of a volatile
- * cache are written to it first. That is not done (VPD B1h: FUAB=0): there is one coherent cache
- * and every path goes through it, so reading the medium would show nothing else, and a flush for
- * each such READ is dear. Who needs what he read to be durable sends SYNCHRONIZE CACHE.
+ * cache are written to it first. That is not done: there is one coherent cache and every path goes
+ * through it, so reading the medium would show nothing else, and a flush for each such READ is
+ * dear. Who needs what he read to be durable sends SYNCHRONIZE CACHE.
  */
 enum scsi_next plan_read(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
