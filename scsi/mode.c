@@ -271,8 +271,7 @@ struct select {
 	const struct lu_value *v;
 	const uint8_t *p;
 	uint32_t len, at;	/* bytes, and how many were read */
-	bool save;
-	struct lu_modes modes, saved;
+	struct lu_modes modes;
 	struct sense bad;	/* key 0 while all is well */
 };
 
@@ -387,11 +386,8 @@ static bool select_page(struct select *s)
 		return select_short(s);
 	if (!select_page_unchanged(s, pg))
 		return false;
-	if (pg->get) {
+	if (pg->get)
 		pg->get(d, &s->modes);
-		if (s->save)
-			pg->get(d, &s->saved);
-	}
 	s->at += len;
 	return true;
 }
@@ -401,15 +397,12 @@ void mode_select(const struct lu_value *old, const struct lu_request *rq, struct
 {
 	bool ten = rq->cdb[0] == MODE_SELECT_10;
 	struct select s = {
-		.v = old, .p = rq->param, .len = rq->param_len, .save = rq->cdb[1] & MODE_SP,
-		.modes = old->modes, .saved = old->saved,
+		.v = old, .p = rq->param, .len = rq->param_len, .modes = old->modes,
 	};
 	bool ok;
 
 	assert(ten || rq->cdb[0] == MODE_SELECT_6);
-	if (!s.len)			/* not an error (SPC-4 6.11) */
-		return;
-	ok = select_header(&s, ten);
+	ok = !s.len || select_header(&s, ten);		/* nothing at all is no error */
 	if (ok && s.at < s.len && !(rq->cdb[1] & MODE_PF)) {
 		/* Without PF what follows is in a vendor's own format, and we have none. */
 		s.bad = sense_field(SENSE_INVALID_FIELD_CDB, true, 1, 4);
@@ -424,7 +417,9 @@ void mode_select(const struct lu_value *old, const struct lu_request *rq, struct
 		return;
 	}
 	next->modes = s.modes;
-	next->saved = s.saved;
+	/* All pages that can be saved, not only those sent (SPC-4 6.11). */
+	if (rq->cdb[1] & MODE_SP)
+		next->saved = s.modes;
 	fx->persist = memcmp(&old->saved, &next->saved, sizeof(old->saved)) != 0;
 	fx->changed = fx->persist || memcmp(&old->modes, &next->modes, sizeof(old->modes)) != 0;
 	/* What the cache held until now must not be lost either. */

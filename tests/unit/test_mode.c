@@ -215,6 +215,37 @@ static void test_select_each_bit(void)
 	lu_world_fini(&w);
 }
 
+/* SP saves all pages that can be saved as they are now, not only those sent (SPC-4 6.11). */
+static void test_save_saves_all(void)
+{
+	struct lu_world w;
+	uint8_t list[64];
+	unsigned n;
+
+	lu_world_init(&w);
+	n = list_of(&w, 0x08, 0, list);
+	list[4 + 2] = 0;
+	CU_ASSERT_EQUAL(select6(&w, false, list, n), SAM_GOOD);
+	CU_ASSERT(!w.next.modes.wce && w.next.saved.wce);
+	lu_world_publish(&w);
+	n = list_of(&w, 0x0a, 0, list);
+	CU_ASSERT_EQUAL(select6(&w, true, list, n), SAM_GOOD);
+	CU_ASSERT(w.fx.changed && w.fx.persist && !w.fx.event);
+	CU_ASSERT(!w.next.modes.wce && !w.next.saved.wce);
+	lu_world_publish(&w);
+	/* With no page at all, too. */
+	n = list_of(&w, 0x0a, 0, list);
+	list[4 + 4] |= 0x08;
+	CU_ASSERT_EQUAL(select6(&w, false, list, n), SAM_GOOD);
+	lu_world_publish(&w);
+	CU_ASSERT_EQUAL(select6(&w, true, NULL, 0), SAM_GOOD);
+	CU_ASSERT(w.fx.persist && w.next.modes.swp && w.next.saved.swp);
+	lu_world_publish(&w);
+	CU_ASSERT_EQUAL(select6(&w, false, NULL, 0), SAM_GOOD);
+	CU_ASSERT(!w.fx.changed && !w.fx.persist);
+	lu_world_fini(&w);
+}
+
 static void test_select_cache_off_flushes(void)
 {
 	struct lu_world w;
@@ -395,6 +426,7 @@ UNIT_MAIN("mode",
 	UNIT(test_sense_bad_fields),
 	UNIT(test_block_descriptors),
 	UNIT(test_select_each_bit),
+	UNIT(test_save_saves_all),
 	UNIT(test_select_cache_off_flushes),
 	UNIT(test_select_unchangeable_bits),
 	UNIT(test_select_all_or_nothing),
