@@ -273,7 +273,10 @@ enum chap_result chap_step(struct chap *chap, const struct login_auth *auth,
 		return refuse(why, "CHAP_N and CHAP_R were expected");
 	/* An empty secret would let in whoever says its name. */
 	if (!auth->user[0] || !auth->secret[0] || !response_right(chap, auth, in))
-		return refuse(why, "CHAP name or response is wrong");
+		/* For the log; the initiator learns nothing of it. */
+		return refuse(why, strcmp(in->n, auth->user)
+					   ? "CHAP_N is not the user that is configured"
+					   : "CHAP_R is wrong: another secret is configured");
 	chap->state = CHAP_FINISHED;
 	if (!in->i && !in->c)
 		return CHAP_PROVEN;

@@ -248,6 +248,12 @@ static void test_wrong_answers(void)
 			       (table[i].challenge == long_challenge &&
 				peer_status(p) == LOGIN_ST_INITIATOR_ERROR));
 		CU_ASSERT_EQUAL(p->text_len, 0);
+		/* The log knows which of the two it was: who sets up a host asks. */
+		if (table[i].user) {
+			CU_ASSERT_PTR_NOT_NULL(strstr(p->l.why, "CHAP_N is not the user"));
+		} else if (table[i].secret) {
+			CU_ASSERT_PTR_NOT_NULL(strstr(p->l.why, "another secret"));
+		}
 		free(p);
 	}
 }
