@@ -112,28 +112,6 @@ static uint32_t ua_take(struct gate *g)
 	return ua_sense_code((enum ua)ua);
 }
 
-/*
- * Unit attentions (SAM-5 5.14): true if one is reported instead of executing the command. REQUEST
- * SENSE gets it in c->sense, as parameter data (SPC-4 6.39); REPORT LUNS answers what REPORTED LUNS
- * DATA HAS CHANGED would have announced and clears it (SPC-4 6.33); INQUIRY leaves all alone.
- */
-static bool cmd_attention(struct scsi_cmd *c, struct gate *g)
-{
-	uint32_t code;
-
-	if (c->cdb[0] == OPCODE_REQUEST_SENSE)
-		c->sense = sense_of(ua_take(g));
-	else if (c->cdb[0] == OPCODE_REPORT_LUNS && g)
-		g->ua &= ~(1u << UA_LUNS_CHANGED);
-	if (c->op->flags & OP_UA_PASS)
-		return false;
-	code = ua_take(g);
-	if (code == SENSE_NONE)
-		return false;
-	scsi_fail(c, sense_of(code));
-	return true;
-}
-
 /* Whether no bit is set that is not in the usage mask, as with nearly all; vectors tell. */
 static bool cdb_within(const uint8_t *cdb, const uint8_t *usage)
 {
@@ -142,6 +120,38 @@ static bool cdb_within(const uint8_t *cdb, const uint8_t *usage)
 	for (unsigned i = 0; i < SCSI_CDB_MAX; i++)
 		outside |= cdb[i] & (uint8_t)~usage[i];
 	return !outside;
+}
+
+/*
+ * What commands that execute although a unit attention waits do to it. REQUEST SENSE gets it in
+ * c->sense, as parameter data, unless the LU is not ready (SPC-4 6.39); REPORT LUNS answers what
+ * REPORTED LUNS DATA HAS CHANGED would have announced and clears it (SPC-4 6.33); INQUIRY leaves
+ * all alone, as the others do when they will be refused.
+ */
+static void attention_pass(struct scsi_cmd *c, const struct lu_value *v, struct gate *g)
+{
+	if (!v || !cdb_within(c->cdb, c->op->usage))
+		return;
+	if (c->cdb[0] == OPCODE_REQUEST_SENSE && !v->not_ready)
+		c->sense = sense_of(ua_take(g));
+	else if (c->cdb[0] == OPCODE_REPORT_LUNS)
+		g->ua &= ~(1u << UA_LUNS_CHANGED);
+}
+
+/* Unit attentions (SAM-5 5.14): true if one is reported instead of executing the command. */
+static bool cmd_attention(struct scsi_cmd *c, const struct lu_value *v, struct gate *g)
+{
+	uint32_t code;
+
+	if (c->op->flags & OP_UA_PASS) {
+		attention_pass(c, v, g);
+		return false;
+	}
+	code = ua_take(g);
+	if (code == SENSE_NONE)
+		return false;
+	scsi_fail(c, sense_of(code));
+	return true;
 }
 
 /*
@@ -209,7 +219,7 @@ static enum scsi_next cmd_arrived(struct scsi_cmd *c, const struct lu_value *v, 
 	if (!c->op)
 		return bad_sa ? scsi_bad_cdb(c, 1, 4) :
 			scsi_fail(c, sense_of(SENSE_INVALID_OPCODE));
-	if (cmd_attention(c, g))
+	if (cmd_attention(c, v, g))
 		return SCSI_COMPLETE;
 	if (v && !scsi_recheck(c, g))
 		return SCSI_COMPLETE;

@@ -95,6 +95,15 @@ static void test_unit_attention_as_data(void)
 	CU_ASSERT_EQUAL(w.gate.ua, 0);
 	world_run(&w, (const uint8_t[]){ 0x03, 0, 0, 0, 18, 0 }, 6, IN, 18, NULL);
 	CU_ASSERT_EQUAL(w.c.in[2], SK_NO_SENSE);
+	/* Not cleared by a command that is refused (SPC-4 6.39), nor where not ready is told. */
+	w.gate.ua = 1 << UA_REGISTRATIONS_PREEMPTED | 1 << UA_LUNS_CHANGED;
+	TRACE(&w, IN, 18, NULL, "CHECK 5/24/00 cdb:1.7", 0x03, 0x80, 0, 0, 18, 0);
+	TRACE(&w, IN, 64, NULL, "CHECK 5/24/00 cdb:1.0", 0xa0, 1, 0, 0, 0, 0, B4(64), 0, 0);
+	CU_ASSERT_EQUAL(w.gate.ua, 1 << UA_REGISTRATIONS_PREEMPTED | 1 << UA_LUNS_CHANGED);
+	w.v.not_ready = true;
+	world_run(&w, (const uint8_t[]){ 0x03, 0, 0, 0, 18, 0 }, 6, IN, 18, NULL);
+	CU_ASSERT_EQUAL(w.c.in[2], SK_NOT_READY);
+	CU_ASSERT_EQUAL(w.gate.ua, 1 << UA_REGISTRATIONS_PREEMPTED | 1 << UA_LUNS_CHANGED);
 	END();
 }
 
