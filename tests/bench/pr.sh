@@ -91,13 +91,32 @@ pr() {
 	printf '{"driver": "%s", "gate":\n%s,\n"commands":\n%s}\n' ${d%% *} "$(<"$work/gate.json")" "$(<"$work/commands.json")" >"$B/pr.json"
 }
 
-# The gate must not grow: far beyond what a shared machine does to a median of five, far below what a look at 256 registrants costs.
+# The gate must not grow: far beyond what a shared machine does, far below what a look at 256 registrants costs. The least of five
+# counts, as others only ever add; and of a MiB that stays in the cache, for how fast memory is depends on who else wants it.
 pr_check() {
+	local gate_rows="read-qd32x8|-r100 -R1M
+write-qd32x8|-r0 -R1M"
 	pr_up epoll || return
 	seconds=0.3
 	gate 5 "$work/gate.json"
-	if awk -F'[:,]' '/registrants-/ { for (i = 1; i < NF; i++) if ($i ~ /cpu_to/ && $(i + 1) > 1.4) bad = 1; n++ }
-		END { exit bad || n != 8 }' "$work/gate.json"; then
+	if awk '/^label=gate-/ {
+			split($1, l, "[=/]")
+			match($0, / cpu=[0-9.]+/)
+			cpu = substr($0, RSTART + 5, RLENGTH - 5) + 0
+			k = l[2] "/" l[3]
+			if (!(k in least) || cpu < least[k])
+				least[k] = cpu
+		}
+		END {
+			for (k in least) {
+				n++
+				base = k
+				sub(/-[0-9]+$/, "-0", base)
+				if (!(least[base] > 0) || least[k] > 1.4 * least[base])
+					bad = 1
+			}
+			exit bad || n != 8
+		}' "$work/results"; then
 		pass
 	else
 		fail "the gate's cost grows with the registrants"
