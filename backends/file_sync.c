@@ -100,13 +100,16 @@ static int sync_part(struct file_sync *s, uint64_t *bytes)
 static int sync_all(struct file_sync *s, uint64_t *bytes)
 {
 	uint64_t most = (uint64_t)atomic_load(&s->limit) / PARTS;
+	int64_t all = atomic_load(&s->dirty.bytes);	/* with what is begun */
 	struct file_slice part;
 	int r = 0;
 
 	*bytes = s->begun.bytes;
 	if (!s->begun.bytes)
 		s->since = reactor_now();
-	while (file_dirty_take(&s->dirty, UINT64_MAX, &part))
+	/* As much as is dirty now: not what is written meanwhile, nor a look for nothing. */
+	while ((int64_t)*bytes < all &&
+	       file_dirty_take(&s->dirty, (uint64_t)(all - (int64_t)*bytes), &part))
 		*bytes += part.bytes;
 	s->begun.bytes = 0;
 	if (fdatasync(s->fd) < 0)
@@ -255,7 +258,7 @@ bool file_sync_wrote(struct file_sync *s, struct io_req *io)
 	if (!sync_wake(s)) {
 		atomic_store(&s->behind, true);
 		/* Asked again under the lock: what was too much may be clean by now. */
-		park = atomic_load(&s->dirty.bytes) > atomic_load(&s->limit) && !s->stop;
+		park = atomic_load(&s->dirty.bytes) > atomic_load(&s->limit);
 		if (park) {
 			io->next = NULL;
 			*s->parked_end = io;
