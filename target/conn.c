@@ -612,13 +612,8 @@ static void conn_look(struct coarse *k)
 	uint64_t limit_ms = interval_ms + cfg->limits.nop_timeout * 1000ull;
 	static const uint8_t lun0[8];
 
-	if (c->close_after_tx) {
-		if (idle_ms >= interval_ms)
-			conn_close(c, c->why);
-		else
-			coarse_arm(k, interval_ms - idle_ms);
+	if (c->close_after_tx)		/* conn_timer() sees to it */
 		return;
-	}
 	/* A discovery session takes no NOP-Out (RFC 7143 4.3): not pinged, it may be idle as long.
 	 */
 	if ((c->pinged || c->session->discovery) && idle_ms >= limit_ms) {
@@ -636,7 +631,8 @@ static void conn_look(struct coarse *k)
 	}
 	reply_nop_in(c, ISCSI_TAG_NONE, ++c->ttt & 0x7fffffff, lun0, NULL, 0);
 	c->pinged = true;
-	coarse_arm(k, limit_ms - interval_ms);
+	/* It may answer, and fall silent then: looked at as early as if it had spoken itself. */
+	coarse_arm(k, limit_ms < 2 * interval_ms ? limit_ms - interval_ms : interval_ms);
 }
 
 static void half_open_end(struct conn *c)

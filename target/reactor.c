@@ -364,7 +364,6 @@ static void loop_messages(struct reactor *r)
 	/* Over the limit, or half way in: mailbox_sleep() sees it and does not sleep. */
 }
 
-/* What these defer in turn waits for the next turn, which follows without sleeping. */
 /*
  * What a deferred call defers runs in the same turn: a store that completes at the end of the turn
  * and the connection that then sends the answers. Not without end, so that sockets have their turn.

@@ -120,6 +120,28 @@ static void test_target_pings(void)
 	daemon_stop();
 }
 
+/* Who answers a ping and then falls silent is given up nop_interval + nop_timeout after that. */
+static void test_silent_after_ping(void)
+{
+	struct wire *w;
+	uint64_t answered;
+	struct pdu p;
+
+	daemon_start("limits: {nop_interval: 1, nop_timeout: 5}\n", NULL, NULL);
+	w = wire_open(NULL, 0);
+	while (!w->pings && wire_pump(w, &p, 100) >= 0)
+		;
+	CU_ASSERT_FATAL(w->pings);
+	answered = wire_now();
+	w->no_pong = true;
+	while (wire_pump(w, &p, 100) >= 0 && wire_now() - answered < 20000 * wire_slow())
+		;
+	/* To the second, and one for a machine that is busy; 10 would be the second ping's. */
+	CU_ASSERT(wire_now() - answered >= 5500);
+	CU_ASSERT(wire_now() - answered < 8500 * wire_slow());
+	daemon_stop();
+}
+
 /* The ping itself: TTT valid, ITT ffffffff, no data; its StatSN is shown, not taken (checked by
  * wire.c; 11.19). */
 static void test_ping_fields(void)
@@ -198,4 +220,5 @@ static void test_discovery(void)
 }
 
 UNIT_MAIN("daemon nop", UNIT(test_echo), UNIT(test_no_answer), UNIT(test_target_pings),
-	  UNIT(test_ping_fields), UNIT(test_slow_reader), UNIT(test_discovery))
+	  UNIT(test_silent_after_ping), UNIT(test_ping_fields), UNIT(test_slow_reader),
+	  UNIT(test_discovery))
