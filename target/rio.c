@@ -210,22 +210,19 @@ static void queue_go(struct rio_queue *q)
 
 static void queue_completed(struct rio_queue *q, struct rio *r, int64_t res)
 {
-	bool ended;
-
 	if (res == -EOPNOTSUPP && !r->priv[PRIV_MAY_WAIT]) {
 		r->priv[PRIV_MAY_WAIT] = true;
 		engine_submit(r);
 		return;
 	}
-	ended = rio_step(r, res);
-	if (!ended && res != -EAGAIN) {
-		engine_submit(r);
-		return;
-	}
-	if (ended) {
+	if (rio_step(r, res)) {
 		rio_queue_ended(q);
 		queue_go(q);
 		rio_finish(r);
+		return;
+	}
+	if (res != -EAGAIN) {
+		engine_submit(r);
 		return;
 	}
 	if (!rio_queue_refused(q, r, r->priv[PRIV_RETRIES]))

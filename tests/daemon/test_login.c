@@ -124,17 +124,17 @@ static void test_bad_requests(void)
 	daemon_stop();
 }
 
+static const uint8_t not_login[] = { OP_NOP_OUT,  OP_SCSI_CMD,	 OP_TMF_REQ, OP_TEXT_REQ,
+				     OP_DATA_OUT, OP_LOGOUT_REQ, 0x1f };
+
 /* Anything but a login request before the full feature phase ends the connection (RFC 7143 6.3:
  * MUST). */
 static void test_not_a_login(void)
 {
-	static const uint8_t ops[] = { OP_NOP_OUT,  OP_SCSI_CMD,   OP_TMF_REQ, OP_TEXT_REQ,
-				       OP_DATA_OUT, OP_LOGOUT_REQ, 0x1f };
-
 	daemon_start(NULL, NULL, NULL);
-	for (unsigned i = 0; i < sizeof(ops); i++) {
+	for (unsigned i = 0; i < sizeof(not_login); i++) {
 		struct wire *w = wire_connect();
-		struct pdu p = { .h = { .opcode = ops[i] | PDU_IMMEDIATE,
+		struct pdu p = { .h = { .opcode = not_login[i] | PDU_IMMEDIATE,
 					.flags = PDU_FINAL,
 					.itt = be32_of(3) } };
 
@@ -152,11 +152,8 @@ static void test_not_a_login(void)
  */
 static void test_not_in_login(void)
 {
-	static const uint8_t ops[] = { OP_NOP_OUT,  OP_SCSI_CMD,   OP_TMF_REQ, OP_TEXT_REQ,
-				       OP_DATA_OUT, OP_LOGOUT_REQ, 0x1f };
-
 	daemon_start(NULL, NULL, NULL);
-	for (unsigned i = 0; i < sizeof(ops); i++) {
+	for (unsigned i = 0; i < sizeof(not_login); i++) {
 		struct wire *w = wire_connect();
 		struct pdu p = { .login = { .opcode = OP_LOGIN_REQ | PDU_IMMEDIATE,
 					    .flags = STAGE_OPERATIONAL << 2,
@@ -168,7 +165,7 @@ static void test_not_in_login(void)
 		wire_send(w, &p, NAMES, sizeof(NAMES));
 		CU_ASSERT_FATAL(wire_recv(w, &q, WIRE_MS) == 1);
 		CU_ASSERT_EQUAL(q.login_rsp.status_class, 0);
-		p = (struct pdu){ .h = { .opcode = ops[i] | PDU_IMMEDIATE,
+		p = (struct pdu){ .h = { .opcode = not_login[i] | PDU_IMMEDIATE,
 					 .flags = PDU_FINAL,
 					 .itt = be32_of(3) } };
 		wire_send(w, &p, "data", 4);

@@ -130,7 +130,7 @@ static uint64_t store_write(uint64_t len, uint64_t ns, unsigned n)
 {
 	enum { DEPTH = 32 };
 	static struct suite_io s[DEPTH];
-	uint64_t end = ns_now() + ns, rnd = 88172645463325252ull;
+	uint64_t end = ns_now() + ns;
 	unsigned begun = 0, ended = 0;
 
 	do {
@@ -140,8 +140,8 @@ static uint64_t store_write(uint64_t len, uint64_t ns, unsigned n)
 			CU_ASSERT(suite_wait(w, 60000) && !w->io.result);
 			ended++;
 		}
-		rnd ^= rnd << 13, rnd ^= rnd >> 7, rnd ^= rnd << 17;
-		suite_start(w, begun++, &store, IO_WRITE, 0, rnd % (SIZE / len) * len, len, buf);
+		suite_start(w, begun++, &store, IO_WRITE, 0, unit_draw() % (SIZE / len) * len, len,
+			    buf);
 	} while (ns_now() < end && begun < n);
 	for (; ended < begun; ended++)
 		CU_ASSERT(suite_wait(&s[ended % DEPTH], 60000) && !s[ended % DEPTH].io.result);

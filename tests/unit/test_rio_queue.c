@@ -30,16 +30,6 @@ static struct {
 	struct item *standing, **last;	/* workers, each with one: they have the next places */
 } device;
 
-static uint32_t draw(void)
-{
-	static uint64_t state = 88172645463325252u;
-
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (uint32_t)(state >> 16);
-}
-
 static struct item *item_of(struct rio *r)
 {
 	return (struct item *)(void *)r;
@@ -120,7 +110,7 @@ static void user_go(struct user *u)
 /* One that is on the device ends, any one; its user has the next. */
 static void device_step(void)
 {
-	unsigned at = draw() % device.taken;
+	unsigned at = unit_draw() % device.taken;
 	struct item *i = device.in[at], *s;
 	struct user *u = i->user;
 

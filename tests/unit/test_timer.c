@@ -24,16 +24,6 @@ static struct timers heap;
 static struct model models[N];
 static uint64_t model_now, model_orders, fired;
 
-static uint32_t draw(void)
-{
-	static uint64_t state = 88172645463325252u;
-
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (uint32_t)(state >> 16);
-}
-
 /* The one that must be first. */
 static struct model *model_first(void)
 {
@@ -62,13 +52,13 @@ static void model_fired(struct timer *t)
 
 static void model_step(void)
 {
-	struct model *m = &models[draw() % N];
+	struct model *m = &models[unit_draw() % N];
 
 	m->t.fn = model_fired;
-	switch (draw() % 4) {
+	switch (unit_draw() % 4) {
 	case 0:
 	case 1:
-		m->at = model_now + draw() % 50;
+		m->at = model_now + unit_draw() % 50;
 		m->order = model_orders++;
 		m->armed = true;
 		timers_arm(&heap, &m->t, m->at);
@@ -79,7 +69,7 @@ static void model_step(void)
 		CU_ASSERT_EQUAL(m->t.slot, 0);
 		break;
 	case 3:
-		model_now += draw() % 3;
+		model_now += unit_draw() % 3;
 		timers_run(&heap, model_now);
 		CU_ASSERT(!model_first() || model_first()->at > model_now);
 		break;

@@ -11,6 +11,7 @@
 #define TESTS_UNIT_H
 
 #include <CUnit/Basic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -40,6 +41,17 @@ static inline int unit_run(const char *suite_name, const struct unit_test *tests
 	CU_cleanup_registry();
 	printf("%s: %u passed, %u failed, %u skipped\n", suite_name, run - failed, failed, n - run);
 	return failed || run != n;
+}
+
+/* Random numbers, the same ones in each run of a program (xorshift). */
+static inline uint32_t unit_draw(void)
+{
+	static uint64_t state = 88172645463325252u;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (uint32_t)(state >> 16);
 }
 
 #define UNIT_MAIN(suite, ...)									\
