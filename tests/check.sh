@@ -68,6 +68,11 @@ while read -r name limit cmd; do
 	# shellcheck disable=SC2086
 	run "$name" "$limit" $cmd < /dev/null
 done < <(parts)
-[ -z "$bad" ] || echo "failed parts:$bad"
+# Last, as the end is what one gets to see: which tests of which part.
+for name in $bad; do
+	echo "failed: $name"
+	grep -aE '\bFAIL(ED)?\b|BROKEN|Sanitizer:|runtime error:|^[ |]+[0-9]+\. .*:[0-9]+ +- ' "$logs/$name.log" |
+		sed 's/^[ |]*/    | /' | head -n 12
+done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
