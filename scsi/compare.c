@@ -5,16 +5,22 @@
 #include "scsi/medium.h"
 #include "scsi/plans.h"
 
-enum { PH_START, PH_READING, PH_WRITING, PH_FLUSHING };
+enum { PH_START, PH_SYNCING, PH_READING, PH_WRITING, PH_FLUSHING };
 
 enum { CDB_FUA = 0x0a };	/* FUA, or FUA_NV of earlier drafts */
 
 _Static_assert((uint64_t)CAW_BLOCKS_MAX * 4096 <= IO_UNIT_MAX, "COMPARE AND WRITE is one unit");
 
+static enum scsi_next compare_read(struct scsi_cmd *c, const struct lu_value *v, uint64_t half)
+{
+	c->phase = PH_READING;
+	return medium_io(c, v, IO_READ, AREA_SCRATCH, 0, half, IO_UNIT_MAX);
+}
+
 /*
  * COMPARE AND WRITE (SBC-3 5.2): NUMBER OF LOGICAL BLOCKS blocks to compare with, then as many to
  * write, in data-out. All of data-out is here before the range is held; reading, comparing and
- * writing happen under the hold.
+ * writing happen under the hold. FUA is about what is read and what is written.
  */
 enum scsi_next plan_compare_write(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
@@ -32,13 +38,18 @@ enum scsi_next plan_compare_write(struct scsi_cmd *c, const struct lu_value *v, 
 		c->hold_len = half;
 		return SCSI_HOLD;
 	case SCSI_EV_HELD:
-		c->phase = PH_READING;
-		return medium_io(c, v, IO_READ, AREA_SCRATCH, 0, half, IO_UNIT_MAX);
+		if (c->fua && !v->caps.durable) {
+			c->phase = PH_SYNCING;
+			return medium_sync(c, v);
+		}
+		return compare_read(c, v, half);
 	default:
 		assert(ev == SCSI_EV_IO);
 		if (medium_io_failed(c))
 			return SCSI_COMPLETE;
 	}
+	if (c->phase == PH_SYNCING)
+		return compare_read(c, v, half);
 	if (c->phase == PH_FLUSHING)
 		return scsi_good(c);
 	if (c->phase == PH_WRITING)

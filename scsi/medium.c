@@ -154,6 +154,11 @@ enum scsi_next medium_flush(struct scsi_cmd *c)
 	return SCSI_IO;
 }
 
+enum scsi_next medium_sync(struct scsi_cmd *c, const struct lu_value *v)
+{
+	return v->failed ? scsi_fail(c, sense_of(SENSE_WRITE_ERROR)) : medium_flush(c);
+}
+
 enum scsi_next medium_finish(struct scsi_cmd *c, const struct lu_value *v, uint8_t flushing)
 {
 	if (!medium_must_flush(c, v))
@@ -182,12 +187,7 @@ enum scsi_next plan_sync_cache(struct scsi_cmd *c, const struct lu_value *v, enu
 {
 	if (ev == SCSI_EV_IO)
 		return medium_io_failed(c) ? SCSI_COMPLETE : scsi_good(c);
-	/* An earlier flush lost data: no later one may say that all is well. */
-	if (v->failed)
-		return scsi_fail(c, sense_of(SENSE_WRITE_ERROR));
-	if (v->caps.durable)
-		return scsi_good(c);
-	return medium_flush(c);
+	return v->caps.durable && !v->failed ? scsi_good(c) : medium_sync(c, v);
 }
 
 /*

@@ -70,6 +70,12 @@ bool medium_must_flush(const struct scsi_cmd *c, const struct lu_value *v);
 enum scsi_next medium_flush(struct scsi_cmd *c);
 
 /*
+ * The same for a command that needs what was written before it on the medium. When a flush has lost
+ * data no later one may say that all is well: c is then failed with WRITE ERROR.
+ */
+enum scsi_next medium_sync(struct scsi_cmd *c, const struct lu_value *v);
+
+/*
  * Ends a command that wrote: with medium_flush() and phase `flushing` if it must, else with GOOD.
  */
 enum scsi_next medium_finish(struct scsi_cmd *c, const struct lu_value *v, uint8_t flushing);

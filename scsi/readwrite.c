@@ -6,7 +6,7 @@
 #include "scsi/medium.h"
 #include "scsi/plans.h"
 
-enum { PH_START, PH_READING, PH_WRITING, PH_FLUSHING };
+enum { PH_START, PH_SYNCING, PH_READING, PH_WRITING, PH_FLUSHING };
 
 enum { CDB_FUA = 0x08, CDB_FUA_NV = 0x02 };
 
@@ -25,20 +25,20 @@ static bool transfer_fits(struct scsi_cmd *c, const struct lu_value *v, uint64_t
  */
 static bool cdb_fua(const struct scsi_cmd *c)
 {
-	return c->op->len > 6 && c->cdb[1] & (CDB_FUA | CDB_FUA_NV);
+	return c->cdb[1] & (CDB_FUA | CDB_FUA_NV) && c->op->len > 6;
 }
 
 /*
- * READ (SBC-3 5.10 to 5.13). FUA asks for data from the medium, and that newer blocks of a volatile
- * cache are written to it first. That is not done: there is one coherent cache and every path goes
- * through it, so reading the medium would show nothing else, and a flush for each such READ is
- * dear. Who needs what he read to be durable sends SYNCHRONIZE CACHE.
+ * READ (SBC-3 5.10 to 5.13). With FUA what is read is on the medium: a volatile cache's newer
+ * blocks are written to it first (SBC-3 4.15, 5.11). The range is held meanwhile, or a WRITE that
+ * ends after the flush began would be read, and not be there after a loss of power.
  */
 enum scsi_next plan_read(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
 	uint64_t move;
 
-	if (ev == SCSI_EV_ARRIVED) {
+	switch (ev) {
+	case SCSI_EV_ARRIVED:
 		if (!transfer_fits(c, v, SCSI_XFER_MAX))
 			return SCSI_COMPLETE;
 		c->want = c->nblocks * v->block_size;
@@ -48,7 +48,14 @@ enum scsi_next plan_read(struct scsi_cmd *c, const struct lu_value *v, enum scsi
 		move = medium_edtl(c, OP_DIR_IN);
 		move = (move + v->block_size - 1) / v->block_size * v->block_size;
 		c->need_in = (uint32_t)(move < c->want ? move : c->want);
-	} else {
+		if (!cdb_fua(c) || !c->need_in || v->caps.durable)
+			break;
+		c->hold_off = c->lba * v->block_size;
+		c->hold_len = c->need_in;
+		return SCSI_HOLD;
+	case SCSI_EV_HELD:
+		return medium_sync(c, v);
+	default:
 		assert(ev == SCSI_EV_IO);
 		if (medium_io_failed(c))
 			return SCSI_COMPLETE;
@@ -138,7 +145,8 @@ static void orwrite_merge(struct scsi_cmd *c)
 
 /*
  * ORWRITE(16) (SBC-3 5.6), bitmask operation. The range is held, so that reading, merging and
- * writing back unit by unit is one operation for everybody else.
+ * writing back unit by unit is one operation for everybody else. FUA is about what is read and what
+ * is written.
  */
 enum scsi_next plan_orwrite(struct scsi_cmd *c, const struct lu_value *v, enum scsi_event ev)
 {
@@ -171,6 +179,10 @@ enum scsi_next plan_orwrite(struct scsi_cmd *c, const struct lu_value *v, enum s
 	}
 	if (c->pos == c->need_out)
 		return medium_finish(c, v, PH_FLUSHING);
+	if (c->phase == PH_START && c->fua && !v->caps.durable) {
+		c->phase = PH_SYNCING;
+		return medium_sync(c, v);
+	}
 	c->phase = PH_READING;
 	return medium_io(c, v, IO_READ, AREA_SCRATCH, 0, c->need_out, IO_UNIT_MAX);
 }

@@ -5,7 +5,7 @@
 #include "scsi/medium.h"
 #include "scsi/plans.h"
 
-enum { PH_START, PH_VERIFYING, PH_WRITING, PH_FLUSHING };
+enum { PH_START, PH_SYNCING, PH_VERIFYING, PH_WRITING, PH_FLUSHING };
 
 enum bytchk {			/* SBC-3 table 112 */
 	BYTCHK_MEDIUM = 0,	/* just readable */
@@ -69,6 +69,19 @@ static enum scsi_next verify_went_on(struct scsi_cmd *c, const struct lu_value *
 	return verify_next(c, v, total);
 }
 
+/*
+ * What is verified is the medium: a volatile cache's newer blocks are written to it first (SBC-3
+ * 5.29, SBC-4 4.15.8), for the whole command at once. Its range, as long as the LU maybe, is not
+ * held: of a block that is written meanwhile nobody knows what VERIFY should find.
+ */
+static enum scsi_next verify_begin(struct scsi_cmd *c, const struct lu_value *v, uint64_t total)
+{
+	if (!total || v->caps.durable)
+		return verify_next(c, v, total);
+	c->phase = PH_SYNCING;
+	return medium_sync(c, v);
+}
+
 /* Bytes of the medium that VERIFY looks at. */
 static uint64_t verify_total(const struct scsi_cmd *c, const struct lu_value *v, unsigned bytchk)
 {
@@ -99,7 +112,7 @@ static enum scsi_next verify_start(struct scsi_cmd *c, const struct lu_value *v,
 		return SCSI_COMPLETE;
 	total = verify_total(c, v, bytchk);
 	c->need_scratch = (uint32_t)(total < IO_UNIT_MAX ? total : IO_UNIT_MAX);
-	return c->need_out ? SCSI_GATHER : verify_next(c, v, total);
+	return c->need_out ? SCSI_GATHER : verify_begin(c, v, total);
 }
 
 /*
@@ -114,11 +127,13 @@ enum scsi_next plan_verify(struct scsi_cmd *c, const struct lu_value *v, enum sc
 	case SCSI_EV_ARRIVED:
 		return verify_start(c, v, bytchk);
 	case SCSI_EV_READY:
-		return verify_next(c, v, verify_total(c, v, bytchk));
+		return verify_begin(c, v, verify_total(c, v, bytchk));
 	default:
 		assert(ev == SCSI_EV_IO);
 		if (medium_io_failed(c))
 			return SCSI_COMPLETE;
+		if (c->phase == PH_SYNCING)
+			return verify_next(c, v, verify_total(c, v, bytchk));
 		return verify_went_on(c, v, bytchk, verify_total(c, v, bytchk));
 	}
 }

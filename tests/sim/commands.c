@@ -72,7 +72,8 @@ static void cdb16(struct cmd *c, uint8_t op, uint8_t flags)
 static void make_read(struct cmd *c)
 {
 	span_any(c, 16);
-	cdb16(c, 0x88, 0);
+	c->fua = rnd_chance(100);
+	cdb16(c, 0x88, c->fua ? 0x08 : 0);
 	c->in_len = (uint32_t)(c->nblocks * DISK_BLOCK);
 	c->in = get(c->in_len);
 }

@@ -90,20 +90,37 @@ void medium_effect(unsigned lun, uint64_t block, const uint8_t *data, struct cmd
 	add(h, hash_of(data), c);
 }
 
-bool medium_had(unsigned lun, uint64_t block, const uint8_t *data, uint64_t from, uint64_t to)
+/* The first entry with this content between two times, or -1. */
+static int had(struct history *h, const uint8_t *data, uint64_t from, uint64_t to)
 {
-	struct history *h = history_of(lun, block);
 	uint64_t hash = hash_of(data);
+	int first = -1;
 
 	for (unsigned i = h->n; i-- > 0;) {
 		if (h->v[i].at > to)
 			continue;
 		if (h->v[i].hash == hash)
-			return true;
+			first = (int)i;
 		if (h->v[i].at < from)
-			return false;
+			break;
 	}
-	return false;
+	return first;
+}
+
+bool medium_had(unsigned lun, uint64_t block, const uint8_t *data, uint64_t from, uint64_t to)
+{
+	return had(history_of(lun, block), data, from, to) >= 0;
+}
+
+void medium_read_durable(const struct cmd *c)
+{
+	for (uint64_t i = 0; i < c->nblocks; i++) {
+		struct history *h = history_of(c->lun, c->lba + i);
+		int at = had(h, c->in + i * DISK_BLOCK, c->sent, sim_now);
+
+		if (at > (int)h->durable)
+			h->durable = (unsigned)at;
+	}
 }
 
 void medium_durable(struct cmd *c)

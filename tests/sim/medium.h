@@ -12,6 +12,8 @@ void medium_effect(unsigned lun, uint64_t block, const uint8_t *data, struct cmd
 const uint8_t *medium_now(unsigned lun, uint64_t block);
 /* Whether the block ever had this content between two times, both included. */
 bool medium_had(unsigned lun, uint64_t block, const uint8_t *data, uint64_t from, uint64_t to);
+/* c, a READ with FUA, was answered: what it brought survives. */
+void medium_read_durable(const struct cmd *c);
 /* c was answered GOOD and durable; or, for a flush, so is all that was answered before it was sent.
  */
 void medium_durable(struct cmd *c);

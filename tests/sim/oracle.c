@@ -89,6 +89,10 @@ static void check_read(const struct cmd *c)
 			fail("%s itt %x lun %u: block %llu was read with content it did not have",
 			     path_name(c->path), c->itt, c->lun, (unsigned long long)(c->lba + i));
 	orc.seen.reads++;
+	if (c->fua) {
+		medium_read_durable(c);
+		orc.seen.fua_reads++;
+	}
 }
 
 /* Whether the write cache was on under some value since then. */
@@ -152,7 +156,7 @@ static void check_good(struct cmd *c)
 
 	/* A failed flush is never forgotten. */
 	if (o->flush_failed_boot == sim_boot && c->boot == sim_boot && c->sent > o->flush_failed &&
-	    (c->kind == K_SYNC || (writes(c) && c->fua)))
+	    (c->kind == K_SYNC || c->fua))
 		fail("%s itt %x lun %u: durable, after a flush failed", path_name(c->path), c->itt,
 		     c->lun);
 
@@ -601,11 +605,12 @@ void oracle_stop(void)
 
 void oracle_stats(void)
 {
-	printf("writes %llu, reads %llu, conflicts %llu, aborted under way %llu, changes %llu, "
-	       "compare-and-writes %llu, "
+	printf("writes %llu, reads %llu (with FUA %llu), conflicts %llu, "
+	       "aborted under way %llu, changes %llu, compare-and-writes %llu, "
 	       "unit attentions %llu, writes in flight at "
 	       "answers %llu, landed after a death %llu\n",
 	       (unsigned long long)orc.seen.writes, (unsigned long long)orc.seen.reads,
+	       (unsigned long long)orc.seen.fua_reads,
 	       (unsigned long long)orc.seen.conflicts, (unsigned long long)orc.seen.aborted,
 	       (unsigned long long)orc.seen.changes, (unsigned long long)orc.seen.caws,
 	       (unsigned long long)orc.seen.uas, (unsigned long long)orc.seen.in_flight,

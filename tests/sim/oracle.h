@@ -75,7 +75,8 @@ extern struct oracle {
 		unsigned n;
 	} covered[PATHS_MAX];
 	struct {
-		uint64_t writes, conflicts, aborted, changes, caws, uas, reads, in_flight, orphans;
+		uint64_t writes, conflicts, aborted, changes, caws, uas, reads, fua_reads;
+		uint64_t in_flight, orphans;
 	} seen;
 } orc;
 

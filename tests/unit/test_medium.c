@@ -31,7 +31,7 @@ static void test_read(void)
 	TRACE(&w, IN, 512, NULL, "read 512+512 in+0; GOOD in=512 want=512",
 	      0xa8, 0, B4(1), B4(1), 0, 0);
 	TRACE(&w, IN, 512, NULL, "read 512+512 in+0; GOOD in=512 want=512",
-	      0x88, 0x08, B8(1), B4(1), 0, 0);
+	      0x88, 0x10, B8(1), B4(1), 0, 0);
 	TRACE(&w, IN, 512, NULL, "read 512+512 in+0; GOOD in=512 want=512", 0x08, 0, 0, 1, 1, 0);
 	/* READ(6): zero is 256, and there are 21 bits of LBA. */
 	TRACE(&w, IN, 131072, NULL, "read 0+131072 in+0; GOOD in=131072 want=131072",
@@ -100,6 +100,69 @@ static void test_read_error(void)
 	TRACE(&w, IN, 0x180000, NULL,
 	      "read 0+1048576 in+0; read 1048576+524288 in+1048576; CHECK 3/11/00",
 	      0x28, 0, B4(0), 0, B2(0xc00), 0);
+	END();
+}
+
+/* A write that ends during the flush would be read, and not be on the medium: the hold. */
+static void test_read_fua(void)
+{
+	BEGIN();
+	TRACE(&w, IN, 512, NULL, "hold 512+512; flush; read 512+512 in+0; GOOD in=512 want=512",
+	      0x28, 0x08, B4(1), 0, B2(1), 0);
+	CU_ASSERT_EQUAL(memcmp(w.c.in, data + 512, 512), 0);
+	TRACE(&w, IN, 512, NULL, "hold 512+512; flush; read 512+512 in+0; GOOD in=512 want=512",
+	      0xa8, 0x0a, B4(1), B4(1), 0, 0);
+	/* FUA_NV alone; units. */
+	TRACE(&w, IN, 0x180000, NULL,
+	      "hold 0+1572864; flush; read 0+1048576 in+0; read 1048576+524288 in+1048576; "
+	      "GOOD in=1572864 want=1572864", 0x88, 0x02, B8(0), B4(0xc00), 0, 0);
+	/* The bits are LBA in READ(6). */
+	TRACE(&w, IN, 512, NULL, "CHECK 5/21/00 info=655360", 0x08, 0x0a, 0, 0, 1, 0);
+	/* Blocks that are not asked for need not be on the medium. */
+	TRACE(&w, IN, 0, NULL, "GOOD", 0x28, 0x08, B4(1), 0, B2(0), 0);
+	TRACE(&w, IN, 0, NULL, "GOOD want=512", 0x28, 0x08, B4(1), 0, B2(1), 0);
+	TRACE(&w, IN, 512, NULL, "hold 0+512; flush; read 0+512 in+0; GOOD in=512 want=1024",
+	      0x28, 0x08, B4(0), 0, B2(2), 0);
+	/* Without a write cache blocks are in the store's before their WRITE has ended. */
+	w.v.modes.wce = false;
+	TRACE(&w, IN, 512, NULL, "hold 0+512; flush; read 0+512 in+0; GOOD in=512 want=512",
+	      0x28, 0x08, B4(0), 0, B2(1), 0);
+	w.v.caps.durable = true;
+	TRACE(&w, IN, 512, NULL, "read 0+512 in+0; GOOD in=512 want=512",
+	      0x28, 0x08, B4(0), 0, B2(1), 0);
+	END();
+}
+
+static void fail_lu(struct step_world *x, enum scsi_event ev)
+{
+	x->v.failed = ev == SCSI_EV_HELD || ev == SCSI_EV_READY;
+}
+
+/* What SYNCHRONIZE CACHE would say. */
+static void test_read_fua_fails(void)
+{
+	BEGIN();
+	w.fail_io = 1;
+	w.fail_err = -EIO;
+	TRACE(&w, IN, 512, NULL, "hold 0+512; flush; CHECK 3/0c/00 flush-failed",
+	      0x28, 0x08, B4(0), 0, B2(1), 0);
+	w.fail_err = -ENOSPC;
+	TRACE(&w, IN, 512, NULL, "hold 0+512; flush; CHECK 7/27/07 flush-failed",
+	      0x28, 0x08, B4(0), 0, B2(1), 0);
+	w.fail_io = 2;
+	w.fail_err = -EIO;
+	TRACE(&w, IN, 512, NULL, "hold 0+512; flush; read 0+512 in+0; CHECK 3/11/00",
+	      0x28, 0x08, B4(0), 0, B2(1), 0);
+	/* Once data is lost no flush says that all is well; who does not ask for it can read. */
+	w.fail_io = 0;
+	w.between = fail_lu;
+	TRACE(&w, IN, 512, NULL, "hold 0+512; CHECK 3/0c/00", 0x28, 0x08, B4(0), 0, B2(1), 0);
+	w.between = NULL;
+	w.v.failed = true;
+	TRACE(&w, IN, 512, NULL, "hold 0+512; CHECK 3/0c/00", 0x28, 0x08, B4(0), 0, B2(1), 0);
+	TRACE(&w, NONE, 0, NULL, "CHECK 3/0c/00", 0x35, 0, B4(0), 0, B2(0), 0);
+	TRACE(&w, IN, 512, NULL, "read 0+512 in+0; GOOD in=512 want=512",
+	      0x28, 0, B4(0), 0, B2(1), 0);
 	END();
 }
 
@@ -243,7 +306,7 @@ static void test_orwrite(void)
 	      "GOOD want=1024", 0x8b, 0, B8(1), B4(2), 0, 0);
 	CU_ASSERT_EQUAL(memcmp(w.disk + 512, want, sizeof(want)), 0);
 	TRACE(&w, OUT, 0x180000, data,
-	      "gather 1572864; hold 0+1572864; "
+	      "gather 1572864; hold 0+1572864; flush; "
 	      "read 0+1048576 scratch+0; write 0+1048576 scratch+0; "
 	      "read 1048576+524288 scratch+0; write 1048576+524288 scratch+0; flush; "
 	      "GOOD want=1572864", 0x8b, 0x08, B8(0), B4(0xc00), 0, 0);
@@ -342,6 +405,8 @@ UNIT_MAIN("medium",
 	UNIT(test_read_range),
 	UNIT(test_read_residual),
 	UNIT(test_read_error),
+	UNIT(test_read_fua),
+	UNIT(test_read_fua_fails),
 	UNIT(test_protection),
 	UNIT(test_write),
 	UNIT(test_write_residual),

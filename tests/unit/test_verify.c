@@ -25,14 +25,18 @@ static void begin(void)
 static void test_verify_medium(void)
 {
 	BEGIN();
-	TRACE(&w, NONE, 0, NULL, "read 512+1024 scratch+0; GOOD", 0x2f, 0, B4(1), 0, B2(2), 0);
-	TRACE(&w, NONE, 0, NULL, "read 512+1024 scratch+0; GOOD", 0xaf, 0x10, B4(1), B4(2), 0, 0);
-	TRACE(&w, NONE, 0, NULL, "read 512+1024 scratch+0; GOOD", 0x8f, 0, B8(1), B4(2), 0, 0);
+	TRACE(&w, NONE, 0, NULL, "flush; read 512+1024 scratch+0; GOOD",
+	      0x2f, 0, B4(1), 0, B2(2), 0);
+	TRACE(&w, NONE, 0, NULL, "flush; read 512+1024 scratch+0; GOOD",
+	      0xaf, 0x10, B4(1), B4(2), 0, 0);
+	TRACE(&w, NONE, 0, NULL, "flush; read 512+1024 scratch+0; GOOD",
+	      0x8f, 0, B8(1), B4(2), 0, 0);
 	/* Data-out that nobody asked for is not taken. */
-	TRACE(&w, OUT, 1024, data, "read 512+1024 scratch+0; GOOD", 0x2f, 0, B4(1), 0, B2(2), 0);
+	TRACE(&w, OUT, 1024, data, "flush; read 512+1024 scratch+0; GOOD",
+	      0x2f, 0, B4(1), 0, B2(2), 0);
 	/* No data moves: longer than MAXIMUM TRANSFER LENGTH, unit by unit. */
 	TRACE(&w, NONE, 0, NULL,
-	      "read 0+1048576 scratch+0; read 1048576+1048576 scratch+0; "
+	      "flush; read 0+1048576 scratch+0; read 1048576+1048576 scratch+0; "
 	      "read 2097152+1048576 scratch+0; "
 	      "read 3145728+1048576 scratch+0; read 4194304+512 scratch+0; GOOD",
 	      0x2f, 0, B4(0), 0, B2(8193), 0);
@@ -42,36 +46,47 @@ static void test_verify_medium(void)
 	TRACE(&w, NONE, 0, NULL, "CHECK 5/24/00 cdb:1.7", 0x2f, 0x20, B4(0), 0, B2(1), 0);
 	w.fail_io = 1;
 	w.fail_err = -EIO;
-	TRACE(&w, NONE, 0, NULL, "read 0+512 scratch+0; CHECK 3/11/00",
+	TRACE(&w, NONE, 0, NULL, "flush; CHECK 3/0c/00 flush-failed",
 	      0x2f, 0, B4(0), 0, B2(1), 0);
+	w.fail_io = 2;
+	TRACE(&w, NONE, 0, NULL, "flush; read 0+512 scratch+0; CHECK 3/11/00",
+	      0x2f, 0, B4(0), 0, B2(1), 0);
+	w.fail_io = 0;
+	w.v.failed = true;
+	TRACE(&w, NONE, 0, NULL, "CHECK 3/0c/00", 0x2f, 0, B4(0), 0, B2(1), 0);
+	TRACE(&w, NONE, 0, NULL, "GOOD", 0x2f, 0, B4(0), 0, B2(0), 0);
+	w.v.failed = false;
+	w.v.caps.durable = true;
+	TRACE(&w, NONE, 0, NULL, "read 0+512 scratch+0; GOOD", 0x2f, 0, B4(0), 0, B2(1), 0);
 	END();
 }
 
 static void test_verify_each(void)
 {
 	BEGIN();
-	TRACE(&w, OUT, 1024, data + 512, "gather 1024; read 512+1024 scratch+0; GOOD want=1024",
+	TRACE(&w, OUT, 1024, data + 512,
+	      "gather 1024; flush; read 512+1024 scratch+0; GOOD want=1024",
 	      0x2f, 0x02, B4(1), 0, B2(2), 0);
 	w.disk[512 + 700] ^= 1;
 	TRACE(&w, OUT, 1024, data + 512,
-	      "gather 1024; read 512+1024 scratch+0; CHECK e/1d/00 info=700 want=1024",
+	      "gather 1024; flush; read 512+1024 scratch+0; CHECK e/1d/00 info=700 want=1024",
 	      0x2f, 0x02, B4(1), 0, B2(2), 0);
 	/* In the second unit. */
 	w.disk[0x100000 + 3] ^= 1;
 	TRACE(&w, OUT, 0x100200, data + 0x800,
-	      "gather 1049088; read 2048+1048576 scratch+0; "
+	      "gather 1049088; flush; read 2048+1048576 scratch+0; "
 	      "CHECK e/1d/00 info=1046531 want=1049088",
 	      0x8f, 0x02, B8(4), B4(0x801), 0, 0);
 	w.disk[0x100000 + 3] ^= 1;
 	w.disk[0x100800 + 3] ^= 1;
 	TRACE(&w, OUT, 0x100200, data + 0x800,
-	      "gather 1049088; read 2048+1048576 scratch+0; read 1050624+512 scratch+0; "
+	      "gather 1049088; flush; read 2048+1048576 scratch+0; read 1050624+512 scratch+0; "
 	      "CHECK e/1d/00 info=1048579 want=1049088", 0x8f, 0x02, B8(4), B4(0x801), 0, 0);
 	TRACE(&w, OUT, 8193 * 512, data, "CHECK 5/24/00 cdb:7", 0x2f, 0x02, B4(0), 0, B2(8193), 0);
 	TRACE(&w, OUT, 0, NULL, "GOOD", 0x2f, 0x02, B4(0), 0, B2(0), 0);
 	TRACE(&w, OUT, 0, NULL, "CHECK 5/21/00 info=4294967295", 0x2f, 0x02, B4(-1), 0, B2(0), 0);
 	TRACE(&w, OUT, 100, data, "CHECK 5/0e/03 want=512", 0x2f, 0x02, B4(0), 0, B2(1), 0);
-	TRACE(&w, OUT, 512, data, "gather 512; read 0+512 scratch+0; GOOD want=1024",
+	TRACE(&w, OUT, 512, data, "gather 512; flush; read 0+512 scratch+0; GOOD want=1024",
 	      0x2f, 0x02, B4(0), 0, B2(2), 0);
 	END();
 }
@@ -81,11 +96,11 @@ static void test_verify_same(void)
 	BEGIN();
 	memset(w.disk, 'x', 8192);
 	memset(data, 'x', 512);
-	TRACE(&w, OUT, 512, data, "gather 512; read 0+8192 scratch+0; GOOD want=512",
+	TRACE(&w, OUT, 512, data, "gather 512; flush; read 0+8192 scratch+0; GOOD want=512",
 	      0x2f, 0x06, B4(0), 0, B2(16), 0);
 	w.disk[5130] = 'y';
 	TRACE(&w, OUT, 512, data,
-	      "gather 512; read 0+8192 scratch+0; CHECK e/1d/00 info=10 want=512",
+	      "gather 512; flush; read 0+8192 scratch+0; CHECK e/1d/00 info=10 want=512",
 	      0x2f, 0x06, B4(0), 0, B2(16), 0);
 	TRACE(&w, OUT, 0, NULL, "GOOD", 0x2f, 0x06, B4(0), 0, B2(0), 0);
 	TRACE(&w, OUT, 0, NULL, "GOOD want=512", 0x2f, 0x06, B4(0), 0, B2(1), 0);
@@ -166,9 +181,24 @@ static void test_compare_and_write(void)
 	      0x89, 0, B8(1), 0, 0, 0, 2, 0, 0);
 	list[1023] = 'N';
 	TRACE(&w, OUT, 2048, list,
-	      "gather 2048; hold 512+1024; read 512+1024 scratch+0; "
+	      "gather 2048; hold 512+1024; flush; read 512+1024 scratch+0; "
 	      "write 512+1024 out+1024; flush; "
 	      "GOOD want=2048", 0x89, 0x08, B8(1), 0, 0, 0, 2, 0, 0);
+	list[5] ^= 1;
+	TRACE(&w, OUT, 2048, list,
+	      "gather 2048; hold 512+1024; flush; read 512+1024 scratch+0; "
+	      "CHECK e/1d/00 info=5 want=2048", 0x89, 0x02, B8(1), 0, 0, 0, 2, 0, 0);
+	list[5] ^= 1;
+	w.fail_io = 1;
+	w.fail_err = -EIO;
+	TRACE(&w, OUT, 2048, list,
+	      "gather 2048; hold 512+1024; flush; CHECK 3/0c/00 want=2048 flush-failed",
+	      0x89, 0x08, B8(1), 0, 0, 0, 2, 0, 0);
+	w.fail_io = 0;
+	w.v.caps.durable = true;
+	TRACE(&w, OUT, 2048, list,
+	      "gather 2048; hold 512+1024; read 512+1024 scratch+0; "
+	      "write 512+1024 out+1024; GOOD want=2048", 0x89, 0x08, B8(1), 0, 0, 0, 2, 0, 0);
 	END();
 }
 
