@@ -106,7 +106,7 @@ $(FUZZ_BIN): $(B)/%: %.c $(LIBS)
 
 # ---- the simulation ----------------------------------------------------------------------------------
 # The daemon's own object files, but for what touches the kernel. tests/sim/README.md.
-SIM_OUT := $(addprefix target/,reactor mailbox timers workers driver_epoll driver_uring rio aio watchdog log net \
+SIM_OUT := $(addprefix target/,reactor mailbox timers workers driver_epoll driver_uring rio aio watchdog log log_limit net \
 	stop rcall journal journal_read history presence pr_doc) backends/memory \
 	backends/blockdev
 SIM_IN := $(filter-out $(SIM_OUT:=.c) target/cli% target/control% target/query% backends/file%,$(SHELL_SRC))

@@ -60,18 +60,28 @@ static void send_login_rsp(struct conn *c, const struct bhs_login_rsp *rsp, cons
 	conn_send(c, d);
 }
 
+/* The login was refused, with this response. */
+static void refused(struct conn *c, const struct bhs_login_rsp *rsp, const char *text, uint32_t len)
+{
+	const struct login *l = c->login;
+
+	log_about(LOG_LEVEL_WARN, (c->peer, l->initiator, l->target, l->why),
+		  "event=login_refused conn=%u peer=%s ini=%s target=%s status=%02x%02x why=\"%s\"",
+		  c->id, c->peer, l->initiator, l->target, l->status_class, l->status_detail,
+		  l->why ? l->why : "");
+	send_login_rsp(c, rsp, text, len);
+	c->why = l->why;
+	c->close_after_tx = true;
+	timer_arm(&c->timer, 2000);
+}
+
 static void refuse(struct conn *c, uint8_t class, uint8_t detail, const char *why)
 {
 	struct bhs_login_rsp rsp;
 
 	memset(&rsp, 0, sizeof(rsp));
 	login_refuse(c->login, (const struct bhs_login_req *)c->rx.hdr, class, detail, why, &rsp);
-	log_warn("event=login_refused conn=%u peer=%s ini=%s target=%s status=%02x%02x why=\"%s\"",
-		 c->id, c->peer, c->login->initiator, c->login->target, class, detail, why);
-	send_login_rsp(c, &rsp, NULL, 0);
-	c->why = why;
-	c->close_after_tx = true;
-	timer_arm(&c->timer, 2000);
+	refused(c, &rsp, NULL, 0);
 }
 
 /* The final response waits here while a connection moves to another reactor. */
@@ -99,8 +109,9 @@ static void admit(struct conn *c, struct admission *a)
 	struct session *s;
 
 	if (old) {
-		log_info("event=reinstatement conn=%u ini=%s target=%s", c->id, l->initiator,
-			 l->target);
+		log_about(LOG_LEVEL_INFO, (c->peer, l->initiator, l->target),
+			  "event=reinstatement conn=%u ini=%s target=%s", c->id, l->initiator,
+			  l->target);
 		conn_close(old->conn, "replaced by a new session of the same nexus");
 	}
 	if (__atomic_load_n(&daemon_state.nsessions, __ATOMIC_RELAXED) >=
@@ -117,9 +128,10 @@ static void admit(struct conn *c, struct admission *a)
 	c->session = s;
 	if (node)
 		witness_login(node, &a->nexus);
-	log_info("event=login conn=%u peer=%s ini=%s target=%s tsih=%u reactor=%u%s", c->id,
-		 c->peer, l->initiator, l->discovery ? "-" : l->target, s->tsih,
-		 reactor_index(c->reactor), l->discovery ? " type=discovery" : "");
+	log_about(LOG_LEVEL_INFO, (c->peer, l->initiator, l->discovery ? NULL : l->target),
+		  "event=login conn=%u peer=%s ini=%s target=%s tsih=%u reactor=%u%s", c->id,
+		  c->peer, l->initiator, l->discovery ? "-" : l->target, s->tsih,
+		  reactor_index(c->reactor), l->discovery ? " type=discovery" : "");
 	a->rsp.tsih = be16_of(s->tsih);
 	send_login_rsp(c, &a->rsp, a->text, a->len);
 	if (c->state == CONN_CLOSING)
@@ -235,15 +247,7 @@ void conn_login(struct conn *c)
 		send_login_rsp(c, &rsp, text, len);
 		return;
 	case LOGIN_FAILED:
-		log_warn("event=login_refused conn=%u peer=%s ini=%s target=%s status=%02x%02x "
-			 "why=\"%s\"",
-			 c->id, c->peer, c->login->initiator, c->login->target,
-			 c->login->status_class, c->login->status_detail,
-			 c->login->why ? c->login->why : "");
-		send_login_rsp(c, &rsp, text, len);
-		c->why = c->login->why;
-		c->close_after_tx = true;
-		timer_arm(&c->timer, 2000);
+		refused(c, &rsp, text, len);
 		return;
 	case LOGIN_DONE:
 		login_done(c, &rsp, text, len);

@@ -720,10 +720,12 @@ void conn_new(int fd, const struct config_portal *portal)
 static void conn_end(struct conn *c)
 {
 	struct session *s = c->session;
+	const char *who = s ? s->nexus->nexus.initiator : "-";
 	struct txd *d;
 
-	log_info("event=close conn=%u peer=%s ini=%s why=\"%s\"", c->id, c->peer,
-		 s ? s->nexus->nexus.initiator : "-", c->why ? c->why : "");
+	log_about(LOG_LEVEL_INFO, (c->peer, who, s && s->node ? s->node->cfg->name : NULL, c->why),
+		  "event=close conn=%u peer=%s ini=%s why=\"%s\"", c->id, c->peer, who,
+		  c->why ? c->why : "");
 	conn_detach(c);
 	rx_release(c);
 	while ((d = c->tx_head)) {

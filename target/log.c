@@ -4,12 +4,14 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "target/log.h"
+#include "target/log_limit.h"
 #include "target/mailbox.h"
 
 enum {
@@ -32,6 +34,7 @@ static struct slots ring;
 static bool logger_on;			/* atomic */
 static bool logger_stop;		/* atomic */
 static pthread_t logger;
+static struct log_limit limit;		/* the logger's */
 
 void log_init(enum log_level level)
 {
@@ -87,7 +90,8 @@ static void log_date(char out[20], int64_t seconds)
 		 of_month % 100, second / 3600 % 100, second / 60 % 60, second % 60);
 }
 
-static const char *log_stamp(unsigned *ms)
+/* The time, LOG_TS characters. */
+static void log_now(char out[LOG_TS + 1])
 {
 	static __thread int64_t stamp_second = -1;
 	static __thread char stamp[20];
@@ -100,20 +104,20 @@ static const char *log_stamp(unsigned *ms)
 		stamp_second = now.tv_sec;
 		log_date(stamp, now.tv_sec);
 	}
-	*ms = (unsigned)(now.tv_nsec / 1000000);
-	return stamp;
+	snprintf(out, LOG_TS + 1, "%s.%03uZ", stamp, (unsigned)(now.tv_nsec / 1000000) % 1000);
 }
 
 /* A whole line, with its newline, into buf of LOG_LINE_MAX bytes. Its length. */
 static uint32_t log_vformat(char *buf, enum log_level level, const char *fmt, va_list args)
 {
-	unsigned ms;
-	const char *stamp = log_stamp(&ms);
-	size_t n = (size_t)snprintf(buf, LOG_LINE_MAX, "ts=%s.%03uZ level=%s ", stamp, ms % 1000,
-				    log_level_name(level));
-	int more = vsnprintf(buf + n, LOG_LINE_MAX - n, fmt, args);
-	size_t end = n + (more > 0 ? (size_t)more : 0);
+	char ts[LOG_TS + 1];
+	size_t n, end;
+	int more;
 
+	log_now(ts);
+	n = (size_t)snprintf(buf, LOG_LINE_MAX, "ts=%s level=%s ", ts, log_level_name(level));
+	more = vsnprintf(buf + n, LOG_LINE_MAX - n, fmt, args);
+	end = n + (more > 0 ? (size_t)more : 0);
 	if (end > LOG_LINE_MAX - 1) {
 		end = LOG_LINE_MAX - 1;
 		memcpy(buf + end - 3, "...", 3);
@@ -165,19 +169,23 @@ static void log_write(const char *buf, size_t len, int *stop_waited)
 	}
 }
 
-void log_line(enum log_level level, const char *fmt, ...)
+/* What a slot of the ring holds: the line behind the key of its series (0: it is of none). */
+struct log_record {
+	struct log_key key;
+	char line[LOG_LINE_MAX];
+};
+
+static void log_put(enum log_level level, struct log_key key, const char *fmt, va_list args)
 {
 	int saved = errno;
-	va_list args;
 
-	if (!log_enabled(level))
-		return;
-	va_start(args, fmt);
 	if (__atomic_load_n(&logger_on, __ATOMIC_ACQUIRE)) {
 		struct slot *slot = slots_claim(&ring);
 
 		if (slot) {
-			slot->len = log_vformat(slot->data, level, fmt, args);
+			memcpy(slot->data + offsetof(struct log_record, key), &key, sizeof(key));
+			slot->len = log_vformat(slot->data + offsetof(struct log_record, line),
+						level, fmt, args);
 			slots_commit(&ring, slot);
 		}
 	} else {
@@ -185,8 +193,52 @@ void log_line(enum log_level level, const char *fmt, ...)
 
 		log_write(buf, log_vformat(buf, level, fmt, args), NULL);
 	}
-	va_end(args);
 	errno = saved;
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	va_list args;
+
+	if (!log_enabled(level))
+		return;
+	va_start(args, fmt);
+	log_put(level, (struct log_key){ 0 }, fmt, args);
+	va_end(args);
+}
+
+/* FNV-1a of n bytes and of their end. Never 0. */
+static uint64_t hash_add(uint64_t hash, const char *s, size_t n)
+{
+	const uint64_t prime = 0x100000001b3;
+
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ (unsigned char)s[i]) * prime;
+	hash = (hash ^ 0x100) * prime;
+	return hash ? hash : 1;
+}
+
+static uint64_t hash_text(uint64_t hash, const char *s)
+{
+	return hash_add(hash, s ? s : "", s ? strlen(s) : 0);
+}
+
+void log_line_about(enum log_level level, const struct log_about *about, const char *fmt, ...)
+{
+	const char *port = about->peer ? strrchr(about->peer, ':') : NULL;
+	struct log_key key;
+	va_list args;
+
+	if (!log_enabled(level))
+		return;
+	key.event = hash_add(0xcbf29ce484222325, fmt, strcspn(fmt, " "));
+	key.series = hash_add(key.event, about->peer, port ? (size_t)(port - about->peer) : 0);
+	key.series = hash_text(key.series, about->initiator);
+	key.series = hash_text(key.series, about->target);
+	key.series = hash_text(key.series, about->why);
+	va_start(args, fmt);
+	log_put(level, key, fmt, args);
+	va_end(args);
 }
 
 void log_last_words(const char *fmt, ...)
@@ -271,28 +323,6 @@ const char *log_quote(char *buf, size_t size, const char *s)
 	return log_quote_n(buf, size, s ? s : "", s ? strlen(s) : 0);
 }
 
-bool log_limit_ok(struct log_limit *l, uint64_t now_ns)
-{
-	uint64_t every = (l->every_ms ? l->every_ms : 1000) * UINT64_C(1000000);
-	uint64_t burst = l->burst ? l->burst : 10;
-	uint64_t full = l->full_at_ns > now_ns ? l->full_at_ns : now_ns;
-
-	if (full - now_ns > (burst - 1) * every) {
-		l->suppressed++;
-		return false;
-	}
-	l->full_at_ns = full + every;
-	return true;
-}
-
-unsigned long long log_limit_taken(struct log_limit *l)
-{
-	unsigned long long n = l->suppressed;
-
-	l->suppressed = 0;
-	return n;
-}
-
 uint64_t log_dropped(void)
 {
 	return slots_dropped(&ring);
@@ -300,49 +330,95 @@ uint64_t log_dropped(void)
 
 /* ---- the logger ----------------------------------------------------------------------------- */
 
-/* What is in the ring, up to a batch. The bytes. */
+static uint64_t logger_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* What is in the ring and to be written, up to a batch. The bytes. */
 static size_t logger_collect(char *batch)
 {
 	struct slot *slot;
 	size_t n = 0;
 
 	while (n + LOG_LINE_MAX <= LOG_BATCH && (slot = slots_peek(&ring))) {
-		memcpy(batch + n, slot->data, slot->len);
-		n += slot->len;
+		const char *line = slot->data + offsetof(struct log_record, line);
+		struct log_key key;
+
+		memcpy(&key, slot->data + offsetof(struct log_record, key), sizeof(key));
+		if (!key.series || log_limit_take(&limit, key, logger_ms(), line, slot->len)) {
+			memcpy(batch + n, line, slot->len);
+			n += slot->len;
+		}
 		slots_release(&ring, slot);
 	}
 	return n;
 }
 
+/* What was kept and is due by then, up to a batch. The bytes. */
+static size_t logger_due(char *batch, uint64_t ms)
+{
+	char ts[LOG_TS + 1];
+	size_t n = 0, len;
+
+	if (ms < log_limit_next(&limit))
+		return 0;
+	log_now(ts);
+	while (n + LOG_LINE_MAX <= LOG_BATCH &&
+	       (len = log_limit_due(&limit, ms, ts, batch + n)))
+		n += len;
+	return n;
+}
+
+/* Sleeps until there is something in the ring, or what was kept is due. */
+static void logger_sleep(void)
+{
+	uint64_t now = logger_ms(), due = log_limit_next(&limit);
+
+	doorbell_doze(&ring.bell);
+	if (slots_peek(&ring) || __atomic_load_n(&logger_stop, __ATOMIC_ACQUIRE))
+		doorbell_awake(&ring.bell);
+	else if (due == UINT64_MAX)
+		doorbell_sleep(&ring.bell);
+	else
+		doorbell_nap(&ring.bell, due > now ? (int)(due - now) : 0);
+}
+
+static size_t logger_dropped(char *batch)
+{
+	static uint64_t told;		/* there is one logger at a time */
+	uint64_t dropped = log_dropped(), n = dropped - told;
+
+	told = dropped;
+	return n ? log_format(batch, LOG_LEVEL_WARN, "event=log_dropped lines=%llu",
+			      (unsigned long long)n)
+		 : 0;
+}
+
 static void *logger_main(void *arg)
 {
-	static uint64_t told;		/* of the dropped; there is one logger at a time */
 	char batch[LOG_BATCH];
 	int stop_waited = 0;
 	size_t n;
 
 	for (;;) {
-		n = logger_collect(batch);
-		if (n) {
-			log_write(batch, n, &stop_waited);
-			continue;
-		}
-		if (log_dropped() != told) {
-			uint64_t dropped = log_dropped();
+		/* At the end what is due later is written, too: nobody else knows of it. */
+		bool last = __atomic_load_n(&logger_stop, __ATOMIC_ACQUIRE);
 
-			n = log_format(batch, LOG_LEVEL_WARN, "event=log_dropped lines=%llu",
-				       (unsigned long long)(dropped - told));
-			told = dropped;
+		n = logger_collect(batch);
+		if (!n)
+			n = logger_dropped(batch);
+		if (!n)
+			n = logger_due(batch, last ? log_limit_next(&limit) : logger_ms());
+		if (n)
 			log_write(batch, n, &stop_waited);
-			continue;
-		}
-		if (__atomic_load_n(&logger_stop, __ATOMIC_ACQUIRE))
+		else if (last)
 			return NULL;
-		doorbell_doze(&ring.bell);
-		if (slots_peek(&ring) || __atomic_load_n(&logger_stop, __ATOMIC_ACQUIRE))
-			doorbell_awake(&ring.bell);
 		else
-			doorbell_sleep(&ring.bell);
+			logger_sleep();
 	}
 }
 
@@ -352,10 +428,11 @@ int log_thread_start(void)
 
 	assert(!__atomic_load_n(&logger_on, __ATOMIC_RELAXED));
 	if (!ring.mem) {
-		err = slots_init(&ring, LOG_SLOTS, LOG_LINE_MAX);
+		err = slots_init(&ring, LOG_SLOTS, sizeof(struct log_record));
 		if (err)
 			return err;
 	}
+	log_limit_init(&limit);
 	__atomic_store_n(&logger_stop, false, __ATOMIC_RELAXED);
 	err = pthread_create(&logger, NULL, logger_main, NULL);
 	if (err)

@@ -65,21 +65,24 @@ int log_level_parse(const char *s);
 const char *log_level_name(enum log_level level);
 
 /*
- * Rate limiter for one kind of line: at most `burst` lines at once and one more every `every_ms`.
- *Not locked: keep one per connection or per reactor.
- *
- *	if (log_limit_ok(&c->limit, reactor_now()))
- *		log_warn("event=... suppressed=%llu", log_limit_taken(&c->limit));
+ * A line about what may happen again and again, at its initiator's pace: see log_limit.h. It is of
+ * the same series as others with the same event (the first word of fmt) about the same subject. Any
+ * of these may be NULL. Until the logger runs every line is written.
  */
-struct log_limit {
-	uint32_t every_ms;		/* 0: 1000 */
-	uint32_t burst;			/* 0: 10 */
-	/* private */
-	uint64_t full_at_ns;		/* when the bucket is full again */
-	uint64_t suppressed;
+struct log_about {
+	const char *peer;		/* HOST:PORT; the port makes no difference */
+	const char *initiator, *target, *why;
 };
-bool log_limit_ok(struct log_limit *l, uint64_t now_ns);
-unsigned long long log_limit_taken(struct log_limit *l); /* lines left out since the last call */
+void log_line_about(enum log_level level, const struct log_about *about, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* log_about(LOG_LEVEL_WARN, (.peer = c->peer, .why = why), "event=...", ...) */
+#define LOG_ABOUT_UNWRAP(...) &(const struct log_about){ __VA_ARGS__ }
+#define log_about(lvl, subject, ...) \
+	do { \
+		if (log_enabled(lvl)) \
+			log_line_about(lvl, LOG_ABOUT_UNWRAP subject, __VA_ARGS__); \
+	} while (0)
 
 /* Lines dropped because the logger was behind, since the start. */
 uint64_t log_dropped(void);

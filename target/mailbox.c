@@ -26,6 +26,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -95,6 +96,16 @@ void doorbell_doze(struct doorbell *b)
 
 void doorbell_sleep(struct doorbell *b)
 {
+	eventfd_take(b->fd);
+}
+
+void doorbell_nap(struct doorbell *b, int ms)
+{
+	struct pollfd p = { .fd = b->fd, .events = POLLIN };
+
+	/* Who has cleared the flag rings, or is about to: not in the midst of the next sleep. */
+	if (poll(&p, 1, ms) <= 0 && __atomic_exchange_n(&b->asleep, 0, __ATOMIC_ACQ_REL))
+		return;
 	eventfd_take(b->fd);
 }
 

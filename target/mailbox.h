@@ -35,6 +35,8 @@ void doorbell_doze(
 	struct doorbell *b); /* the sleeper: from now on ring me. Then look again, then sleep */
 void doorbell_sleep(struct doorbell *b); /* the sleeper, after doorbell_doze(): until it rings.
 					    Reactors wait in their driver instead */
+/* The same, for ms milliseconds at most; a signal that the thread takes ends it, too. */
+void doorbell_nap(struct doorbell *b, int ms);
 void doorbell_awake(struct doorbell *b);	/* the sleeper: I am awake anyway */
 bool doorbell_asleep(const struct doorbell *b);	/* any thread; a snapshot */
 

@@ -135,7 +135,8 @@ static bool files_short(int fd)
 
 static void refused(const struct listener *l, int fd, const char *why)
 {
-	log_warn("event=refused portal=%s why=\"%s\"", l->portal->name, why);
+	log_about(LOG_LEVEL_WARN, (NULL, NULL, l->portal->name, why),
+		  "event=refused portal=%s why=\"%s\"", l->portal->name, why);
 	close(fd);
 }
 

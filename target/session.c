@@ -62,6 +62,7 @@ struct session *session_new(struct conn *c, const struct login *l, const struct 
 
 void session_free(struct session *s, const char *why)
 {
+	const char *target = s->node ? s->node->cfg->name : "-";
 	struct task *t, *tmp;
 	struct early *e, *etmp;
 
@@ -100,8 +101,9 @@ void session_free(struct session *s, const char *why)
 	presence_tell(s, false);
 	registry_tsih_put(s->tsih);
 	__atomic_sub_fetch(&daemon_state.nsessions, 1, __ATOMIC_RELAXED);
-	log_info("event=logout ini=%s target=%s tsih=%u why=\"%s\"", s->nexus->nexus.initiator,
-		 s->node ? s->node->cfg->name : "-", s->tsih, why ? why : "");
+	log_about(LOG_LEVEL_INFO, (NULL, s->nexus->nexus.initiator, target, why),
+		  "event=logout ini=%s target=%s tsih=%u why=\"%s\"", s->nexus->nexus.initiator,
+		  target, s->tsih, why ? why : "");
 	nexus_ref_put(s->nexus);
 	free(s->r2ts);
 	free(s->text_out);

@@ -269,17 +269,20 @@ static void gates_each(struct session *s, struct lu **lus, unsigned n,
 static void reset(struct conn *c, const struct bhs_tmf_req *h, struct lu **lus, unsigned n,
 		  enum lu_change_kind kind)
 {
+	const char *who = c->session->nexus->nexus.initiator;
+	const char *target = c->session->node->cfg->name;
 	struct tmf *m = tmf_new(c->session, h, n);
+	const char *what;
 
 	if (!m) {
 		reply_tmf(c, be32_get(h->itt), TMF_RSP_REJECTED);
 		return;
 	}
-	log_warn("event=reset kind=%s ini=%s target=%s luns=%u",
-		 kind == LU_CHANGE_RESET		? "lu"
-		 : m->function == TMF_TARGET_COLD_RESET ? "cold"
-							: "warm",
-		 c->session->nexus->nexus.initiator, c->session->node->cfg->name, n);
+	what = kind == LU_CHANGE_RESET			? "lu"
+	       : m->function == TMF_TARGET_COLD_RESET	? "cold"
+							: "warm";
+	log_about(LOG_LEVEL_WARN, (NULL, who, target, what),
+		  "event=reset kind=%s ini=%s target=%s luns=%u", what, who, target, n);
 	m->draining = true;
 	if (!n) {
 		tmf_drained(&m->drain);

@@ -587,15 +587,30 @@ bool log_enabled(enum log_level level)
 	return sim_tracing;
 }
 
-void log_line(enum log_level level, const char *fmt, ...)
+static void log_trace(const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX];
+
+	vsnprintf(line, sizeof(line), fmt, ap);
+	trace("r%d: %s", self ? (int)self->index : -1, line);
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
+	log_trace(fmt, ap);
 	va_end(ap);
-	trace("r%d: %s", self ? (int)self->index : -1, line);
+}
+
+void log_line_about(enum log_level level, const struct log_about *about, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_trace(fmt, ap);
+	va_end(ap);
 }
 
 const char *log_quote(char *buf, size_t size, const char *s)
@@ -608,14 +623,4 @@ const char *log_quote_n(char *buf, size_t size, const void *s, size_t n)
 {
 	snprintf(buf, size, "\"%.*s\"", (int)n, (const char *)s);
 	return buf;
-}
-
-bool log_limit_ok(struct log_limit *l, uint64_t now_ns)
-{
-	return true;
-}
-
-unsigned long long log_limit_taken(struct log_limit *l)
-{
-	return 0;
 }

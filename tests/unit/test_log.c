@@ -122,25 +122,6 @@ static void test_quote(void)
 	CU_ASSERT_STRING_EQUAL(LOG_Q("x y"), "\"x y\"");
 }
 
-static void test_limit(void)
-{
-	struct log_limit l = { .every_ms = 100, .burst = 3 };
-	uint64_t ms = 1000000, now = 5000 * ms;
-	unsigned ok = 0;
-
-	for (unsigned i = 0; i < 10; i++)
-		ok += log_limit_ok(&l, now);
-	CU_ASSERT_EQUAL(ok, 3);
-	CU_ASSERT_EQUAL(log_limit_taken(&l), 7);
-	CU_ASSERT_EQUAL(log_limit_taken(&l), 0);
-	CU_ASSERT(!log_limit_ok(&l, now + 99 * ms));
-	CU_ASSERT(log_limit_ok(&l, now + 100 * ms));
-	CU_ASSERT(!log_limit_ok(&l, now + 150 * ms));
-	for (unsigned i = 0; i < 3; i++)
-		CU_ASSERT(log_limit_ok(&l, now + 9000 * ms));
-	CU_ASSERT(!log_limit_ok(&l, now + 9000 * ms));
-}
-
 /* ---- through the logger's thread
  * ------------------------------------------------------------------------------------ */
 
@@ -179,6 +160,52 @@ static void test_thread(void)
 		lines++;
 	}
 	CU_ASSERT_EQUAL(lines, LOGGERS * LINES);
+	pipe_close();
+}
+
+static unsigned count(const char *s, const char *what)
+{
+	unsigned n = 0;
+
+	for (; (s = strstr(s, what)); s++)
+		n++;
+	return n;
+}
+
+/* What belongs together and what does not; log_limit.h has its own test. */
+static void test_series(void)
+{
+	const char *s;
+
+	pipe_open();
+	CU_ASSERT_EQUAL_FATAL(log_thread_start(), 0);
+	for (unsigned i = 0; i < 50; i++) {
+		char peer[32];
+
+		snprintf(peer, sizeof(peer), "[fe80::1]:%u", 1000 + i);
+		log_about(LOG_LEVEL_WARN, (peer, "a", "t", "w"), "event=x n=%u", i);
+		log_about(LOG_LEVEL_WARN, (peer, "a", "t", "w"), "event=y n=%u", i);
+		log_about(LOG_LEVEL_WARN, (peer, "b", "t", "w"), "event=x ini=b");
+		log_about(LOG_LEVEL_WARN, (peer, NULL, "a", NULL), "event=x target=a");
+		log_about(LOG_LEVEL_WARN, ("[fe80::2]:1", "a", "t", "w"), "event=x peer=2");
+		log_about(LOG_LEVEL_DEBUG, (NULL), "event=debug");
+		log_info("event=x plain");
+	}
+	log_thread_stop();
+	s = pipe_read();
+	CU_ASSERT_EQUAL(count(s, "event=x n="), 9);	/* eight, and the last one at the end */
+	CU_ASSERT_EQUAL(count(s, "event=x n=49 times=42 last="), 1);
+	CU_ASSERT_EQUAL(count(s, "event=y n=49 times=42 last="), 1);
+	CU_ASSERT_EQUAL(count(s, "event=x ini=b"), 9);
+	CU_ASSERT_EQUAL(count(s, "event=x target=a"), 9);
+	CU_ASSERT_EQUAL(count(s, "event=x peer=2"), 9);
+	CU_ASSERT_EQUAL(count(s, "event=debug"), 0);
+	CU_ASSERT_EQUAL(count(s, "event=x plain"), 50);
+	/* A logger that starts knows of none. */
+	CU_ASSERT_EQUAL_FATAL(log_thread_start(), 0);
+	log_about(LOG_LEVEL_WARN, ("[fe80::1]:1", "a", "t", "w"), "event=x n=0");
+	log_thread_stop();
+	CU_ASSERT_EQUAL(count(pipe_read(), "event=x n=0\n"), 1);
 	pipe_close();
 }
 
@@ -225,8 +252,8 @@ int main(void)
 		UNIT(test_levels),
 		UNIT(test_long_line),
 		UNIT(test_quote),
-		UNIT(test_limit),
 		UNIT(test_thread),
+		UNIT(test_series),
 		UNIT(test_reader_stalled),
 	};
 

@@ -259,7 +259,7 @@ static void test_slots(void)
 	int64_t last[SENDERS] = { -1, -1, -1 };
 	pthread_t t[SENDERS];
 	struct slot *s;
-	unsigned got = 0, bad = 0;
+	unsigned got = 0, bad = 0, turns = 0;
 
 	CU_ASSERT_EQUAL_FATAL(slots_init(&slots, 64, 8), 0);
 	slot_senders = SENDERS;
@@ -284,6 +284,8 @@ static void test_slots(void)
 		doorbell_doze(&slots.bell);
 		if (slots_peek(&slots) || !__atomic_load_n(&slot_senders, __ATOMIC_ACQUIRE))
 			doorbell_awake(&slots.bell);
+		else if (turns++ & 1)
+			doorbell_nap(&slots.bell, 0);	/* over at once, or just when it rings */
 		else
 			doorbell_sleep(&slots.bell);
 	}
