@@ -108,7 +108,8 @@ static int filters_open(const struct backend_options *o, struct backend **be, ch
 		ops = OPS_FIND(filter_types, item, colon ? (size_t)(colon - item) : strlen(item));
 		if (!ops) {
 			snprintf(err, errlen,
-				 "no filter \"%s\" (there are fault, delay, log, volatile, check)",
+				 "no filter \"%.60s\" (expected fault, delay, log, volatile or "
+				 "check)",
 				 item);
 			r = -EINVAL;
 			break;

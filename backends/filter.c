@@ -131,8 +131,8 @@ static int arg_unknown(struct backend *be, const char *name, const struct filter
 	for (unsigned i = 0; i < n && at < sizeof(known); i++)
 		at += (size_t)snprintf(known + at, sizeof(known) - at, "%s%s", i ? ", " : "",
 				       table[i].name);
-	return backend_fail(be, -EINVAL, "filter %s knows no \"%.40s\", but %s", be->ops->type,
-			    name, n ? known : "takes no arguments");
+	return backend_fail(be, -EINVAL, "filter %s knows no \"%.40s\" (expected %s)",
+			    be->ops->type, name, n ? known : "no arguments");
 }
 
 int filter_args(struct backend *be, const char *args, const struct filter_arg *table, unsigned n,
@@ -156,7 +156,7 @@ int filter_args(struct backend *be, const char *args, const struct filter_arg *t
 		if (!n || row == table + n)
 			r = arg_unknown(be, arg, table, n);
 		else if (!arg_kinds[row->kind].read(value ? value : "", (char *)into + row->at))
-			r = backend_fail(be, -EINVAL, "filter %s: %s=\"%.60s\", expected %s",
+			r = backend_fail(be, -EINVAL, "filter %s: %s=\"%.60s\" (expected %s)",
 					 be->ops->type, arg, value ? value : "",
 					 arg_kinds[row->kind].expected);
 	}

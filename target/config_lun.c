@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "backends/backend.h"
 #include "target/config_check.h"
 #include "target/hex.h"
 #include "target/state_file.h"
@@ -287,6 +288,25 @@ static void lun_blocks(struct check *k, const yaml_node_t *map, const struct con
 				 l->physical_block_size, l->block_size);
 }
 
+/* They are put over a store that is none: what is wrong with them is theirs to say. */
+static void lun_filters(struct check *k, const yaml_node_t *map, const struct config_lun *l)
+{
+	const struct backend_options o = { .type = "null",
+					   .size = l->block_size,
+					   .block_size = l->block_size,
+					   .filters = l->filters };
+	struct backend *be;
+	char err[256];
+
+	if (!reader_good(k->r, map, "filters") ||
+	    (reader_has(k->r, map, "block_size") && !reader_good(k->r, map, "block_size")))
+		return;
+	if (backend_open(&o, &be, err, sizeof(err)))
+		reader_error_key(k->r, map, "filters", "%s", err);
+	else
+		backend_close(be);
+}
+
 /*
  * A witness disk decides which half of a cluster lives: what it answers is durable, its blocks are
  * there when the store is full, and the old reservations, which block persistent ones, are off.
@@ -309,6 +329,7 @@ static void check_lun(struct check *k, const yaml_node_t *map, const struct conf
 	lun_uuid(k, map, t, l);
 	lun_backend(k, map, l);
 	lun_blocks(k, map, l);
+	lun_filters(k, map, l);
 	if (l->type == LUN_WITNESS)
 		lun_witness(k, map, l);
 	if (!reader_has(k->r, map, "pr_retain"))

@@ -53,7 +53,7 @@ static void test_arguments_refused(void)
 		{ "log:", NULL },
 		{ "log|", "no filter" },
 		{ "|log", "no filter" },
-		{ "log:x=1", "takes no arguments" },
+		{ "log:x=1", "expected no arguments" },
 		{ "delay", "give ms=" },
 		{ "delay:ms=", "a number" },
 		{ "delay:ms=-1", "a number" },

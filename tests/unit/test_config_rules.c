@@ -162,6 +162,43 @@ static void test_backend(void)
 	    "(expected only with backend: file)\n");
 }
 
+/* As the daemon would find them wrong when it starts, and as far as it would look. */
+static void test_filters(void)
+{
+	static const struct {
+		const char *filters, *text;
+	} cases[] = {
+		{ "iolog", "no filter \"iolog\" (expected fault, delay, log, volatile or check)" },
+		{ "log|", "no filter \"\" (expected fault, delay, log, volatile or check)" },
+		{ "log:all", "filter log knows no \"all\" (expected no arguments)" },
+		{ "log|delay:msec=5", "filter delay knows no \"msec\" (expected op, ms, min_us, "
+				      "max_us, seed, after)" },
+		{ "delay:ms=soon|log", "filter delay: ms=\"soon\" (expected a number)" },
+		{ "delay", "filter delay: give ms= or max_us=, from 1 us to an hour" },
+		{ "fault:err=BAD",
+		  "filter fault: err=\"BAD\" (expected an error such as EIO or ENOSPC)" },
+		{ "fault:op=write+reed",
+		  "filter fault: op=\"write+reed\" (expected all, or some of read, write, flush, "
+		  "discard, zero, extent, space, prefetch joined by +)" },
+		{ "volatile:survive=1001", "filter volatile: survive is at most 1000" },
+		{ "check:atomic=700", "filter check: atomic is whole blocks, at most 1M" },
+	};
+	char text[300], expected[400];
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), LUN "path: /no/such/file,\n     filters: \"%s\"}\n",
+			 cases[i].filters);
+		snprintf(expected, sizeof(expected), "t.yaml:5: targets[0].luns[0].filters: %s\n",
+			 cases[i].text);
+		bad(text, expected);
+	}
+	config_free(good(LUN "path: a, filters: \"check|volatile|fault:op=write,while=/no/such,"
+			     "err=EIO|delay:ms=5|log\"}\n"));
+	/* Whole blocks of which size is not known. */
+	bad(LUN "path: a, block_size: 7, filters: \"check:atomic=700\"}\n",
+	    "t.yaml:4: targets[0].luns[0].block_size: found \"7\" (expected 512 or 4096)\n");
+}
+
 static void test_auth(void)
 {
 	bad(TARGET "auth: {user: u, secret: elevenbytes}\n",
@@ -269,6 +306,7 @@ UNIT_MAIN("config_rules",
 	UNIT(test_initiators),
 	UNIT(test_portals),
 	UNIT(test_backend),
+	UNIT(test_filters),
 	UNIT(test_auth),
 	UNIT(test_secrets_are_not_shown),
 	UNIT(test_iscsi_limits),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What repeats itself in the log: seen at once, seen to go on, and never more than so much of it. */
+/* What repeats itself in the log: seen at once, seen to go on, and only so much of it. */
 #include <string.h>
 
 #include "target/log_limit.h"
