@@ -78,6 +78,7 @@ static void secret_read(struct check *k, const yaml_node_t *map, const char *key
 {
 	const char *name = doc_text(doc_get(&k->r->doc, map, key));
 	char path[8192], text[CHAP_SECRET_MAX + 3];
+	const char *wrong;
 	struct stat st;
 	ssize_t len;
 	int fd;
@@ -107,12 +108,16 @@ static void secret_read(struct check *k, const yaml_node_t *map, const char *key
 			len--;
 		if (len > 0 && text[len - 1] == '\r')
 			len--;
-		if (len < 12 || len > CHAP_SECRET_MAX || memchr(text, '\0', (size_t)len) ||
-		    memchr(text, '\n', (size_t)len)) {
-			reader_error_key(
-				k->r, map, key,
-				"%s does not hold one line of 12 to %d bytes (expected that)", path,
-				CHAP_SECRET_MAX);
+		wrong = len < 0				    ? "not readable"
+			: len < 12			    ? "too short"
+			: len > CHAP_SECRET_MAX		    ? "too long"
+			: memchr(text, '\n', (size_t)len)  ? "more than one line"
+			: memchr(text, '\0', (size_t)len) ? "with a NUL in it"
+							    : NULL;
+		if (wrong) {
+			reader_error_key(k->r, map, key,
+					 "the secret in %s is %s (expected one line of 12 to %d "
+					 "bytes)", path, wrong, CHAP_SECRET_MAX);
 		} else {
 			memcpy(secret, text, (size_t)len);
 			secret[len] = '\0';

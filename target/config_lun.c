@@ -365,9 +365,11 @@ static char *unique_file(const struct check *k, const yaml_node_t *map, const st
  */
 static char *unique_uuid(const struct check *k, const yaml_node_t *map, const struct config_lun *l)
 {
+	static const uint8_t none[16];	/* of a target without a good name */
 	char *text;
 
-	if (!reader_good(k->r, map, l->uuid_given ? "uuid" : "name"))
+	if (!reader_good(k->r, map, l->uuid_given ? "uuid" : "name") ||
+	    !memcmp(l->uuid, none, 16))
 		return NULL;
 	text = must_alloc(33, 1);
 	hex_put(text, l->uuid, 16);

@@ -31,6 +31,18 @@ static unsigned line_of_offset(const char *text, size_t len, size_t offset)
 	return line;
 }
 
+/* The byte at a mark; a line with more than ASCII before it may give another one. */
+static char char_at(const char *text, size_t len, const yaml_mark_t *at)
+{
+	const char *p = text, *end = text + len;
+
+	for (size_t i = 0; i < at->line && p; i++) {
+		p = memchr(p, '\n', (size_t)(end - p));
+		p = p ? p + 1 : NULL;
+	}
+	return p && at->column < (size_t)(end - p) ? p[at->column] : '\0';
+}
+
 /* What libyaml says, as one sentence. A reader error (bad UTF-8) has no mark, only an offset. */
 static int doc_fail_parser(struct doc_error *e, const yaml_parser_t *p, const char *text,
 			   size_t len)
@@ -42,9 +54,11 @@ static int doc_fail_parser(struct doc_error *e, const yaml_parser_t *p, const ch
 	if (p->error == YAML_READER_ERROR)
 		return doc_fail(e, line_of_offset(text, len, p->problem_offset),
 				"byte %zu: %s (expected UTF-8 text)", p->problem_offset, problem);
-	return doc_fail(e, (unsigned)p->problem_mark.line + 1, "not YAML: %s%s%s in column %zu",
+	return doc_fail(e, (unsigned)p->problem_mark.line + 1, "not YAML: %s%s%s in column %zu%s",
 			problem, p->context ? " " : "", p->context ? p->context : "",
-			(size_t)p->problem_mark.column + 1);
+			(size_t)p->problem_mark.column + 1,
+			char_at(text, len, &p->problem_mark) == '\t'
+				? ", a tab (expected blanks)" : "");
 }
 
 /* ---- reading ---- */

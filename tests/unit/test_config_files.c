@@ -126,19 +126,19 @@ static void test_secret_files(void)
 		  "@/c.yaml:3: targets[0].auth.mutual_secret_file: @/m has mode 0640: others can "
 		  "read the secret "
 		  "(expected 0600)\n");
-#define HOLDS                                                                                      \
-	"@/c.yaml:3: targets[0].auth.mutual_secret_file: @/m does not hold one line of 12 to 255 " \
-	"bytes (expected that)\n"
+#define HOLDS(what) \
+	"@/c.yaml:3: targets[0].auth.mutual_secret_file: the secret in @/m is " what \
+	" (expected one line of 12 to 255 bytes)\n"
 	write_file("m", "elevenbytes\n", 0600);
-	load_text(text, 0644, HOLDS);
+	load_text(text, 0644, HOLDS("too short"));
 	write_file("m", "two lines in\nhere", 0600);
-	load_text(text, 0644, HOLDS);
+	load_text(text, 0644, HOLDS("more than one line"));
 	write_file("m", "", 0600);
-	load_text(text, 0644, HOLDS);
+	load_text(text, 0644, HOLDS("too short"));
 	memset(line, 'x', 256);
 	line[256] = '\0';
 	write_file("m", line, 0600);
-	load_text(text, 0644, HOLDS);
+	load_text(text, 0644, HOLDS("too long"));
 	line[255] = '\n';
 	write_file("m", line, 0600);
 	load_text(text, 0644, NULL);

@@ -58,6 +58,12 @@ static void test_target_name(void)
 	TARGET_NAME("iqn.2026-00.com.example", ", which has no month 00");
 	TARGET_NAME("iqn.2026.com.example", "");
 	TARGET_NAME("iqn.2026-11.", "");
+	/* And nothing about the identities of its LUNs. */
+	bad("targets: [{name: x, luns: [{lun: 0, name: a, path: a}, {lun: 1, name: b, path: b}]}"
+	    "]\n",
+	    "t.yaml:1: targets[0].name: found \"x\" (expected a name such as "
+	    "iqn.2026-11.com.example:cluster1, eui. and 16 or naa. and 16 or 32 hex digits, 1 to "
+	    "223 bytes)\n");
 	TARGET_NAME("iqn.", "");
 	TARGET_NAME("eui.0200", "");
 	TARGET_NAME("eui.02004567a425678g", "");

@@ -130,7 +130,10 @@ static void test_syntax(void)
 		"not YAML: mapping values are not allowed in this context in column 3");
 	refused("a:\n\t- b\n", 2,
 		"not YAML: found character that cannot start any token while scanning for the next "
-		"token in column 1");
+		"token in column 1, a tab (expected blanks)");
+	refused("a: @b\n", 1,
+		"not YAML: found character that cannot start any token while scanning for the next "
+		"token in column 4");
 	refused("a: \"x\n", 2,
 		"not YAML: found unexpected end of stream while scanning a quoted scalar in column "
 		"1");
