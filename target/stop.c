@@ -16,21 +16,27 @@ enum {
 	DRAIN_MS = 3000,	/* what is in the backends ends */
 	FLUSH_MS = 4500,	/* so do the flushes of the caches */
 	TOLD_MS = 5000,		/* and the stores know of those that failed */
-	WORKS_MS = 2000,	/* after that: what workers have in hand, the ends of journals */
+	WORKS_MS = 7000,	/* and what workers have in hand has ended, as have journals */
 	POLL_US = 5000,
 };
 
-/* Polls on every reactor until *count is 0 or the time is up. */
-static unsigned wait_zero(void (*fn)(void *), unsigned *count, uint64_t end)
+static uint64_t begin_ms;
+
+/*
+ * Polls on every reactor until *count is 0 or the time is up. What it says was looked at after
+ * that: a daemon that stood still meanwhile must not take for unfinished what has ended.
+ */
+static unsigned wait_zero(void (*fn)(void *), unsigned *count, unsigned until_ms)
 {
-	do {
+	for (;;) {
+		bool last = reactor_now_ms() >= begin_ms + until_ms;
+
 		*count = 0;
 		rcall_each(fn, count);
-		if (!*count)
-			return 0;
+		if (!*count || last)
+			return *count;
 		usleep(POLL_US);
-	} while (reactor_now_ms() < end);
-	return *count;
+	}
 }
 
 static void ask_logout(struct conn *c, void *arg)
@@ -124,28 +130,28 @@ static void trim(void *arg)
 
 unsigned stop_service(void)
 {
-	uint64_t begin = reactor_now_ms();
 	unsigned n, busy, bad = 0;
 	bool told = false;
 
+	begin_ms = reactor_now_ms();
 	__atomic_store_n(&daemon_state.stopping, true, __ATOMIC_RELAXED);
 	net_stop();
 	while (!net_closed())
 		usleep(POLL_US);
 	rcall_each(ask_all, NULL);
-	if (wait_zero(count_conns, &n, begin + LOGOUT_MS)) {
+	if (wait_zero(count_conns, &n, LOGOUT_MS)) {
 		log_info("event=stop conns=%u msg=\"closing connections that did not log out\"", n);
 		rcall_each(close_all, NULL);
 	}
 	/* What closing sent from reactor to reactor has arrived, and so has what that sent. */
 	rcall_flush();
 	rcall_flush();
-	if (wait_zero(count_busy, &busy, begin + DRAIN_MS))
+	if (wait_zero(count_busy, &busy, DRAIN_MS))
 		log_error("event=stop ios=%u msg=\"I/O that did not end is left to the kernel\"",
 			  busy);
 	flushes = calloc(daemon_state.nlus + 1, sizeof(*flushes));
 	if (flushes)
-		wait_zero(flush_here, &n, begin + FLUSH_MS);
+		wait_zero(flush_here, &n, FLUSH_MS);
 	for (unsigned i = 0; flushes && i < daemon_state.nlus; i++) {
 		struct flush *f = &flushes[i];
 
@@ -162,7 +168,7 @@ unsigned stop_service(void)
 		}
 	}
 	rcall_flush();
-	if (told && wait_zero(count_changing, &n, begin + TOLD_MS))
+	if (told && wait_zero(count_changing, &n, TOLD_MS))
 		log_error("event=stop msg=\"a failed flush could not be kept\"");
 	rcall_each(trim, NULL);
 	return bad + busy;
@@ -170,12 +176,12 @@ unsigned stop_service(void)
 
 unsigned stop_works(void)
 {
-	uint64_t end = reactor_now_ms() + WORKS_MS;
+	uint64_t now = reactor_now_ms(), end = begin_ms + WORKS_MS;
 	unsigned n;
 
 	/* What sessions told at their end arrives. */
 	rcall_flush();
-	journals_settle(WORKS_MS);
+	journals_settle(now < end ? (unsigned)(end - now) : 0);
 	while ((n = works_pending()) && reactor_now_ms() < end)
 		usleep(POLL_US);
 	if (n)

@@ -11,8 +11,8 @@ unsigned stop_service(void);
 
 /*
  * After it: what the journals have is written and synced, and what else workers have in hand ends,
- * within 2 s in all. 0, or how many of their jobs did not end: then nothing may be closed or freed,
- * only the process ended. Main thread.
+ * within 7 s of stop_service()'s beginning. 0, or how many of their jobs did not end: then nothing
+ * may be closed or freed, only the process ended. Main thread.
  */
 unsigned stop_works(void);
 
