@@ -79,8 +79,7 @@ ok "a congestion control the kernel has not" says 1 "congestion: the kernel has 
 hf status
 ok "leaves the first alone" shows ready
 for _ in {1..20}; do kill -HUP "$daemon"; done
-for _ in {1..50}; do grep -q 'name=SIGHUP .*restart' "$D/log" && break; sleep 0.1; done
-ok "SIGHUP reads nothing, and says so" grep -q 'name=SIGHUP .*restart' "$D/log"
+ok "SIGHUP reads nothing, and says so" logs 'name=SIGHUP .*restart'
 hf status
 ok "and ends nothing" shows ready
 
@@ -208,7 +207,7 @@ time.sleep(60)' "$S" > "$D/idle" &
 	while ! grep -qs there "$D/idle"; do sleep 0.1; done
 	before=$SECONDS
 	hf status
-	ok "idle clients keep nobody waiting" [ $rc = 0 -a $((SECONDS - before)) -lt 5 ]
+	ok "idle clients keep nobody waiting" [ $rc = 0 -a $((SECONDS - before)) -lt 30 ]	# they stay for 60 s
 	{ kill $idle; wait $idle; } 2> /dev/null
 else
 	skip "the protocol: no python3"
@@ -263,7 +262,7 @@ if have python3; then
 	ok "lun recover" shows '\(dtc\) is ready$'
 	ok "writes go again" told "status 00" write 0 7 4096
 	ok "flushes too" told "status 00" sync 0 7
-	ok "it is in the log" grep -q 'event=admin cmd="lun recover".* name=dtc uid=' "$D/log"
+	ok "it is in the log" logs 'event=admin cmd="lun recover".* name=dtc uid='
 
 	ok "RESERVE(6)" told "status 00" reserve6 2 7
 	hf pr show dtc
@@ -282,9 +281,8 @@ if have python3; then
 	: > "$D/hang"
 	for i in 0 2; do ok "register $i" told "status 00" register $i 8 0x$((i + 1)); done
 	ok "a write hangs" told sent write 0 8 512 "&"
-	sleep 1.2
-	hf status
-	ok "status: for how long the oldest command is there" shows '^commands +1 in flight, the oldest for [1-9][0-9]*\.[0-9]+ s$'
+	oldest() { hf status; shows '^commands +1 in flight, the oldest for [1-9][0-9]*\.[0-9]+ s$'; }
+	ok "status: for how long the oldest command is there" soon oldest
 	hf --json lun list slow
 	ok "lun list: which disk hangs" json '.luns[0].tasks == 1 and .luns[0].oldest_us > 1000000'
 	hf lun list slow
@@ -299,7 +297,7 @@ if have python3; then
 	sleep 0.5
 	before=$SECONDS
 	hf status
-	ok "others are answered meanwhile" [ $rc = 0 -a $((SECONDS - before)) -lt 5 ]
+	ok "others are answered meanwhile" [ $rc = 0 -a $((SECONDS - before)) -lt 9 ]	# the change waits for 10 s
 	hf lun list slow
 	ok "the change is seen to wait" [ $rc = 0 ]
 	wait $waiting
@@ -308,12 +306,8 @@ if have python3; then
 	cp "$D/clear.err" "$err"
 	ok "the answer is in time" says 1 "the change waits for I/O of LUN slow"
 	rm "$D/hang"
-	for _ in $(seq 100); do
-		hf pr show slow
-		grep -q '0 registrants' "$out" && break
-		sleep 0.1
-	done
-	ok "and it is made in the end" shows '\(slow\): no reservation, 0 registrants'
+	cleared() { hf pr show slow; shows '\(slow\): no reservation, 0 registrants'; }
+	ok "and it is made in the end" soon cleared
 
 	# Many.
 	n=${CLI_SESSIONS:-1000}
@@ -347,12 +341,8 @@ if have python3; then
 	fi
 	{ kill $nexus; wait $nexus; } 2> /dev/null
 	nexus=
-	for _ in $(seq 100); do
-		hf session list
-		grep -q '^no sessions' "$out" && break
-		sleep 0.1
-	done
-	ok "all gone" shows '^no sessions$'
+	nobody() { hf session list; shows '^no sessions$'; }
+	ok "all gone" soon nobody
 else
 	skip "sessions and reservations: no python3"
 fi
@@ -373,7 +363,7 @@ ok "killed, it leaves its socket" [ -S "$S" ]
 hf status
 ok "nobody listens there" says 1 "nobody listens there"
 ok "a new daemon replaces what was left" start "$D/a.yaml"
-ok "and says so" grep -q 'removed the socket of a daemon that was killed' "$D/log"
+ok "and says so" logs 'removed the socket of a daemon that was killed'
 hf status
 ok "and answers" shows '^LUNs +5$'
 # The last flush of all: its failure is not forgotten either.

@@ -85,7 +85,7 @@ start() { # CONFIG: the daemon; its log is $D/log
 	# What a reactor keeps in its pools it does not give back at the end: no leak.
 	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 "$B/holdfastd" --config "$1" 2> "$D/log" &
 	daemon=$!
-	for _ in $(seq 300); do
+	for _ in $(seq 600); do
 		grep -qs state=ready "$D/log" && return 0
 		kill -0 $daemon 2> /dev/null || return 1
 		sleep 0.1
@@ -100,6 +100,17 @@ finish() { # signal: gives the exit status
 	daemon=
 	return $status
 }
+# Asks until it is so.
+soon() {
+	local _
+	for _ in $(seq 300); do
+		"$@" && return 0
+		sleep 0.1
+	done
+	return 1
+}
+# The log says so, now or in a moment: it is written by a thread of its own.
+logs() { soon grep -q -- "$1" "$D/log"; }
 clean_log() { ! grep -aE -A 25 'Sanitizer|runtime error' "$D/log" | head -n 80 | grep -a .; }
 
 tell() { # a line to nexus.py; its answer in $answer

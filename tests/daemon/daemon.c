@@ -45,6 +45,12 @@ void wire_sleep(unsigned ms)
 	poll(NULL, 0, (int)ms);
 }
 
+void wire_tries(bool (*attempt)(bool last))
+{
+	for (unsigned i = 1; !attempt(i == WIRE_TRIES); i++)
+		printf("    somebody stood still: once more\n");
+}
+
 /*
  * A port of our own: several test programs run at once, of several build directories, so each port
  * is claimed by a lock on a file for as long as the program runs.
@@ -305,11 +311,11 @@ void daemon_stop(void)
 		return;
 	}
 	kill(d->pid, SIGTERM);
-	if (!daemon_wait(5000)) {
+	if (!daemon_wait(WIRE_STOP_MS)) {
 		int pid = d->pid;
 
-		log_show("holdfastd does not end within 5 s of SIGTERM");
-		CU_FAIL("holdfastd does not end within 5 s of SIGTERM");
+		log_show("holdfastd does not end after SIGTERM");
+		CU_FAIL("holdfastd does not end after SIGTERM");
 		kill(pid, SIGABRT);
 		waitpid(pid, &d->status, 0);
 		d->pid = 0;

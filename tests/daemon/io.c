@@ -293,9 +293,9 @@ bool io_wait(struct io *io, unsigned ms)
 		uint64_t now = wire_now();
 		int r;
 
-		if (!io->w || now > end)
+		if (!io->w)
 			return false;
-		r = wire_pump(io->w, &p, (unsigned)(end - now));
+		r = wire_pump(io->w, &p, now < end ? (unsigned)(end - now) : 0);
 		if (r == 2)
 			continue;
 		if (r == 1)
@@ -307,6 +307,15 @@ bool io_wait(struct io *io, unsigned ms)
 		return false;
 	}
 	return true;
+}
+
+bool io_await_r2ts(struct io *io, unsigned n)
+{
+	uint64_t end = wire_now() + (uint64_t)WIRE_MS * wire_slow();
+
+	while (io->nr2t < n && wire_now() < end && wire_quiet(io->w, 5))
+		;
+	return io->nr2t >= n;
 }
 
 bool io_run(struct wire *w, struct io *io)

@@ -164,12 +164,9 @@ static void test_data_in_split(void)
 }
 
 /* So many R2Ts have come, and not one more. */
-static void await_r2ts(struct wire *w, struct io *io, unsigned n)
+static void await_r2ts(struct io *io, unsigned n)
 {
-	uint64_t end = wire_now() + WIRE_MS * wire_slow();
-
-	while (io->nr2t < n && wire_now() < end)
-		wire_quiet(w, 5);
+	CU_ASSERT_FATAL(io_await_r2ts(io, n));
 	CU_ASSERT_EQUAL_FATAL(io->nr2t, n);
 }
 
@@ -194,13 +191,14 @@ static void test_r2ts(void)
 		io_write(&io, 0, 50, 160, out);
 		io.manual = true;
 		io_start(w, &io);
+		await_r2ts(&io, outstanding);
 		CU_ASSERT(wire_quiet(w, 100));
 		CU_ASSERT_EQUAL(io.nr2t, outstanding);
 		for (unsigned i = 0; !io.done && i < 10; i++) {
 			const struct bhs_r2t *r = &io.r2t[i];
 			uint32_t off, end, sn = 0;
 
-			await_r2ts(w, &io, i + outstanding < 10 ? i + outstanding : 10);
+			await_r2ts(&io, i + outstanding < 10 ? i + outstanding : 10);
 			off = be32_get(r->offset);
 			end = off + be32_get(r->length);
 			CU_ASSERT_EQUAL(end - off, 8192);
@@ -237,6 +235,7 @@ static void test_r2ts_interleaved(void)
 	x.manual = y.manual = true;
 	io_start(w, &x);
 	io_start(w, &y);
+	CU_ASSERT(wire_alive(w));
 	CU_ASSERT(wire_quiet(w, 100));
 	CU_ASSERT_FATAL(x.nr2t == 1 && y.nr2t == 1);
 	CU_ASSERT_NOT_EQUAL(be32_get(x.r2t[0].ttt), be32_get(y.r2t[0].ttt));
@@ -282,7 +281,8 @@ static void test_large_and_many(void)
 		io[i].manual = true;
 		io_start(w, &io[i]);
 	}
-	CU_ASSERT(wire_quiet(w, 200 * wire_slow()));
+	CU_ASSERT(wire_alive(w));
+	CU_ASSERT(wire_quiet(w, WIRE_QUIET_MS));
 	for (unsigned i = 0; i < 100; i++)
 		asked += io[i].nr2t;
 	CU_ASSERT(asked >=
@@ -320,7 +320,7 @@ static void refused(struct wire *w, struct io *io, uint16_t blocks)
 	struct pdu p;
 	int got;
 
-	while ((got = wire_pump(w, &p, 1000 * wire_slow())) > 0) {
+	while ((got = wire_pump(w, &p, WIRE_MS * wire_slow())) > 0) {
 		if (io->done)
 			break;
 		if (got == 1)
@@ -355,9 +355,7 @@ static struct wire *start_refused(struct io *io, const char *keys, uint16_t bloc
 static uint32_t first_r2t(struct wire *w, struct io *io)
 {
 	io_start(w, io);
-	for (unsigned i = 0; i < 100 && !io->nr2t; i++)
-		wire_quiet(w, 10);
-	CU_ASSERT_FATAL(io->nr2t >= 1);
+	CU_ASSERT_FATAL(io_await_r2ts(io, 1));
 	return be32_get(io->r2t[0].ttt);
 }
 

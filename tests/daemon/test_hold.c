@@ -41,7 +41,7 @@ static void play(bool (*step)(struct actor *a, unsigned i), unsigned n)
 			CU_FAIL("it stands still");
 			break;
 		}
-		CU_ASSERT_EQUAL_FATAL(wire_pump(w[i], &p, 1000), 2);
+		CU_ASSERT_EQUAL_FATAL(wire_pump(w[i], &p, WIRE_MS * wire_slow()), 2);
 		if (actors[i].io.done && !step(&actors[i], (unsigned)i)) {
 			w[i] = NULL;
 			playing--;
@@ -321,7 +321,7 @@ static void test_hung_and_dead(void)
 	fill_blocks(data, 0, 8, 1);
 	io_write(&wr, 0, 0, 8, data);
 	io_start(a, &wr);
-	CU_ASSERT(wire_quiet(a, 30));
+	CU_ASSERT(wire_alive(a)); /* so it is in the backend */
 	memset(pair, 0, sizeof(pair));
 	memset(pair + BLOCK, 9, BLOCK);
 	io_caw(&caw, 0, 3, 1, pair);

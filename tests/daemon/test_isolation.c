@@ -78,7 +78,7 @@ static void one_session(bool writes, const char *kind)
 		io_read(&io, i & 2, i, 64, in);
 		CU_ASSERT_FATAL(io_good(w, &io) && same_blocks(in, i, 64, i));
 	}
-	CU_ASSERT(wire_now() - t < 3000 * wire_slow());
+	CU_ASSERT(wire_now() - t < 6000 * wire_slow()); /* the other hangs for ever */
 	/* INQUIRY and REPORT LUNS, which need no medium, answer on the hung LUN, too, when they may
 	 * pass */
 	{
@@ -301,7 +301,7 @@ static void test_slow_reader(void)
 		io_write(&r, 0, 1000 + i, 64, in);
 		CU_ASSERT_FATAL(io_good(other, &r));
 	}
-	CU_ASSERT(wire_now() - t < 3000 * wire_slow());
+	CU_ASSERT(wire_now() - t < 6000 * wire_slow()); /* nobody reads meanwhile */
 	for (unsigned i = 0; i < 64; i++) {
 		CU_ASSERT(io_wait(&io[i], WIRE_MS));
 		CU_ASSERT(io[i].status == ST_GOOD && same_blocks(big[i], 0, 512, 3));
@@ -334,7 +334,7 @@ static bool all_served(struct wire *w)
 	return good;
 }
 
-/* What SendTargets answers: the targets. */
+/* What SendTargets answers: the targets. 0: no room for the answer. */
 static unsigned discovered(void)
 {
 	static const char all[] = "SendTargets=All";
@@ -348,7 +348,8 @@ static unsigned discovered(void)
 
 	p.text.cmdsn = be32_of(w->cmdsn);
 	wire_send(w, &p, all, sizeof(all));
-	CU_ASSERT_FATAL(wire_expect(w, OP_TEXT_RSP, &q, WIRE_MS));
+	if (!wire_expect(w, OP_TEXT_RSP, &q, WIRE_MS))
+		q.len = 0;
 	for (uint32_t i = 0; i + 11 <= q.len; i++)
 		n += !memcmp(q.data + i, "TargetName=", 11);
 	wire_close(w);
@@ -414,6 +415,8 @@ static void test_text_hoard(void)
 	static uint8_t asks[BHS_LEN + 8000], early[BHS_LEN + (256 << 10)];
 	struct bhs_text_req *h = (struct bhs_text_req *)asks;
 	struct wire *w[2 * SESSIONS], *other;
+	unsigned n;
+	uint64_t t;
 	struct login_opts o = { .discovery = true,
 				.keys = "MaxRecvDataSegmentLength=262144\n" };
 
@@ -448,9 +451,10 @@ static void test_text_hoard(void)
 	CU_ASSERT(all_served(other));
 	for (unsigned i = 0; i < 2 * SESSIONS; i++)
 		wire_kill(w[i]);
-	/* Then there is room for an honest one again. */
-	wire_sleep(100 * wire_slow());
-	CU_ASSERT_EQUAL(discovered(), 1);
+	/* Then there is room for an honest one again, as soon as their ends are noticed. */
+	for (t = wire_now(); !(n = discovered()) && wire_now() - t < WIRE_MS * wire_slow();)
+		wire_sleep(50);
+	CU_ASSERT_EQUAL(n, 1);
 	daemon_stop();
 }
 
@@ -474,7 +478,8 @@ static void test_buffers(void)
 		io[i].manual = true;
 		io_start(a, &io[i]);
 	}
-	CU_ASSERT(wire_quiet(a, 100 * wire_slow()));
+	CU_ASSERT(wire_alive(a));
+	CU_ASSERT(wire_quiet(a, 100));
 	for (unsigned i = 0; i < 60; i++)
 		if (io[i].done) {
 			CU_ASSERT(io[i].status == ST_FULL || io[i].status == ST_BUSY);

@@ -87,58 +87,72 @@ static void test_no_answer(void)
 }
 
 /* The target pings who is idle; who answers stays, who does not is dropped (limits nop_interval,
- * nop_timeout). */
-static void test_target_pings(void)
+ * nop_timeout). False: somebody stood still for long enough to make an idle one of who is busy. */
+static bool pings(bool last)
 {
 	struct wire *good, *dead, *busy, *killed;
-	uint64_t start, died = 0;
+	uint64_t start, now, before, longest = 0, died = 0;
+	bool whole = true;
 	struct pdu p;
 	struct io io;
 
 	daemon_start("limits: {nop_interval: 1, nop_timeout: 1}\n", NULL, NULL);
 	good = wire_open(&(struct login_opts){ .isid = 1 }, 1);
+	start = wire_now();
 	dead = wire_open(&(struct login_opts){ .isid = 2 }, 1);
 	busy = wire_open(&(struct login_opts){ .isid = 3 }, 1);
 	killed = wire_open(&(struct login_opts){ .isid = 4 }, 1);
 	dead->no_pong = true;
 	wire_kill(killed);
-	start = wire_now();
-	while (wire_now() - start < 4500) {
-		if (wire_pump(good, &p, 20) < 0 || !daemon_alive())
-			break;
+	for (now = before = start; now - start < 4500 && whole; now = wire_now()) {
+		longest = now - before > longest ? now - before : longest;
+		before = now;
+		whole = wire_pump(good, &p, 20) >= 0 && daemon_alive();
 		if (!died && wire_pump(dead, &p, 20) < 0)
 			died = wire_now();
 		io_tur(&io, 0);
-		CU_ASSERT(io_good(busy, &io));
+		whole &= io_good(busy, &io);
 	}
+	whole &= wire_alive(good) && wire_alive(busy);
+	longest = wire_now() - before > longest ? wire_now() - before : longest;
+	if (longest > 700 && !last) {
+		daemon_stop();
+		return false;
+	}
+	CU_ASSERT(whole);
 	CU_ASSERT(good->pings >= 2);
 	CU_ASSERT(dead->pings >= 1);
 	CU_ASSERT_EQUAL(busy->pings, 0);
 	CU_ASSERT(died && died - start >= 1500);
-	CU_ASSERT(wire_alive(good));
-	CU_ASSERT(wire_alive(busy));
 	daemon_stop();
+	return true;
+}
+
+static void test_target_pings(void)
+{
+	wire_tries(pings);
 }
 
 /* Who answers a ping and then falls silent is given up nop_interval + nop_timeout after that. */
 static void test_silent_after_ping(void)
 {
 	struct wire *w;
-	uint64_t answered;
+	uint64_t asked, answered;
 	struct pdu p;
 
 	daemon_start("limits: {nop_interval: 1, nop_timeout: 5}\n", NULL, NULL);
 	w = wire_open(NULL, 0);
-	while (!w->pings && wire_pump(w, &p, 100) >= 0)
-		;
+	do
+		asked = wire_now();
+	while (!w->pings && wire_pump(w, &p, 100) >= 0);
 	CU_ASSERT_FATAL(w->pings);
 	answered = wire_now();
 	w->no_pong = true;
 	while (wire_pump(w, &p, 100) >= 0 && wire_now() - answered < 20000 * wire_slow())
 		;
-	/* To the second, and one for a machine that is busy; 10 would be the second ping's. */
-	CU_ASSERT(wire_now() - answered >= 5500);
-	CU_ASSERT(wire_now() - answered < 8500 * wire_slow());
+	/* To the second, and some for a machine that is busy; 10 would be the second ping's. */
+	CU_ASSERT(wire_now() - asked >= 5500);
+	CU_ASSERT(wire_now() - answered < 9500 * wire_slow());
 	daemon_stop();
 }
 
@@ -150,7 +164,7 @@ static void test_ping_fields(void)
 	struct pdu p = { .h = { .opcode = 0 } };
 	int r;
 
-	daemon_start("limits: {nop_interval: 1, nop_timeout: 2}\n", NULL, NULL);
+	daemon_start("limits: {nop_interval: 1, nop_timeout: 20}\n", NULL, NULL);
 	w = wire_open(NULL, 0);
 	r = wire_recv(w, &p, 3000 * wire_slow());
 	CU_ASSERT_EQUAL_FATAL(r, 1);
@@ -176,7 +190,8 @@ static void test_slow_reader(void)
 	uint64_t start;
 	struct pdu p;
 
-	daemon_start("limits: {nop_interval: 1, nop_timeout: 1}\n", NULL, NULL);
+	/* Room for a machine that stands still: then nobody reads. */
+	daemon_start("limits: {nop_interval: 1, nop_timeout: 3}\n", NULL, NULL);
 	slow = wire_open(&(struct login_opts){ .isid = 1 }, 1);
 	dead = wire_open(&(struct login_opts){ .isid = 2 }, 1);
 	setsockopt(slow->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
@@ -190,7 +205,7 @@ static void test_slow_reader(void)
 	while (!slow_io[READS - 1].done && wire_pump(slow, &p, WIRE_MS) > 0)
 		wire_sleep(2);
 	CU_ASSERT(slow_io[READS - 1].done);
-	CU_ASSERT(wire_now() - start > 3000);
+	CU_ASSERT(wire_now() - start > 5000);
 	CU_ASSERT(daemon_log_count("no answer to our NOP-In") > 0);
 	CU_ASSERT(wire_alive(slow));
 	for (unsigned i = 0; i < READS; i++)
@@ -207,15 +222,15 @@ static void test_discovery(void)
 	uint64_t t;
 	struct pdu p;
 
-	daemon_start("limits: {nop_interval: 1, nop_timeout: 1}\n", NULL, NULL);
+	daemon_start("limits: {nop_interval: 1, nop_timeout: 2}\n", NULL, NULL);
+	t = wire_now();
 	d = wire_open(&(struct login_opts){ .discovery = true }, 0);
 	e = wire_open(&(struct login_opts){ .discovery = true, .isid = 2 }, 0);
-	t = wire_now();
 	nop(e, true, ISCSI_TAG_NONE, NULL, NULL, 0);
 	CU_ASSERT(wire_expect(e, OP_REJECT, &p, WIRE_MS));
 	CU_ASSERT_EQUAL(p.reject.reason, REJECT_PROTOCOL);
 	CU_ASSERT_EQUAL(wire_recv(d, &p, 5000 * wire_slow()), -1);
-	CU_ASSERT(wire_now() - t > 1200);
+	CU_ASSERT(wire_now() - t > 2200);
 	daemon_stop();
 }
 

@@ -8,13 +8,18 @@
 enum { MS = 150 };
 static uint8_t out[8][8 * BLOCK], in[8][8 * BLOCK];
 
-/* Writes take 150 ms on LUN 0, reads nothing; LUN 1 is fast. */
-static struct wire *start(void)
+/* Writes take 150 ms on LUN 0, or until daemon_remove("hang"), reads nothing; LUN 1 is fast. */
+static struct wire *start(bool hang)
 {
-	static const char luns[] = "      - {lun: 0, name: m0, backend: memory, size: 16M, "
-				   "filters: \"delay:op=write,ms=150\"}\n"
-				   "      - {lun: 1, name: m1, backend: memory, size: 16M}\n";
+	char luns[1024];
 
+	if (hang)
+		daemon_touch("hang");
+	snprintf(luns, sizeof(luns),
+		 "      - {lun: 0, name: m0, backend: memory, size: 16M, "
+		 "filters: \"fault:op=write,while=%s,hang|delay:op=write,ms=150\"}\n"
+		 "      - {lun: 1, name: m1, backend: memory, size: 16M}\n",
+		 daemon_path("hang"));
 	daemon_start(NULL, luns, NULL);
 	return wire_open(NULL, 2);
 }
@@ -36,7 +41,7 @@ static void read_of(struct io *io, unsigned i, uint32_t lba, uint8_t attr)
 /* SIMPLE tasks do not wait for each other. */
 static void test_simple(void)
 {
-	struct wire *w = start();
+	struct wire *w = start(true);
 	struct io a, b;
 
 	write_of(&a, 0, 0, ATTR_SIMPLE);
@@ -45,6 +50,7 @@ static void test_simple(void)
 	io_start(w, &b);
 	CU_ASSERT(io_wait(&b, WIRE_MS));
 	CU_ASSERT(!a.done);
+	daemon_remove("hang");
 	CU_ASSERT(io_wait(&a, WIRE_MS));
 	daemon_stop();
 }
@@ -52,7 +58,7 @@ static void test_simple(void)
 /* ORDERED: after everything before it, before everything after it. */
 static void test_ordered(void)
 {
-	struct wire *w = start();
+	struct wire *w = start(false);
 	struct io a, b, c, d;
 	uint64_t t = wire_now();
 
@@ -77,7 +83,7 @@ static void test_ordered(void)
  * other task sets. */
 static void test_ordered_elsewhere(void)
 {
-	struct wire *w = start();
+	struct wire *w = start(true);
 	struct io a, b, c, other;
 
 	write_of(&a, 0, 0, ATTR_SIMPLE);
@@ -90,6 +96,7 @@ static void test_ordered_elsewhere(void)
 	io_read(&other, 1, 0, 8, in[3]);
 	CU_ASSERT(io_good(w, &other));
 	CU_ASSERT(!a.done && !b.done && !c.done);
+	daemon_remove("hang");
 	CU_ASSERT(io_wait(&c, WIRE_MS));
 	CU_ASSERT(a.done && b.done);
 	daemon_stop();
@@ -99,7 +106,7 @@ static void test_ordered_elsewhere(void)
  * still waits for it. */
 static void test_head_of_queue(void)
 {
-	struct wire *w = start();
+	struct wire *w = start(true);
 	struct io a, b, c, h;
 
 	write_of(&a, 0, 0, ATTR_SIMPLE);
@@ -112,6 +119,7 @@ static void test_head_of_queue(void)
 	io_start(w, &h);
 	CU_ASSERT(io_wait(&h, WIRE_MS));
 	CU_ASSERT(!a.done && !b.done && !c.done);
+	daemon_remove("hang");
 	CU_ASSERT(io_wait(&c, WIRE_MS));
 	CU_ASSERT(a.done && b.done);
 	CU_ASSERT(same_blocks(in[2], 0, 8, 0x101));
@@ -121,7 +129,7 @@ static void test_head_of_queue(void)
 /* SIMPLE tasks that come while a HEAD OF QUEUE task runs wait for it (SAM-5 8.6.4). */
 static void test_behind_head(void)
 {
-	struct wire *w = start();
+	struct wire *w = start(false);
 	struct io h, s;
 
 	write_of(&h, 0, 0, ATTR_HEAD);
@@ -138,7 +146,7 @@ static void test_behind_head(void)
  * up nobody. */
 static void test_abort_ordered(void)
 {
-	struct wire *w = start();
+	struct wire *w = start(false);
 	struct io a, o, s;
 
 	write_of(&a, 0, 0, ATTR_UNTAGGED);
@@ -161,17 +169,18 @@ static void test_abort_ordered(void)
 /* Another nexus has a task set of its own: an ORDERED task there does not wait for ours. */
 static void test_per_nexus(void)
 {
-	struct wire *w = start(), *b = wire_open(&(struct login_opts){ .isid = 2 }, 2);
+	struct wire *w = start(true), *b = wire_open(&(struct login_opts){ .isid = 2 }, 2);
 	struct io a, o;
 
 	write_of(&a, 0, 0, ATTR_SIMPLE);
 	read_of(&o, 1, 100, ATTR_ORDERED);
 	io_start(w, &a);
-	wire_sleep(20);
+	CU_ASSERT(wire_alive(w));
 	io_start(b, &o);
 	CU_ASSERT(io_wait(&o, WIRE_MS));
 	CU_ASSERT(wire_quiet(w, 1));
 	CU_ASSERT(!a.done);
+	daemon_remove("hang");
 	CU_ASSERT(io_wait(&a, WIRE_MS));
 	daemon_stop();
 }

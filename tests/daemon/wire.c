@@ -318,9 +318,8 @@ int wire_recv(struct wire *w, struct pdu *p, unsigned ms)
 
 		if (w->eof)
 			return -1;
-		if (now > end)
-			return 0;
-		if (poll(&pfd, 1, (int)(end - now)) > 0)
+		/* Late is who stood still ourselves, too: what is there by now counts. */
+		if (poll(&pfd, 1, now < end ? (int)(end - now) : 0) > 0)
 			rx_fill(w);
 		else if (wire_now() >= end)
 			return 0;
@@ -373,7 +372,7 @@ bool wire_expect(struct wire *w, uint8_t opcode, struct pdu *p, unsigned ms)
 
 	for (;;) {
 		uint64_t now = wire_now();
-		int r = now > end ? 0 : wire_pump(w, p, (unsigned)(end - now));
+		int r = wire_pump(w, p, now < end ? (unsigned)(end - now) : 0);
 
 		if (r == 2)
 			continue;
@@ -414,11 +413,10 @@ bool wire_closed(struct wire *w, unsigned ms)
 
 	for (;;) {
 		uint64_t now = wire_now();
+		int r = wire_recv(w, &p, now < end ? (unsigned)(end - now) : 0);
 
-		if (now > end)
-			return false;
-		if (wire_recv(w, &p, (unsigned)(end - now)) < 0)
-			return true;
+		if (r < 1)
+			return r < 0;
 	}
 }
 

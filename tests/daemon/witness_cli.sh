@@ -12,15 +12,6 @@ done
 config "$D/a.yaml" "${ports[0]}" state-a "$S"
 WHEN='20..-..-.. ..:..:..'
 
-# Asks until it is so.
-soon() {
-	local _
-	for _ in $(seq 100); do
-		"$@" && return 0
-		sleep 0.1
-	done
-	return 1
-}
 asks() { hf --json "${@:2}"; json "$1"; }	# filter, arguments
 
 # ---- without a daemon ----------------------------------------------------------------------------
