@@ -433,11 +433,21 @@ static void file_clear_error(struct backend *be)
 
 /* ---- I/O ------------------------------------------------------------------------------------- */
 
+void file_rio(const struct file *f, struct rio *r)
+{
+	r->fd = f->fd;
+	r->direct = f->direct;
+	r->may_wait = atomic_load_explicit(&f->cannot, memory_order_relaxed) & FILE_NO_NOWAIT;
+	r->engine = f->engine;
+}
+
 static void rio_ended(struct rio *r)
 {
 	struct io_req *io = container(r, struct io_req, rio);
 	struct file *f = io->be->priv;
 
+	if (r->may_wait && r->result != -EOPNOTSUPP)
+		atomic_fetch_or(&f->cannot, FILE_NO_NOWAIT);
 	if (io->op == IO_WRITE && !r->result && !f->direct && file_sync_wrote(&f->sync, io))
 		return;
 	backend_complete(io, r->result);
@@ -506,14 +516,12 @@ static void file_submit(struct backend *be, struct io_req *io)
 	default:
 		break;
 	}
+	file_rio(f, r);
 	r->op = rio_op[io->op];
-	r->fd = f->fd;
 	r->mode = io->op == IO_PREFETCH ? POSIX_FADV_WILLNEED : 0;
 	r->off = io->off;
 	r->len = io->len;
 	r->buf = io->buf;
-	r->direct = f->direct;
-	r->engine = f->engine;
 	r->done = rio_ended;
 	rio_submit(r);
 }

@@ -34,6 +34,7 @@ enum {
 	FILE_NO_PUNCH = 1,
 	FILE_NO_ZERO_RANGE = 2,
 	FILE_NO_READ_NOW = 4,		/* rio_read_now() */
+	FILE_NO_NOWAIT = 8,		/* rio.may_wait */
 };
 
 /*
@@ -97,6 +98,11 @@ struct file {
 	struct file_sync sync;
 	struct file *next;		/* registry */
 };
+
+/* ---- file.c ---- */
+
+/* What every request to f has in common: all of r but op, mode, off, len, buf and done. */
+void file_rio(const struct file *f, struct rio *r);
 
 /* ---- file_range.c ---- */
 

@@ -96,11 +96,9 @@ static void range_next(struct file *f, struct io_req *io)
 	} while (range_how[how].cannot & cannot);
 
 	memset(r, 0, sizeof(*r));
-	r->fd = f->fd;
+	file_rio(f, r);
 	r->off = io->off;
 	r->len = io->len;
-	r->engine = f->engine;
-	r->direct = f->direct;
 	if (how == WRITE_ZEROES) {
 		r->op = RIO_WRITE;
 		r->buf = zeroes;

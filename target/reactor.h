@@ -154,6 +154,8 @@ struct rio {
 	uint64_t off, len;		/* bytes */
 	void *buf;
 	bool direct; /* fd was opened O_DIRECT (libaio is asynchronous only then) */
+	/* The file, or its device, does not know RWF_NOWAIT. Set when that is found out, too. */
+	bool may_wait;
 	enum rio_engine engine;		/* resolved by rio_engine() */
 	int result;
 	void (*done)(struct rio *r);

@@ -16,8 +16,8 @@
 #include "target/driver.h"
 #include "target/rio_queue.h"
 
-/* Of rio.priv: how often the kernel said EAGAIN, in a row; the file does not know RWF_NOWAIT. */
-enum { PRIV_RETRIES, PRIV_MAY_WAIT };
+/* Of rio.priv: how often the kernel said EAGAIN, in a row. */
+enum { PRIV_RETRIES };
 
 enum { QUEUES = 1024 };
 
@@ -186,7 +186,7 @@ static bool rio_queued(const struct rio *r)
 
 int rio_flags(const struct rio *r)
 {
-	return rio_queued(r) && !r->priv[PRIV_MAY_WAIT] ? RWF_NOWAIT : 0;
+	return rio_queued(r) && !r->may_wait ? RWF_NOWAIT : 0;
 }
 
 static void engine_submit(struct rio *r)
@@ -210,8 +210,8 @@ static void queue_go(struct rio_queue *q)
 
 static void queue_completed(struct rio_queue *q, struct rio *r, int64_t res)
 {
-	if (res == -EOPNOTSUPP && !r->priv[PRIV_MAY_WAIT]) {
-		r->priv[PRIV_MAY_WAIT] = true;
+	if (res == -EOPNOTSUPP && !r->may_wait) {
+		r->may_wait = true;
 		engine_submit(r);
 		return;
 	}
