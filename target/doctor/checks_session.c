@@ -6,7 +6,7 @@
 
 #include "target/doctor/doctor.h"
 
-enum { WE_RO = 5, CLOSE_MS = 2000, STEP_MS = 50, RESTART_MS = 60000 };
+enum { WE_RO = 5, CLOSE_MS = 5000, STEP_MS = 50, RESTART_MS = 60000 };
 
 static const struct step restarted[] = {
 	{ C, V_KEYS, "ab", 0, GOOD, "registrations are lost", false },

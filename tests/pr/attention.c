@@ -367,9 +367,14 @@ static void test_aborted_change(void)
 	struct prout first, second, third;
 	struct io wr;
 	struct prfull f;
+	char lun[512];
 
-	pr_daemon(NULL, "      - {lun: 0, name: m0, backend: memory, size: 16M, filters: "
-			"\"delay:op=write,ms=300\"}\n");
+	daemon_touch("hang");
+	snprintf(lun, sizeof(lun),
+		 "      - {lun: 0, name: m0, backend: memory, size: 16M, filters: "
+		 "\"fault:op=write,while=%s,hang\"}\n",
+		 daemon_path("hang"));
+	pr_daemon(NULL, lun);
 	for (unsigned i = 0; i < N; i++)
 		open_one(i);
 	scene(TYPE_WERO, A1);
@@ -386,6 +391,9 @@ static void test_aborted_change(void)
 	wire_sleep(50);
 	prout_set(&third, 0, PR_REGISTER_AND_IGNORE, 0, 0, KNEW, 0);
 	CU_ASSERT_FATAL(io_start(w[A1], &third.io));
+	CU_ASSERT_FATAL(wire_alive(w[A1]));
+	CU_ASSERT(!third.io.done);
+	daemon_remove("hang");
 	CU_ASSERT(io_wait(&third.io, WIRE_MS));
 	CU_ASSERT(io_wait(&first.io, WIRE_MS) && !first.io.status);
 	CU_ASSERT(io_wait(&second.io, WIRE_MS) && !second.io.status);

