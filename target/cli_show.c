@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target/cli_show.h"
 
+#include <string.h>
+
 #include "target/cli_table.h"
 #include "target/cli_witness.h"
 
@@ -157,6 +159,14 @@ static const struct cli_column registrant_cols[] = {
 	{ "ITS SESSIONS", "initiator_sessions", CLI_COUNT },
 };
 
+/* States in which a LUN has none to show. */
+static const struct {
+	const char *state, *text;
+} unknown_prs[] = {
+	{ "damaged", "its reservations cannot be read (the log says which file)" },
+	{ "waiting_for_lock", "it waits for the lock of its store, which another process holds" },
+};
+
 static void show_pr_of(FILE *out, json_t *l)
 {
 	json_t *regs = cli_at(l, "registrants"), *r6 = cli_at(l, "reserve6");
@@ -164,6 +174,11 @@ static void show_pr_of(FILE *out, json_t *l)
 
 	fprintf(out, "%s/%lld (%s): ", TEXT(l, "target", CLI_TEXT), number(l, "lun"),
 		TEXT(l, "name", CLI_TEXT));
+	for (unsigned k = 0; k < NCOLS(unknown_prs); k++)
+		if (!strcmp(TEXT(l, "state", CLI_TEXT), unknown_prs[k].state)) {
+			fprintf(out, "not known: %s\n", unknown_prs[k].text);
+			return;
+		}
 	if (number(l, "type"))
 		fprintf(out, "%s (type %lld, scope %s), ", TEXT(l, "type_name", CLI_TEXT),
 			number(l, "type"), TEXT(l, "scope", CLI_TEXT));

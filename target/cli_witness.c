@@ -89,11 +89,14 @@ static void show_one(FILE *out, json_t *l)
 	size_t i;
 
 	put_name(out, l);
-	if (!json_is_true(cli_at(l, "watched"))) {
+	if (json_is_false(cli_at(l, "known"))) {
+		fputs(": whose it is is not known now\n", out);
+	} else if (!json_is_true(cli_at(l, "watched"))) {
 		fputs(": not watched (the log says why)\n", out);
 		return;
+	} else {
+		show_owner(out, l);
 	}
-	show_owner(out, l);
 	show_software(out, l);
 	json_array_foreach(warnings, i, w)
 		fprintf(out, "  WARNING: %s\n", SENTENCE(w, "text"));

@@ -207,25 +207,6 @@ static json_t *cmd_lun_list(struct control_request *rq)
  */
 static json_t *cmd_lun_recover(struct control_request *rq)
 {
-	unsigned n;
-	struct query_lu *q = query_lus(rq->lu, &n);
-	bool waiting, damaged;
-
-	if (!q)
-		return control_error("internal", NULL, "out of memory");
-	damaged = q->damaged;
-	waiting = q->not_ready && !damaged;
-	free(q);
-	if (damaged)
-		return control_error(
-			"refused", "the log says which file; move it away, or bring back a copy, "
-			"and start the daemon again",
-			"the reservations of LUN %s cannot be read", rq->lu->id.name);
-	if (waiting)
-		return control_error(
-			"refused", "end the other daemon; this one goes on by itself",
-			"LUN %s waits for the lock of its store, which another process holds",
-			rq->lu->id.name);
 	backend_clear_error(rq->lu->be);
 	return control_change_begin(rq, LU_CHANGE_REPAIRED, false, NULL, NULL);
 }
@@ -235,7 +216,7 @@ static json_t *lun_recovered(const struct control_change *c)
 	return query_lus_json(c->c.lu);
 }
 
-enum { ONE_LUN = ARG_LUN | ARG_LUN_NEEDED };
+enum { ONE_LUN = ARG_LUN | ARG_LUN_NEEDED | ARG_LUN_READY };
 
 static const struct control_cmd cmds[] = {
 	{ "status", 0, cmd_status, NULL },
@@ -351,6 +332,31 @@ static json_t *args_get(struct control_request *rq, json_t *j)
 	return NULL;
 }
 
+/* What a LU without its reservations has to say about them, and to changes of them; or NULL. */
+static json_t *lun_unready(const struct lu *lu)
+{
+	unsigned n;
+	struct query_lu *q = query_lus(lu, &n);
+	bool waiting, damaged;
+
+	if (!q)
+		return control_error("internal", NULL, "out of memory");
+	damaged = q->damaged;
+	waiting = q->not_ready && !damaged;
+	free(q);
+	if (damaged)
+		return control_error(
+			"refused", "the log says which file; move it away, or bring back a copy, "
+			"and start the daemon again",
+			"the reservations of LUN %s cannot be read", lu->id.name);
+	if (waiting)
+		return control_error(
+			"refused", "end the other daemon; this one goes on by itself",
+			"LUN %s waits for the lock of its store, which another process holds",
+			lu->id.name);
+	return NULL;
+}
+
 json_t *control_cmd_begin(const char *line, size_t len, const struct ucred *who,
 			  struct control_change **change)
 {
@@ -374,7 +380,9 @@ json_t *control_cmd_begin(const char *line, size_t len, const struct ucred *who,
 				  HOLDFAST_VERSION, name);
 	else
 		a = args_get(&rq, j);
-	if (!a && rq.cmd)
+	if (!a && rq.cmd->args & ARG_LUN_READY)
+		a = lun_unready(rq.lu);
+	if (!a)
 		a = rq.cmd->run(&rq);
 	json_decref(j);
 	*change = rq.change;

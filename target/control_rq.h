@@ -36,6 +36,7 @@ enum control_arg {
 	ARG_DOCUMENT = 1 << 7,
 	ARG_SINCE = 1 << 8,
 	ARG_AFTER = 1 << 9,
+	ARG_LUN_READY = 1 << 10,	/* with ARG_LUN_NEEDED: its reservations are known */
 };
 
 struct control_cmd {

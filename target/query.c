@@ -256,11 +256,21 @@ struct query_lu *query_lus(const struct lu *only, unsigned *n)
 	return w.v;
 }
 
+static const char *state_name(bool damaged, bool not_ready, bool failed)
+{
+	if (damaged)
+		return "damaged";
+	return not_ready ? "waiting_for_lock" : failed ? "failed" : "ready";
+}
+
 const char *query_lu_state(const struct query_lu *q)
 {
-	if (q->damaged)
-		return "damaged";
-	return q->not_ready ? "waiting_for_lock" : q->failed ? "failed" : "ready";
+	return state_name(q->damaged, q->not_ready, q->failed);
+}
+
+const char *query_value_state(const struct lu_value *v)
+{
+	return state_name(v->damaged, v->not_ready, v->failed);
 }
 
 /* ---- reservations ---------------------------------------------------------------------------- */
@@ -296,6 +306,7 @@ static void take_prs(void *arg)
 		w->at[i] = w->used;
 		w->used += (size + 7) & ~(size_t)7; /* a value has 64-bit fields */
 		w->taken[i] = 1;
+		q->state = query_value_state(v);
 		q->reserved6 = v->reserved6;
 		q->reserved6_by = v->reserved6_by;
 	}

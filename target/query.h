@@ -76,12 +76,14 @@ struct query_lu {
 /* All LUs, in the daemon's order, or `only` one. n gets their number; to be freed by the caller;
  * NULL: out of memory. */
 struct query_lu *query_lus(const struct lu *only, unsigned *n);
-/* "ready", "waiting_for_lock", "failed" */
+/* "ready", "waiting_for_lock", "damaged", "failed" */
 const char *query_lu_state(const struct query_lu *q);
+const char *query_value_state(const struct lu_value *v);
 
 /* A LU's reservations. */
 struct query_pr {
 	const struct lu *lu;
+	const char *state; /* query_value_state() */
 	bool reserved6;
 	struct nexus reserved6_by;
 	struct pr_state *pr; /* a copy of its own */

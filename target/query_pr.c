@@ -82,6 +82,7 @@ static json_t *pr_json(const struct query_pr *p, const struct query_sessions *q)
 {
 	json_t *o = query_lu_json(p->lu), *a = json_array();
 
+	query_put_string(o, "state", p->state);
 	query_put_int(o, "type", p->pr->type);
 	query_put_string(o, "type_name", history_type_name(p->pr->type));
 	/* SPC-4 table 205: LU_SCOPE is the only one there is. */

@@ -16,15 +16,39 @@
 
 struct take {
 	const struct lu *lu;
+	const char *state;
 	struct witness_view *view;
 	bool taken;
 };
+
+/* What is wrong with a LUN that is not ready, and so with what is known of it. */
+static const struct unready {
+	const char *state, *text;
+	bool unknown;	/* whose it is */
+} unready[] = {
+	{ "damaged", "its reservations cannot be read, and no host is served: the log says which "
+		     "file", true },
+	{ "waiting_for_lock", "it waits for the lock of its store, which another process holds, "
+			      "and no host is served", true },
+	{ "failed", "what was cached could not be written, and writes fail: see 'holdfast lun "
+		    "recover'", false },
+};
+
+static const struct unready *unready_of(const struct take *t)
+{
+	for (unsigned i = 0; t->state && i < sizeof(unready) / sizeof(unready[0]); i++)
+		if (!strcmp(unready[i].state, t->state))
+			return &unready[i];
+	return NULL;
+}
 
 static void take_here(void *arg)
 {
 	struct take *t = arg;
 
 	t->taken |= witness_view_take(t->lu, t->view);
+	if (t->lu->home == reactor_self())
+		t->state = query_value_state(&t->lu->value->v);
 }
 
 /* A moment, null if it never was. */
@@ -152,10 +176,16 @@ static json_t *software_json(const struct witness_view *v)
 	return a;
 }
 
-static json_t *warnings_json(const struct witness_view *v)
+static json_t *warnings_json(const struct take *t)
 {
+	const struct witness_view *v = t->view;
+	const struct unready *u = unready_of(t);
 	uint32_t mask = v->started ? witness_health(&v->w, &v->now) : 0;
 	json_t *a = json_array();
+
+	if (u)
+		json_array_append_new(a, json_pack("{s:s, s:s}", "name", u->state, "text",
+						   u->text));
 
 	for (unsigned i = 0; i < WITNESS_WARNINGS; i++) {
 		char text[WITNESS_TEXT_MAX];
@@ -200,22 +230,33 @@ static void put_numbers(json_t *o, const struct witness_view *v)
 	query_put_int(o, "journal_lost", v->lost);
 }
 
-static void put_show(json_t *o, const struct witness_view *v)
+static void put_show(json_t *o, const struct take *t)
 {
+	const struct witness_view *v = t->view;
+	const struct unready *u = unready_of(t);
+
+	query_put_bool(o, "known", !u || !u->unknown);
 	query_put_bool(o, "watched", v->started);
 	query_put_int(o, "run", v->w.picture.run);
 	json_object_set_new(o, "owner", owner_json(v));
 	json_object_set_new(o, "nodes", nodes_json(v));
 	json_object_set_new(o, "software", software_json(v));
-	json_object_set_new(o, "warnings", warnings_json(v));
+	json_object_set_new(o, "warnings", warnings_json(t));
 	put_numbers(o, v);
 }
 
-static void put_story(json_t *o, const struct witness_view *v)
+static void put_story(json_t *o, const struct take *t)
 {
+	const struct witness_view *v = t->view;
+	const struct unready *u = unready_of(t);
 	char story[WITNESS_STORY_MAX];
 	json_t *a = json_array();
 
+	if (u) {
+		snprintf(story, sizeof(story), "Not ready: %s.%s", u->text,
+			 u->unknown ? " What follows is what was known before." : "");
+		json_array_append_new(a, query_string(story));
+	}
 	witness_story(&v->w, &v->now, story, sizeof(story));
 	for (char *rest = story, *line; (line = strsep(&rest, "\n"));)
 		if (*line)
@@ -225,7 +266,7 @@ static void put_story(json_t *o, const struct witness_view *v)
 
 /* {"luns": [...]}, each with what fn puts there. */
 static json_t *views_json(const struct lu *only,
-			  void (*fn)(json_t *o, const struct witness_view *v))
+			  void (*fn)(json_t *o, const struct take *t))
 {
 	struct witness_view *view = malloc(sizeof(*view));
 	json_t *o, *a;
@@ -244,7 +285,8 @@ static json_t *views_json(const struct lu *only,
 		witness_init(&view->w);
 		rcall_each(take_here, &t);
 		l = query_lu_json(t.lu);
-		fn(l, view);
+		query_put_string(l, "state", t.state);
+		fn(l, &t);
 		json_array_append_new(a, l);
 	}
 	free(view);
@@ -262,9 +304,9 @@ json_t *query_witness_story_json(const struct lu *only)
 	return views_json(only, put_story);
 }
 
-static void put_warnings(json_t *o, const struct witness_view *v)
+static void put_warnings(json_t *o, const struct take *t)
 {
-	json_object_set_new(o, "warnings", warnings_json(v));
+	json_object_set_new(o, "warnings", warnings_json(t));
 }
 
 json_t *query_witness_status_json(void)

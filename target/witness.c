@@ -610,7 +610,7 @@ static void started(struct msg *m)
 	 * What is in force: a change may have come before this message, or be on its way to be. A
 	 * LU that waits for its store's lock has what is stored only with the change that follows.
 	 */
-	ev.pr.after = !x->lu->value->v.not_ready ? x->lu->value->v.pr : s->pr ? s->pr : pr_none;
+	ev.pr.after = !x->lu->value->v.not_ready ? x->lu->value->v.pr : s->pr;
 	step(x, &ev);
 	while (x->early) {
 		struct note *n = x->early;

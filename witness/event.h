@@ -41,7 +41,8 @@ static inline int64_t witness_time_between(const struct witness_time *from,
 }
 
 enum witness_event_kind {
-	WITNESS_EV_START, /* the daemon has started: pr.after is what it found stored */
+	WITNESS_EV_START, /* the daemon has started: pr.after is what it found stored, NULL: it
+			   * cannot be read */
 	WITNESS_EV_LOGIN, /* of nexus `who` */
 	WITNESS_EV_LOGOUT,
 	WITNESS_EV_PR,	    /* a PERSISTENT RESERVE OUT ended, or the administrator's change */

@@ -287,6 +287,8 @@ static void step_start(struct step *s)
 	s->w->latest_ms = s->at.mono_ms;
 	s->w->pace.since_ms = s->w->ticked_ms = s->w->told_ms = s->at.mono_ms;
 	step_tell(s, &e);
+	if (!st)
+		return;
 	if (!owner_known(&s->w->picture, st))
 		tell_owner(s, st, WITNESS_FOUND, 0);
 	found_gone(s, st);

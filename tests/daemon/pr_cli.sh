@@ -292,8 +292,16 @@ ok "it starts with a damaged store" start "$D/g.yaml"
 hf lun list csv
 ok "the LUN is damaged" shows ' damaged '
 ok "which is recorded" last csv '.action == "damaged"'
+hf pr show csv
+ok "its reservations are not said to be none" shows ' \(csv\): not known: its reservations cannot be read'
+hf --json pr show csv
+ok "nor in JSON" json '.luns[0].state == "damaged"'
+hf pr export csv
+ok "they cannot be exported" says 1 "the reservations of LUN csv cannot be read"
 hf --force pr clear csv
-ok "it cannot be cleared" says 1 "refused the change"
+ok "nor cleared" says 1 "the reservations of LUN csv cannot be read"
+hf --dry-run pr prune csv
+ok "nor pruned" says 1 "move it away, or bring back a copy"
 ok "it stops" finish TERM
 rm "$f"
 ok "it starts without the store" start "$D/g.yaml"

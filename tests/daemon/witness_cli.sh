@@ -131,5 +131,27 @@ ok "it starts again" start "$D/a.yaml"
 ok "what was known is" asks ".luns[0] | .run == 2 and .owner.initiator == \"$IQN:n1\" and .counts.challenges == 1" witness show
 ok "it ends again" finish TERM
 ok "nothing was found then either" clean_log
+
+# ---- its reservations cannot be read -------------------------------------------------------------
+f=$(find "$D" -name "$(basename "$(find "$D" -name '*.witness.0')" .witness.0).state")
+cp "$f" "$D/kept"
+dd if=/dev/urandom of="$f" bs=1k count=400 conv=notrunc 2> /dev/null
+ok "it starts with a damaged store" start "$D/a.yaml"
+hf witness show
+ok "nobody is said to own it, or not to" shows ' \(quorum\): whose it is is not known now$'
+ok "why" shows '^  WARNING: its reservations cannot be read'
+hf status
+ok "all is not well" shows '^ +WARNING: quorum: its reservations cannot be read'
+ok "what was known is not forgotten" asks '.luns[0] | .state == "damaged" and .known == false and (.nodes | any(.keys > 0))' witness show
+hf witness explain
+ok "the story begins with it" shows '^ *Not ready: its reservations cannot be read'
+ok "it ends" finish TERM
+cp "$D/kept" "$f"
+ok "brought back" start "$D/a.yaml"
+ok "all is as it was" asks ".luns[0] | .state == \"ready\" and .known and .owner.initiator == \"$IQN:n1\"" witness show
+hf --json witness log
+ok "and nothing happened" json '[.luns[0].entries[-3:][].kind] | all(. == "started" or . == "stopped" or . == "warning")'
+ok "it ends once more" finish TERM
+ok "nothing was found then" clean_log
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

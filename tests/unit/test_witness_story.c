@@ -391,6 +391,8 @@ static void test_others(void)
 /* The daemon starts again: with its journal, and without. */
 static void test_restart(void)
 {
+	unsigned n;
+
 	ww_world();
 	win_login('a');
 	win_register('a');
@@ -401,6 +403,13 @@ static void test_restart(void)
 	CU_ASSERT(ww_story_is(A " took this disk at 2026-11-22 03:00:00 UTC, with RESERVE.\n"
 				"Nobody owned it before.\n"
 				"This looks like Windows Server failover clustering (likely).\n"));
+	/* What is stored cannot be read: nobody lost anything, as far as is known. */
+	n = ww_n;
+	ww_event((struct witness_event){ .kind = WITNESS_EV_START });
+	CU_ASSERT_EQUAL(ww_n, n + 1);
+	CU_ASSERT_EQUAL(witness_node_keys(witness_owner_node(&ww.picture)), 2);
+	ww_start();
+	CU_ASSERT_EQUAL(ww_n, n + 2);
 	/* Time across runs is the wall clock's. */
 	ww_login(nx_of('b', 1, 1));
 	win_register('b');
