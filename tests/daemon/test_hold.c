@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* COMPARE AND WRITE is atomic (SBC-3 5.2), over sessions on different reactors and against ordinary
- * reads and writes. */
+/* Holds. COMPARE AND WRITE is atomic (SBC-3 5.2), over sessions on different reactors and against
+ * ordinary reads and writes. */
 #include <string.h>
 
 #include "tests/daemon/wire.h"
@@ -353,6 +353,61 @@ static void test_hung_and_dead(void)
 	daemon_stop();
 }
 
+static void io_read_fua(struct io *io, uint32_t lba, uint16_t blocks, void *buf)
+{
+	io_read(io, 0, lba, blocks, buf);
+	io->cdb[1] = 0x08;
+}
+
+/* READ with FUA (SBC-3 5.11): what it brings is on the medium; who writes there meanwhile waits. */
+static void test_read_fua(void)
+{
+	static uint8_t old[8 * BLOCK], new[8 * BLOCK], back[8 * BLOCK], far[BLOCK];
+	struct io fua, wr, r;
+	struct wire *a, *b;
+	char luns[512];
+	int n;
+
+	n = snprintf(luns, sizeof(luns),
+		     "      - {lun: 0, name: m0, backend: memory, size: 16M, "
+		     "filters: \"fault:op=flush,while=%s,hang|", daemon_path("hang"));
+	snprintf(luns + n, sizeof(luns) - (size_t)n, "fault:op=flush,while=%s\"}\n",
+		 daemon_path("fail"));
+	daemon_start(NULL, luns, NULL);
+	a = wire_open(&(struct login_opts){ .isid = 1 }, 1);
+	b = wire_open(&(struct login_opts){ .isid = 2 }, 1);
+	fill_blocks(old, 0, 8, 1);
+	fill_blocks(new, 0, 8, 2);
+	io_write(&wr, 0, 0, 8, old);
+	CU_ASSERT(io_good(a, &wr));
+	/* The flush has begun: a write that came now would not be in it. */
+	daemon_touch("hang");
+	io_read_fua(&fua, 0, 8, back);
+	io_start(a, &fua);
+	CU_ASSERT(wire_quiet(a, 50));
+	io_write(&wr, 0, 4, 4, new + 4 * BLOCK);
+	io_start(b, &wr);
+	CU_ASSERT(wire_quiet(b, 50) && !wr.done);
+	io_read(&r, 0, 100, 1, far);
+	CU_ASSERT(io_good(b, &r) && !fua.done && !wr.done);
+	daemon_remove("hang");
+	CU_ASSERT(io_wait(&fua, WIRE_MS) && fua.status == ST_GOOD && same_blocks(back, 0, 8, 1));
+	CU_ASSERT(io_wait(&wr, WIRE_MS) && wr.status == ST_GOOD);
+	io_read_fua(&fua, 0, 8, back);
+	CU_ASSERT(io_good(a, &fua) && same_blocks(back + 4 * BLOCK, 4, 4, 2));
+	/* What SYNCHRONIZE CACHE would get, and from then on everyone's writes. */
+	daemon_touch("fail");
+	io_read_fua(&fua, 0, 8, back);
+	CU_ASSERT(io_run(a, &fua) && fua.status == ST_CHECK && !fua.got);
+	CU_ASSERT(io_key(&fua) == 3 && io_asc(&fua) == 0x0c00);
+	daemon_remove("fail");
+	io_write(&wr, 0, 4, 4, new + 4 * BLOCK);
+	CU_ASSERT(io_run(b, &wr) && wr.status == ST_CHECK && io_asc(&wr) == 0x0c00);
+	io_read(&r, 0, 0, 8, back);
+	CU_ASSERT(io_good(b, &r));
+	daemon_stop();
+}
+
 /* Many COMPARE AND WRITEs of one session at once, to the same block and to others, aborted and
  * killed in the middle. */
 static void test_chaos(void)
@@ -391,4 +446,4 @@ static void test_chaos(void)
 
 UNIT_MAIN("daemon hold", UNIT(test_counter), UNIT(test_counter_slow), UNIT(test_counter_file),
 	  UNIT(test_lock), UNIT(test_lock_slow), UNIT(test_readers), UNIT(test_miscompare),
-	  UNIT(test_hung_and_dead), UNIT(test_chaos))
+	  UNIT(test_hung_and_dead), UNIT(test_read_fua), UNIT(test_chaos))
