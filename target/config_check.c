@@ -369,5 +369,7 @@ void config_check(struct check *k)
 	path_pop(k->r, mark);
 	check_portals(k, doc_get(d, root, "portals"));
 	check_targets(k, doc_get(d, root, "targets"));
+	if (k->files)
+		check_dirs(k);
 	check_luns(k);
 }

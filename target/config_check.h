@@ -30,6 +30,17 @@ void config_check(struct check *k);
 void check_auth(struct check *k, const yaml_node_t *map, struct login_auth *auth);
 /* All LUNs of all targets. */
 void check_luns(struct check *k);
+/* Where the daemon keeps things of its own; with files. */
+void check_dirs(struct check *k);
+
+/*
+ * Paths; what they give is freed by the caller. dir/path, or path when it is absolute, without
+ * empty and "." components; the directory that path is in; whether there is this directory, or will
+ * be, as the daemon makes the last component of state_dir and data_dir when it starts.
+ */
+char *path_join(const char *dir, const char *path);
+char *path_dir(const char *path);
+bool dir_will_be(const struct check *k, const char *dir);
 
 /* A value that nobody else may have, and whose it is. */
 struct check_unique {

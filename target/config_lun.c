@@ -53,44 +53,6 @@ static void lun_uuid(struct check *k, const yaml_node_t *map, const struct confi
 
 /* ---- the path ---- */
 
-/* dir/path, or path when it is absolute, without empty and "." components. */
-static char *path_join(const char *dir, const char *path)
-{
-	size_t size = strlen(dir) + strlen(path) + 3, n = 0;
-	char *joined = must_alloc(size, 1), *out = must_alloc(size, 1);
-
-	snprintf(joined, size, "%s%s%s", *path == '/' ? "" : dir, *path == '/' ? "" : "/", path);
-	if (*joined == '/')
-		out[n++] = '/';
-	for (const char *p = joined; *p;) {
-		size_t len = strcspn(p, "/");
-
-		if (len && !(len == 1 && *p == '.')) {
-			if (n && out[n - 1] != '/')
-				out[n++] = '/';
-			memcpy(out + n, p, len);
-			n += len;
-		}
-		p += len;
-		p += *p == '/';
-	}
-	if (!n)
-		out[n++] = '.';
-	free(joined);
-	return out;
-}
-
-/* The directory that path is in; freed by the caller. */
-static char *path_dir(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char *dir = must_strdup(slash ? path : ".");
-
-	if (slash)
-		dir[slash - path + (slash == path)] = '\0';
-	return dir;
-}
-
 /*
  * What tells two spellings of one file apart from two files: device and inode, or, while there is
  * no file, its directory and its name.
@@ -145,22 +107,6 @@ static void lun_file_found(struct check *k, const yaml_node_t *map, const struct
 			r, map, "path",
 			"%s is empty (expected a file that is the disk, or none and a size)",
 			l->path);
-}
-
-/* The daemon makes the last component of these two when it starts. */
-static bool dir_will_be(const struct check *k, const char *dir)
-{
-	const char *const made[] = { k->c->state_dir, k->c->data_dir };
-	struct stat st;
-	bool will = !stat(dir, &st) && S_ISDIR(st.st_mode);
-
-	for (unsigned i = 0; i < 2 && !will; i++) {
-		char *join = path_join(".", made[i]);
-
-		will = !strcmp(join, dir);
-		free(join);
-	}
-	return will;
 }
 
 /* Of devices, and no other file system below: what is written to a file there stays in memory. */

@@ -151,6 +151,30 @@ static void test_secret_files(void)
 		  "/tmp is not a regular file (expected a file that holds the secret)\n");
 }
 
+static void test_own_dirs(void)
+{
+	char text[400];
+
+#define OWN(state, data, control) \
+	snprintf(text, sizeof(text), "state_dir: %s/" state "\ndata_dir: %s/" data \
+		 "\ncontrol: %s/" control "\n" NO_TARGETS, dir, dir, dir)
+	OWN("run", "run/data", "run/control.sock");
+	load_text(text, 0644, NULL);
+	OWN("run", "data//", "other/control.sock");
+	load_text(text, 0644, NULL);
+	OWN("no/state", "no/data", "no/such/control.sock");
+	load_text(text, 0644,
+		  "@/c.yaml:1: state_dir: @/no/state cannot be created, as there is no directory "
+		  "@/no (expected one: is the file system mounted?)\n"
+		  "@/c.yaml:2: data_dir: @/no/data cannot be created, as there is no directory "
+		  "@/no (expected one: is the file system mounted?)\n"
+		  "@/c.yaml:3: control: @/no/such cannot be created, as there is no directory "
+		  "@/no (expected one: is the file system mounted?)\n");
+	OWN("c.yaml", "run", "c.yaml/control.sock");
+	load_text(text, 0644, "@/c.yaml:1: state_dir: @/c.yaml is not a directory (expected one)\n"
+			      "@/c.yaml:3: control: @/c.yaml is not a directory (expected one)\n");
+}
+
 static void load_lun(const char *rest, const char *expected)
 {
 	char text[1024];
@@ -265,7 +289,7 @@ static const struct unit_test tests[] = {
 	UNIT(test_file_itself),
 	UNIT(test_file_fifo),
 	UNIT(test_secret_modes),
-	UNIT(test_secret_files),
+	UNIT(test_own_dirs), UNIT(test_secret_files),
 	UNIT(test_lun_files),
 	UNIT(test_lun_new_file),
 	UNIT(test_lun_gone),
