@@ -37,6 +37,17 @@ int fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
+/* What a machine that stands still makes worthless is done so often. */
+enum { TRIES = 4 };
+
+static unsigned since_ms(const struct timespec *from)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (unsigned)((t.tv_sec - from->tv_sec) * 1000 + (t.tv_nsec - from->tv_nsec) / 1000000);
+}
+
 static void sync_set(unsigned mode)
 {
 	__atomic_store_n(&sync_mode, mode, __ATOMIC_RELAXED);
@@ -436,15 +447,26 @@ static void test_close_writes(void)
 /* What was written, but not synced before the sync failed, counts as lost, and is. */
 static void test_sync_fails(void)
 {
-	struct journal *j = fresh();
+	struct timespec from;
+	struct journal *j;
 	unsigned bad;
 	struct seen s;
 
-	append(j, 0, 1, NULL);	/* synced at once */
-	append(j, 1, 2, NULL);
-	append(j, 3, 3, NULL);
-	CU_ASSERT_EQUAL(look(j, 0, NULL).n, 6);
-	sync_set(SYNC_BAD);
+	__atomic_store_n(&syncs_bad, 0, __ATOMIC_RELAXED);
+	/* All of it before its timer syncs: once more, if the machine stood still. */
+	for (unsigned i = 0; i < TRIES; i++) {
+		j = fresh();
+		clock_gettime(CLOCK_MONOTONIC, &from);
+		append(j, 0, 1, NULL);	/* synced at once */
+		append(j, 1, 2, NULL);
+		append(j, 3, 3, NULL);
+		CU_ASSERT_EQUAL(look(j, 0, NULL).n, 6);
+		sync_set(SYNC_BAD);
+		if (since_ms(&from) < 900 || i + 1 == TRIES)
+			break;
+		sync_set(SYNC_GOOD);
+		journal_close(j);
+	}
 	for (unsigned ms = 0; !journal_lost(j) && ms < 5000; ms++)
 		usleep(1000);
 	settle(j);
@@ -464,15 +486,24 @@ static void test_sync_fails(void)
 /* The same when the file that takes its turn cannot be had on stable storage. */
 static void test_sync_fails_at_rotation(void)
 {
-	struct journal *j = fresh();
+	struct timespec from;
+	struct journal *j;
 	struct seen s;
 
-	for (unsigned n = 0; n < JOURNAL_KEEP - 500; n += 500)
-		append(j, n, 500, NULL);
-	usleep(1100000);	/* synced by its timer; what comes within a second is not */
-	settle(j);
-	append(j, JOURNAL_KEEP - 500, 500, NULL);
-	sync_set(SYNC_BAD);
+	for (unsigned i = 0; i < TRIES; i++) {
+		j = fresh();
+		for (unsigned n = 0; n < JOURNAL_KEEP - 500; n += 500)
+			append(j, n, 500, NULL);
+		clock_gettime(CLOCK_MONOTONIC, &from);
+		usleep(1100000);	/* synced by its timer; what comes within a second is not */
+		settle(j);
+		append(j, JOURNAL_KEEP - 500, 500, NULL);
+		sync_set(SYNC_BAD);
+		if (since_ms(&from) < 1600 || i + 1 == TRIES)
+			break;
+		sync_set(SYNC_GOOD);
+		journal_close(j);
+	}
 	append(j, JOURNAL_KEEP, 1, NULL);
 	sync_set(SYNC_GOOD);
 	CU_ASSERT_EQUAL(journal_lost(j), 501);
@@ -505,14 +536,6 @@ static void store_here(void *arg)
 	work_submit(&store);
 }
 
-static unsigned since_ms(const struct timespec *from)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (unsigned)((t.tv_sec - from->tv_sec) * 1000 + (t.tv_nsec - from->tv_nsec) / 1000000);
-}
-
 /* Stores of reservations go on; and all journals together are waited for once. */
 static void test_stuck(void)
 {
@@ -520,6 +543,7 @@ static void test_stuck(void)
 	struct journal *j[STUCK];
 	struct burst b = { .n = 1 };
 	struct timespec from;
+	unsigned took = -1u;
 	char name[16], path[80];
 
 	for (unsigned i = 0; i < STUCK; i++) {
@@ -537,9 +561,12 @@ static void test_stuck(void)
 	for (unsigned ms = 0; !__atomic_load_n(&stored, __ATOMIC_RELAXED) && ms < 5000; ms++)
 		usleep(1000);
 	CU_ASSERT(__atomic_load_n(&stored, __ATOMIC_RELAXED));
-	clock_gettime(CLOCK_MONOTONIC, &from);
-	CU_ASSERT_EQUAL(journals_settle(400), STUCK);
-	CU_ASSERT(since_ms(&from) >= 390 && since_ms(&from) < 1900);
+	for (unsigned i = 0; i < TRIES && took >= 1900; i++) {
+		clock_gettime(CLOCK_MONOTONIC, &from);
+		CU_ASSERT_EQUAL(journals_settle(400), STUCK);
+		took = since_ms(&from);
+	}
+	CU_ASSERT(took >= 390 && took < 1900);
 	CU_ASSERT(works_pending() >= STUCK);
 	sync_set(SYNC_GOOD);
 	CU_ASSERT_EQUAL(journals_settle(5000), 0);

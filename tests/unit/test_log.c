@@ -227,7 +227,7 @@ static void test_reader_stalled(void)
 	for (unsigned i = 0; i < 3000; i++)
 		log_info("n=%u a=%s", i, big);
 	CU_ASSERT(log_dropped() > before);
-	for (unsigned i = 0; i < 200 && !told; i++) {
+	for (unsigned i = 0; i < 5000 && !told; i++) {
 		s = strstr(pipe_read(), "event=log_dropped lines=");
 		if (s)
 			CU_ASSERT_EQUAL(sscanf(s, "event=log_dropped lines=%u", &told), 1);
