@@ -167,9 +167,10 @@ static bool register_ports(struct pr_op *op, struct nexus *nexus)
 
 /*
  * SPEC_I_PT: the listed initiator ports too, all or none (6.16.3). Naming a registered one is an
- * error (table 67, footnote b); naming one twice, or the sender, is not. Format 00b, "all initiator
- * ports known of that name", may be refused (7.6.4.6), and is: a registration for whoever happens
- * to be logged in now would promise more than it does.
+ * error (table 67, footnote b); naming one twice, or the sender, is not. Format 00b would register
+ * all initiator ports of that name that are known: whoever happens to be logged in now, which is no
+ * part of this value, and not who comes back with another ISID. It "may be rejected" (7.6.4.6), and
+ * is; 01b is what should not be.
  */
 static bool register_listed(struct pr_op *op)
 {
@@ -423,7 +424,10 @@ static void do_register_and_move(struct pr_op *op)
 		op_bad_param(op, PARAM_SA_KEY, -1);		/* table 70 */
 		return;
 	}
-	/* Exactly one TransportID, and of one initiator port: a reservation has one holder. */
+	/*
+	 * Exactly one TransportID, and of one initiator port: a reservation has one holder. So no
+	 * format 00b here either (7.6.4.6).
+	 */
 	if (!transportid_get(&op->tids, &tid) || op->tids.left || !tid.has_isid ||
 	    nexus_same_iport(&tid.iport, op->who)) {
 		op_bad_param(op, PARAM_BASIC, -1);

@@ -114,6 +114,13 @@ enum scsi_next scsi_step(struct scsi_cmd *c, const struct lu_value *v, struct ga
  * Checked by the shell immediately before each hand-over to the backend of something that changes
  * the medium, and when a parked command goes on: true if the command may proceed under g; else c is
  * completed with RESERVATION CONFLICT. Never reports a unit attention.
+ *
+ * So a right that ends in the midst of a command ends there: of a WRITE in several units those that
+ * were handed over are on the medium, and no other follows. A READ is checked when it arrives, and
+ * goes on. PREEMPT may do so to commands that are enabled (SPC-4 5.13.11.2.4.3). For other changes
+ * (another's RESERVE) 5.13.1 says that a command that was checked shall not be completed with
+ * RESERVATION CONFLICT because of them. We do: to let it write after the change was answered is
+ * what must never happen, and to wait for it is to wait for data its initiator may never send.
  */
 bool scsi_recheck(struct scsi_cmd *c, const struct gate *g);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Unit attentions: to exactly whom the standards name, once each, in their order; and what becomes
- * of commands that are aborted while they wait behind others.
+ * of commands that are aborted while they wait behind others, or whose nexus loses its right in
+ * the midst of them.
  *
  * The nexuses: a1 and a2 are two paths of node a, with one key; b and c are other nodes; d is not
  * registered.
@@ -408,10 +409,83 @@ static void test_aborted_change(void)
 	daemon_stop();
 }
 
+enum { UNIT_BLOCKS = 2048, LONG = 3 * UNIT_BLOCKS };	/* io.h: IO_UNIT_MAX */
+
+/* c's command of three units is sent whole; its first unit hangs. */
+static void long_start(struct io *io)
+{
+	daemon_touch("hang");
+	CU_ASSERT_FATAL(io_start(w[C], io));
+	for (unsigned i = 0; i < 100 && io->wr && io->solicited < io->edtl; i++)
+		CU_ASSERT_FATAL(wire_quiet(w[C], 20));
+	CU_ASSERT_FATAL(wire_alive(w[C]) && !io->done);
+}
+
+/*
+ * The right to write ends between two units of a WRITE (SPC-4 5.13.1, 5.13.11.2.4.3): the unit in
+ * the backend is waited for and is on the medium when the change is answered; no other follows. A
+ * READ is checked once: it goes on, and nobody waits for it.
+ */
+static void test_between_units(void)
+{
+	static const struct {
+		uint8_t held, sa, type;
+		uint64_t sa_key;
+		uint32_t want;
+	} cases[] = {
+		{ TYPE_WERO, PR_PREEMPT, TYPE_WERO, KC, RES_CONFLICT },
+		{ TYPE_WERO, PR_PREEMPT_AND_ABORT, TYPE_WERO, KC, RES_ABORTED },
+		{ 0, PR_RESERVE, TYPE_WE, 0, RES_CONFLICT },
+	};
+	static uint8_t zero[LONG * BLOCK], data[LONG * BLOCK], back[LONG * BLOCK];
+	struct prout change;
+	char lun[512];
+	struct io io;
+
+	snprintf(lun, sizeof(lun),
+		 "      - {lun: 0, name: m0, backend: memory, size: 16M, filters: "
+		 "\"fault:op=read+write,off=0,len=512,while=%s,hang\"}\n",
+		 daemon_path("hang"));
+	pr_daemon(NULL, lun);
+	for (unsigned i = 0; i < N; i++)
+		open_one(i);
+	fill_blocks(data, 0, LONG, 7);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		scene(cases[i].held, B);
+		io_write(&io, 0, 0, LONG, zero);
+		CU_ASSERT_FATAL(io_good(w[B], &io));
+		io_write(&io, 0, 0, LONG, data);
+		long_start(&io);
+		prout_set(&change, 0, cases[i].sa, cases[i].type, KB, cases[i].sa_key, 0);
+		CU_ASSERT_FATAL(io_start(w[B], &change.io));
+		CU_ASSERT(wire_quiet(w[B], 50) && !change.io.done);
+		daemon_remove("hang");
+		CU_ASSERT(io_wait(&change.io, WIRE_MS) && !change.io.status);
+		CU_ASSERT(io_wait(&io, WIRE_MS));
+		CU_ASSERT_EQUAL(io_result(&io), cases[i].want);
+		io_read(&io, 0, 0, LONG, back);
+		CU_ASSERT(io_good(w[B], &io));
+		CU_ASSERT(same_blocks(back, 0, UNIT_BLOCKS, 7));
+		CU_ASSERT(!memcmp(back + UNIT_BLOCKS * BLOCK, zero, 2 * UNIT_BLOCKS * BLOCK));
+	}
+	scene(TYPE_EARO, B);
+	io_read(&io, 0, 0, LONG, back);
+	long_start(&io);
+	CU_ASSERT(!prout(w[B], PR_PREEMPT, TYPE_EARO, KB, KC, 0));
+	daemon_remove("hang");
+	CU_ASSERT(io_wait(&io, WIRE_MS) && io.status == ST_GOOD && io.got == sizeof(back));
+	CU_ASSERT_EQUAL(tur(w[C], 0), UA_REG_PREEMPTED);
+	io_read(&io, 0, 0, 1, back);
+	CU_ASSERT(io_run(w[C], &io));
+	CU_ASSERT_EQUAL(io_result(&io), RES_CONFLICT);
+	daemon_stop();
+}
+
 UNIT_MAIN("attention",
 	UNIT(test_who),
 	UNIT(test_move),
 	UNIT(test_reset),
 	UNIT(test_order),
 	UNIT(test_away),
-	UNIT(test_aborted_change))
+	UNIT(test_aborted_change),
+	UNIT(test_between_units))
