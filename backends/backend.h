@@ -98,6 +98,9 @@ struct backend {
 	char about[128];		/* what open chose, for the log: "engine=io_uring ..." */
 };
 
+/* "read", "write", ...; never NULL. Any thread. */
+const char *io_op_name(enum io_op op);
+
 /*
  * Opens a store and its filters. *out is set on success, and also for -EWOULDBLOCK (the lock is
  * held by a dying daemon: the LU answers NOT READY and the shell calls backend_retry()). err (size

@@ -34,9 +34,6 @@ struct filter_arg {
 int filter_args(struct backend *be, const char *args, const struct filter_arg *table, unsigned n,
 		void *into);
 
-/* "read", "write", ...; never NULL. */
-const char *io_op_name(enum io_op op);
-
 /* ---- an I/O on its way through a filter ------------------------------------------------------ */
 
 /*

@@ -295,6 +295,19 @@ static bool held_against(const struct lu_port *p, const struct task *t)
 
 /* ---- I/O ------------------------------------------------------------------------------------ */
 
+/* The initiator is told by a sense code that its administrator may never see. */
+static void unit_failed(const struct task *t, const struct io_req *io)
+{
+	const struct lu *lu = t->gate->port->lu;
+	const char *err = strerrorname_np(-io->result), *what = strerrordesc_np(-io->result);
+
+	log_about(LOG_LEVEL_WARN, (NULL, NULL, lu->id.name, err),
+		  "event=io_failed lun=%s op=%s off=%llu len=%llu err=%s msg=\"%s\" ini=%s",
+		  lu->id.name, io_op_name(io->op), (unsigned long long)io->off,
+		  (unsigned long long)io->len, err ? err : "?", what ? what : "?",
+		  t->gate->nexus->nexus.initiator);
+}
+
 /* The backend is done with t's unit; what it says is in t->cmd.io. */
 static void unit_ended(struct task *t)
 {
@@ -306,6 +319,8 @@ static void unit_ended(struct task *t)
 	t->marked = false;
 	t->cmd.io.result = io->result;
 	t->cmd.io.answer = io->answer;
+	if (io->result)
+		unit_failed(t, io);
 	/* VERIFY is as long as it likes: between its units it is in nobody's way. */
 	if (io->op == IO_READ && t->cmd.io.area == AREA_SCRATCH && t->hold.state == HOLD_NONE)
 		lu_port_task_end(t);

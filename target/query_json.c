@@ -12,12 +12,6 @@
 #include "target/query.h"
 #include "target/query_witness.h"
 
-static const char *const op_names[IO_OPS] = {
-	[IO_READ] = "read",	  [IO_WRITE] = "write",	      [IO_FLUSH] = "flush",
-	[IO_DISCARD] = "discard", [IO_ZERO] = "zero",	      [IO_EXTENT] = "extent",
-	[IO_SPACE] = "space",	  [IO_PREFETCH] = "prefetch",
-};
-
 void query_put_int(json_t *o, const char *name, uint64_t n)
 {
 	json_object_set_new(o, name, json_integer((json_int_t)n));
@@ -320,7 +314,7 @@ static json_t *counters_json(const struct query_lu *q)
 
 		query_put_int(op, "ios", q->ios[i]);
 		query_put_int(op, "bytes", q->bytes[i]);
-		json_object_set_new(o, op_names[i], op);
+		json_object_set_new(o, io_op_name((enum io_op)i), op);
 	}
 	query_put_int(o, "conflicts", q->conflicts);
 	query_put_int(o, "parked", q->parks);

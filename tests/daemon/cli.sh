@@ -252,6 +252,7 @@ if have python3; then
 
 	: > "$D/noflush"
 	ok "a flush fails" told "status 02" sync 0 7
+	ok "the log says so, and why" logs "event=io_failed lun=dtc op=flush .*err=EIO msg=\"Input/output error\" ini=$IQN:n1"
 	ok "and so do writes from then on" told "status 02" write 0 7 4096
 	hf lun list dtc
 	ok "the LUN has failed" shows ' failed '
