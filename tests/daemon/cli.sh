@@ -139,7 +139,7 @@ if have jq; then
 	ok "lun list --json: counters" json '.luns[0].counters | [.read.ios, .write.bytes, .flush.ios, .discard.ios, .zero.ios,
 		.conflicts, .parked] | all(. == 0)'
 	hf --json pr show csv
-	ok "pr show --json" json ".luns == [{\"target\": \"$IQN:cluster1\", \"lun\": 0, \"name\": \"csv\", \"type\": 0,
+	ok "pr show --json" json ".luns == [{\"target\": \"$IQN:cluster1\", \"lun\": 0, \"name\": \"csv\", \"state\": \"ready\", \"type\": 0,
 		\"type_name\": \"none\", \"scope\": null, \"generation\": 0, \"aptpl\": false, \"reserve6\": null, \"registrants\": []}]"
 else
 	skip "the members of the JSON: no jq"
