@@ -214,11 +214,11 @@ bad() {
 	echo "FAIL $*"
 }
 
-# expected: SUITE.TEST[@BED,BED] skip|fail "clause and reason"
+# expected: SUITE.TEST[@BED,BED] skip|fail:LINE[,LINE] "clause and reason"
 declare -A want used
 while read -r test verdict reason; do
 	case $test in ''|\#*) continue ;; esac
-	case $verdict in skip|fail) ;; *) bad "expected: $test: '$verdict' is neither skip nor fail"; continue ;; esac
+	case $verdict in skip|fail:[0-9]*) ;; *) bad "expected: $test: '$verdict' is neither skip nor fail:LINE"; continue ;; esac
 	[[ $reason == \"*\" ]] || bad "expected: $test has no reason"
 	if [ "$test" = "${test%@*}" ]; then
 		want[$test]=$verdict
@@ -234,17 +234,18 @@ while read -r name driver rest; do
 	IFS='|' read -r _ _ _ suites <<<"$rest"
 	suites=$(tr -d ' ' <<<"$suites")
 	verdicts "$tmp/$name"/* >"$tmp/$name.verdicts"
-	declare -A got=()
+	declare -A got=() at=()
 	while read -r test verdict why; do
 		if [ "$verdict" = note ]; then
 			[ "${got[$test]}" = bad ] && echo "     $why"
+			[[ $why =~ :([0-9]+)\  ]] && at[$test]+=${at[$test]:+,}${BASH_REMATCH[1]}
 			continue
 		fi
 		w=${want[$test@$name]:-${want[$test]:-pass}}
 		used[$test]=1
 		used[$test@$name]=1
 		got[$test]=ok
-		if [ "$w" != "$verdict" ]; then
+		if [ "${w%:*}" != "$verdict" ]; then
 			got[$test]=bad
 			if [ "$verdict" = pass ]; then
 				bad "$name $test passes: take it out of \`expected'"
@@ -259,6 +260,11 @@ while read -r name driver rest; do
 			skipped=$((skipped + 1))
 		fi
 	done <"$tmp/$name.verdicts"
+	for test in "${!got[@]}"; do
+		w=${want[$test@$name]:-${want[$test]:-pass}}
+		[[ $w != fail:* || ${got[$test]} = bad || ${w#*:} = "${at[$test]:-}" ]] ||
+			bad "$name $test: fails at line ${at[$test]:-none}, \`expected' says ${w#*:}"
+	done
 	# A test that was never begun has no verdict either.
 	for suite in $(suites_of "$suites"); do
 		for test in $(iscsi-test-cu -l | sed -n "s/^ALL\.\($suite\.[^.]*\)$/\1/p"); do
