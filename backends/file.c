@@ -312,6 +312,9 @@ static int file_settle(struct backend *be, struct file *f)
 			return backend_fail(be, r, "cannot allocate all %llu bytes of %s: %s",
 					    (ull)be->caps.size, f->path, strerror(-r));
 	}
+	/* The kernel splits what is longer, which it refuses to do for one that must not wait. */
+	if (f->direct)
+		f->most = blockdev_most(f->dev);
 	if (!be->caps.discard_granularity)
 		atomic_fetch_or(&f->cannot, FILE_NO_PUNCH);
 	r = file_sync_init(&f->sync, f->fd, be->caps.size, f->name);
@@ -439,6 +442,7 @@ void file_rio(const struct file *f, struct rio *r)
 	r->direct = f->direct;
 	r->may_wait = atomic_load_explicit(&f->cannot, memory_order_relaxed) & FILE_NO_NOWAIT;
 	r->engine = f->engine;
+	r->most = f->most;
 }
 
 static void rio_ended(struct rio *r)

@@ -562,6 +562,37 @@ static void test_buffered_write_not_on_reactor(void)
 	free(buf);
 }
 
+/*
+ * What is longer than the device takes in one piece goes there in pieces, and not by a worker: the
+ * kernel would have to split it, as these are on pages from all over the memory.
+ */
+static void test_direct_long_not_by_worker(void)
+{
+	const struct medium *m = media_find("loop4096");
+	struct backend_options o = options(m->path, 0);
+	char *buf = suite_buf(MIB), *back = suite_buf(MIB);
+	struct backend *be;
+
+	if (m->why[0])
+		SUITE_SKIP(m->why);
+	for (unsigned i = 0; i < MIB / 4096; i++)
+		buf[i * 101 % (MIB / 4096) * 4096] = 1;
+	o.block_size = 4096;
+	o.direct = true;
+	be = open_as(&o, 0, NULL);
+	atomic_store(&pwrites, 0);
+	for (uint64_t at = 0; at < 16 * MIB; at += MIB) {
+		suite_fill(buf, at, MIB, 1);
+		CU_ASSERT_EQUAL(suite_io(be, IO_WRITE, at, MIB, buf), 0);
+		CU_ASSERT_EQUAL(suite_io(be, IO_READ, at, MIB, back), 0);
+		CU_ASSERT_EQUAL(memcmp(back, buf, MIB), 0);
+	}
+	CU_ASSERT_EQUAL(atomic_load(&pwrites), 0);
+	backend_close(be);
+	free(back);
+	free(buf);
+}
+
 /* A full file system is ENOSPC, not a failing disk. */
 static void test_no_space(void)
 {
@@ -601,6 +632,7 @@ int main(int argc, char **argv)
 		UNIT(test_write_back_error_sticks),
 		UNIT(test_device_hangs),
 		UNIT(test_buffered_write_not_on_reactor),
+		UNIT(test_direct_long_not_by_worker),
 		UNIT(test_no_space),
 	};
 	int r;
