@@ -442,13 +442,31 @@ int log_thread_start(void)
 	return 0;
 }
 
-void log_thread_stop(void)
+static bool logger_end(void)
 {
 	if (!__atomic_load_n(&logger_on, __ATOMIC_RELAXED))
-		return;
+		return false;
 	__atomic_store_n(&logger_on, false, __ATOMIC_RELEASE);
 	__atomic_store_n(&logger_stop, true, __ATOMIC_RELEASE);
 	doorbell_ring(&ring.bell);
+	return true;
+}
+
+void log_thread_leave(void)
+{
+	struct timespec until;
+
+	if (!logger_end())
+		return;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += LOG_STOP_MS / 1000;
+	pthread_timedjoin_np(logger, NULL, &until);
+}
+
+void log_thread_stop(void)
+{
+	if (!logger_end())
+		return;
 	pthread_join(logger, NULL);
 	__atomic_store_n(&logger_stop, false, __ATOMIC_RELAXED);
 }

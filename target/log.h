@@ -93,6 +93,8 @@ uint64_t log_dropped(void);
  */
 int log_thread_start(void);
 void log_thread_stop(void);
+/* The same before _exit(): for a second at most, also when what it writes to stands still. */
+void log_thread_leave(void);
 
 /* Where lines go; 2 by default. For tests; before log_thread_start(). */
 void log_set_fd(int fd);

@@ -166,6 +166,7 @@ static void raise_files(const struct config *cfg)
 /* What the kernel still works on must not find its buffers freed, nor can it be waited for. */
 static void end_now(unsigned unfinished)
 {
+	log_thread_leave();	/* with the lines that say why */
 	log_last_words("event=stopped state=stopped unfinished=%u", unfinished);
 	_exit(1);
 }

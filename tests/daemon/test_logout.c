@@ -292,6 +292,7 @@ static void test_term_stuck(void)
 	kill(wire_daemon.pid, SIGTERM);
 	CU_ASSERT(daemon_wait(WIRE_STOP_MS));
 	CU_ASSERT(!daemon_alive());
+	CU_ASSERT_EQUAL(daemon_log_count("event=stop ios="), 1);
 	daemon_remove("hang");
 }
 
