@@ -89,4 +89,30 @@ ok "all that waited has ended well" wait $pid
 ok "what is written then is read" load 0 after -V -r50 -q32 -n8 -T 0.3
 ok "it ends" finish TERM
 ok "nothing was found" clean_log
+
+# The file system with the journals stands still when the daemon is to end: a stop that is quick otherwise waits for it.
+if have python3; then
+	cat > "$D/b.yaml" <<-END
+		state_dir: $D/m/state
+		control: $S
+		driver: ${WIRE_DRIVER:-auto}
+		portals: [{name: net, listen: "127.0.0.1:${ports[0]}", group: 1}]
+		targets: [{name: $IQN:memory, luns: [{lun: 0, name: memory, backend: memory, size: 16M}]}]
+	END
+	ok "it starts with its state there" start "$D/b.yaml"
+	coproc NEXUS { exec python3 tests/daemon/nexus.py "${ports[0]}"; }
+	nexus=$NEXUS_PID
+	ok "a session" told "open 1" open $IQN:memory $IQN:n1 1
+	fsfreeze -f "$D/m" && frozen=1
+	{ sleep 2.8; fsfreeze -u "$D/m"; } > /dev/null 2>&1 &
+	thaw=$!
+	{ kill "$nexus"; wait "$nexus"; } 2> /dev/null	# its end is a record
+	nexus=
+	sleep 0.2
+	ok "it ends in order" finish TERM
+	ok "with all its records" [ "$(grep -c 'records are not written' "$D/log")" = 0 ]
+	wait $thaw && frozen=
+else
+	skip "journals that stand still: no python3"
+fi
 result
