@@ -292,7 +292,9 @@ if have python3; then
 	ok "and no other" json '.luns[0].oldest_us == 0'
 	hf --json session list
 	ok "session list: whose command it is" json '[.sessions[] | select(.oldest_us > 1000000) | .initiator] == ["'$IQN':n1"]'
-	ok "its PREEMPT AND ABORT waits" told sent preempt 2 8 0x3 0x1 "&"
+	ok "its PREEMPT AND ABORT" told sent preempt 2 8 0x3 0x1 "&"
+	preempting() { hf status; shows '^commands +2 in flight'; }
+	ok "waits" soon preempting
 	"$D/holdfast" --socket "$S" --force pr clear slow > "$D/clear.out" 2> "$D/clear.err" &
 	waiting=$!
 	sleep 0.5
