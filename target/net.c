@@ -173,6 +173,13 @@ static void accept_ready(struct rfd *f, uint32_t ready)
 	}
 }
 
+static const char *bind_hint(int err)
+{
+	return err == -EADDRINUSE      ? ", 'ss -tlnp' shows by whom"
+	       : err == -EADDRNOTAVAIL ? ", no interface has this address"
+				       : "";
+}
+
 int net_bind(const struct config *cfg)
 {
 	listeners = calloc(cfg->nportals, sizeof(*listeners));
@@ -190,9 +197,9 @@ int net_bind(const struct config *cfg)
 			err = bind_one(&listeners[i], &what);
 		}
 		if (err) {
-			log_error("event=portal name=%s listen=%s msg=\"%s: %s\"",
+			log_error("event=portal name=%s listen=%s msg=\"%s: %s%s\"",
 				  cfg->portals[i].name, cfg->portals[i].listen, what,
-				  strerror(-err));
+				  strerror(-err), bind_hint(err));
 			return err;
 		}
 		nlisteners++;

@@ -72,6 +72,14 @@ fi
 timeout 60 "$B/holdfastd" --config "$D/b.yaml" > "$out" 2> "$err"
 rc=$?
 ok "a second daemon on the same socket" says 1 "another holdfastd has this control socket"
+sed "s/:${ports[1]}/:${ports[0]}/" "$D/b.yaml" > "$D/c.yaml"
+timeout 60 "$B/holdfastd" --config "$D/c.yaml" > "$out" 2> "$err"
+rc=$?
+ok "a port that is taken" says 1 "Address already in use, 'ss -tlnp' shows by whom"
+sed "s/127.0.0.1:${ports[1]}/192.0.2.77:${ports[1]}/" "$D/b.yaml" > "$D/c.yaml"
+timeout 60 "$B/holdfastd" --config "$D/c.yaml" > "$out" 2> "$err"
+rc=$?
+ok "an address that is not ours" says 1 "no interface has this address"
 sed 's/group: 1}/group: 1, congestion: nosuch}/; s#^control: .*#control: '"$D"'/run-b/control.sock#' "$D/b.yaml" > "$D/c.yaml"
 timeout 60 "$B/holdfastd" --config "$D/c.yaml" > "$out" 2> "$err"
 rc=$?
