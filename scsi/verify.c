@@ -18,6 +18,7 @@ static unsigned cdb_bytchk(const struct scsi_cmd *c)
 	return c->cdb[1] >> 1 & 3;
 }
 
+/* Refuses what is above VPD B0h's MAXIMUM TRANSFER LENGTH. */
 static bool transfer_fits(struct scsi_cmd *c, const struct lu_value *v)
 {
 	if (c->nblocks <= SCSI_XFER_MAX / v->block_size)
@@ -71,8 +72,8 @@ static enum scsi_next verify_went_on(struct scsi_cmd *c, const struct lu_value *
 
 /*
  * What is verified is the medium: a volatile cache's newer blocks are written to it first (SBC-3
- * 5.29, SBC-4 4.15.8), for the whole command at once. Its range, as long as the LU maybe, is not
- * held: of a block that is written meanwhile nobody knows what VERIFY should find.
+ * 5.29, SBC-4 4.15.8). The range is not held: of a block that is written meanwhile nobody knows
+ * what VERIFY should find.
  */
 static enum scsi_next verify_begin(struct scsi_cmd *c, const struct lu_value *v, uint64_t total)
 {
@@ -99,12 +100,8 @@ static enum scsi_next verify_start(struct scsi_cmd *c, const struct lu_value *v,
 	/* 10b is reserved. The field's left-most bit is 2. */
 	if (bytchk == 2)
 		return scsi_bad_cdb(c, 1, 2);
-	/*
-	 * Where data moves per block MAXIMUM TRANSFER LENGTH holds. Where it does not, the length
-	 * costs no memory, every unit passes the gate again and the command can be aborted between
-	 * two of them.
-	 */
-	if (bytchk == BYTCHK_EACH && !transfer_fits(c, v))
+	/* Whether data moves or not (SBC-4 table 33). */
+	if (!transfer_fits(c, v))
 		return SCSI_COMPLETE;
 	if (bytchk == BYTCHK_EACH && !medium_take(c, v, c->nblocks * v->block_size))
 		return SCSI_COMPLETE;

@@ -321,7 +321,7 @@ static void unit_ended(struct task *t)
 	t->cmd.io.answer = io->answer;
 	if (io->result)
 		unit_failed(t, io);
-	/* VERIFY is as long as it likes: between its units it is in nobody's way. */
+	/* VERIFY: between its units it is in nobody's way. */
 	if (io->op == IO_READ && t->cmd.io.area == AREA_SCRATCH && t->hold.state == HOLD_NONE)
 		lu_port_task_end(t);
 }

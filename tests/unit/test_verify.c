@@ -34,12 +34,14 @@ static void test_verify_medium(void)
 	/* Data-out that nobody asked for is not taken. */
 	TRACE(&w, OUT, 1024, data, "flush; read 512+1024 scratch+0; GOOD",
 	      0x2f, 0, B4(1), 0, B2(2), 0);
-	/* No data moves: longer than MAXIMUM TRANSFER LENGTH, unit by unit. */
 	TRACE(&w, NONE, 0, NULL,
 	      "flush; read 0+1048576 scratch+0; read 1048576+1048576 scratch+0; "
-	      "read 2097152+1048576 scratch+0; "
-	      "read 3145728+1048576 scratch+0; read 4194304+512 scratch+0; GOOD",
-	      0x2f, 0, B4(0), 0, B2(8193), 0);
+	      "read 2097152+1048576 scratch+0; read 3145728+1048576 scratch+0; GOOD",
+	      0x2f, 0, B4(0), 0, B2(8192), 0);
+	/* Above MAXIMUM TRANSFER LENGTH. */
+	TRACE(&w, NONE, 0, NULL, "CHECK 5/24/00 cdb:7", 0x2f, 0, B4(0), 0, B2(8193), 0);
+	TRACE(&w, NONE, 0, NULL, "CHECK 5/24/00 cdb:6", 0xaf, 0, B4(0), B4(8193), 0, 0);
+	TRACE(&w, NONE, 0, NULL, "CHECK 5/24/00 cdb:10", 0x8f, 0, B8(0), B4(8193), 0, 0);
 	TRACE(&w, NONE, 0, NULL, "GOOD", 0x2f, 0, B4(0), 0, B2(0), 0);
 	TRACE(&w, NONE, 0, NULL, "CHECK 5/21/00 info=16385",
 	      0x2f, 0, B4(CAPACITY + 1), 0, B2(0), 0);
@@ -104,6 +106,7 @@ static void test_verify_same(void)
 	      0x2f, 0x06, B4(0), 0, B2(16), 0);
 	TRACE(&w, OUT, 0, NULL, "GOOD", 0x2f, 0x06, B4(0), 0, B2(0), 0);
 	TRACE(&w, OUT, 0, NULL, "GOOD want=512", 0x2f, 0x06, B4(0), 0, B2(1), 0);
+	TRACE(&w, OUT, 512, data, "CHECK 5/24/00 cdb:7", 0x2f, 0x06, B4(0), 0, B2(8193), 0);
 	TRACE(&w, OUT, 8192, data, "CHECK 5/24/00 cdb:1.2", 0x2f, 0x04, B4(0), 0, B2(16), 0);
 	END();
 }
