@@ -36,19 +36,6 @@ bool blockdev_queue(dev_t dev, const char *what, uint64_t *out)
 	return false;
 }
 
-uint32_t blockdev_most(dev_t dev)
-{
-	uint64_t kib, segments, page = (uint64_t)sysconf(_SC_PAGESIZE), most = page;
-
-	if (!blockdev_queue(dev, "max_sectors_kb", &kib) ||
-	    !blockdev_queue(dev, "max_segments", &segments))
-		return 0;
-	/* Each page may be a segment. A power of two, so that what is cut has pieces alike. */
-	while (most < 1u << 30 && most * 2 <= kib << 10 && most * 2 <= segments * page)
-		most *= 2;
-	return (uint32_t)most;
-}
-
 /*
  * A discard (BLKDISCARD) promises nothing about what is read afterwards; write zeroes with leave to
  * unmap does, and that is what fallocate(PUNCH_HOLE) on a device asks for. So a device is thin for

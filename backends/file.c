@@ -13,8 +13,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "scsi/limits.h"
-
 typedef unsigned long long ull;
 
 /* ---- one store, one backend ------------------------------------------------------------------ */
@@ -314,13 +312,6 @@ static int file_settle(struct backend *be, struct file *f)
 			return backend_fail(be, r, "cannot allocate all %llu bytes of %s: %s",
 					    (ull)be->caps.size, f->path, strerror(-r));
 	}
-	/*
-	 * The kernel splits what is longer, which it refuses to do for one that must not wait. Two
-	 * pieces in turn are cheaper than a worker; four are slower, the worker's go together.
-	 */
-	f->most = f->direct ? blockdev_most(f->dev) : 0;
-	if (f->most < IO_UNIT_MAX / 2)
-		f->most = 0;
 	if (!be->caps.discard_granularity)
 		atomic_fetch_or(&f->cannot, FILE_NO_PUNCH);
 	r = file_sync_init(&f->sync, f->fd, be->caps.size, f->name);
@@ -448,7 +439,6 @@ void file_rio(const struct file *f, struct rio *r)
 	r->direct = f->direct;
 	r->may_wait = atomic_load_explicit(&f->cannot, memory_order_relaxed) & FILE_NO_NOWAIT;
 	r->engine = f->engine;
-	r->most = f->most;
 }
 
 static void rio_ended(struct rio *r)

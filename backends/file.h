@@ -91,7 +91,6 @@ struct file {
 	uint32_t block_size;
 	bool device, direct, readonly, preallocate;
 	enum rio_engine engine;
-	uint32_t most;			/* rio.most */
 	dev_t dev;			/* identity: st_dev and st_ino, or st_rdev and 0 */
 	ino_t ino;
 	char name[72];			/* the LUN's, for others' error sentences */
@@ -160,10 +159,5 @@ int blockdev_read(int fd, struct blockdev *out);
  * known.
  */
 bool blockdev_queue(dev_t dev, const char *what, uint64_t *out);
-/*
- * Bytes that the device dev surely takes as one request, however scattered in memory they are: a
- * power of two, at least a page; 0: not known. May block.
- */
-uint32_t blockdev_most(dev_t dev);
 
 #endif

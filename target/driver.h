@@ -67,9 +67,8 @@ enum {
 static inline uint32_t rio_chunk(const struct rio *r)
 {
 	uint64_t left = r->len - r->pos;
-	uint32_t most = r->most ? r->most : RIO_CHUNK;
 
-	return left < most ? (uint32_t)left : most;
+	return left < RIO_CHUNK ? (uint32_t)left : RIO_CHUNK;
 }
 
 /* Where the next system call reads or writes; NULL for operations without a buffer. */

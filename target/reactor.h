@@ -157,7 +157,6 @@ struct rio {
 	/* The file, or its device, does not know RWF_NOWAIT. Set when that is found out, too. */
 	bool may_wait;
 	enum rio_engine engine;		/* resolved by rio_engine() */
-	uint32_t most;			/* bytes that go to an engine at a time; 0: all */
 	int result;
 	void (*done)(struct rio *r);
 	struct msg msg;			/* private from here on */

@@ -119,7 +119,6 @@ static int64_t rio_call(struct rio *r)
 
 void rio_block(struct rio *r)
 {
-	r->most = 0;
 	while (!rio_step(r, rio_call(r))) {
 		/*
 		 * Out of some resource of the kernel's: wait here, it is what workers are for; but

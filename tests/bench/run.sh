@@ -82,8 +82,6 @@ read-direct-qd32x8|-r100 -q32 -n8 -l 5|device
 write-direct-qd32x8|-r0 -q32 -n8 -l 5|device
 read-direct-64k-qd32|-r100 -q32 -n1 -b64K -l 5|device
 write-direct-64k-qd32|-r0 -q32 -n1 -b64K -l 5|device
-read-direct-1m-qd8|-r100 -q8 -n1 -b1M -l 5|device
-write-direct-1m-qd8|-r0 -q8 -n1 -b1M -l 5|device
 read-qd1x64|-r100 -q1 -n64|yes
 read-qd8x64|-r100 -q8 -n64|yes
 write-qd8x64|-r0 -q8 -n64|yes

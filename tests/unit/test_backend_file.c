@@ -562,78 +562,6 @@ static void test_buffered_write_not_on_reactor(void)
 	free(buf);
 }
 
-/*
- * What is longer than the device takes in one piece goes there in pieces, and not by a worker: the
- * kernel would have to split it, as these are on pages from all over the memory.
- */
-static void test_direct_long_not_by_worker(void)
-{
-	const struct medium *m = media_find("loop4096");
-	struct backend_options o = options(m->path, 0);
-	char *buf = suite_buf(MIB), *back = suite_buf(MIB);
-	struct backend *be;
-
-	if (m->why[0])
-		SUITE_SKIP(m->why);
-	for (unsigned i = 0; i < MIB / 4096; i++)
-		buf[i * 101 % (MIB / 4096) * 4096] = 1;
-	o.block_size = 4096;
-	o.direct = true;
-	be = open_as(&o, 0, NULL);
-	atomic_store(&pwrites, 0);
-	for (uint64_t at = 0; at < 16 * MIB; at += MIB) {
-		suite_fill(buf, at, MIB, 1);
-		CU_ASSERT_EQUAL(suite_io(be, IO_WRITE, at, MIB, buf), 0);
-		CU_ASSERT_EQUAL(suite_io(be, IO_READ, at, MIB, back), 0);
-		CU_ASSERT_EQUAL(memcmp(back, buf, MIB), 0);
-	}
-	/* On a busy machine the kernel refuses one now and then for want of memory at once. */
-	if (atomic_load(&pwrites))
-		printf("  %u of 16 by a worker\n", atomic_load(&pwrites));
-	CU_ASSERT(atomic_load(&pwrites) < 8);
-	backend_close(be);
-	free(back);
-	free(buf);
-}
-
-static void max_sectors(const char *device, const char *kib)
-{
-	char path[160];
-	FILE *out;
-
-	snprintf(path, sizeof(path), "/sys/block/%s/queue/max_sectors_kb", device + 5);
-	out = fopen(path, "we");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(out);
-	fputs(kib, out);
-	CU_ASSERT_EQUAL(fclose(out), 0);
-}
-
-/* Many short pieces in turn would be slower than a worker. */
-static void test_direct_pieces(void)
-{
-	static const struct {
-		const char *kib;
-		uint32_t most;
-	} cases[] = { { "128", 0 }, { "508", 0 }, { "512", 512 << 10 }, { "1000", 512 << 10 } };
-	const struct medium *m = media_find("loop4096");
-	struct backend_options o = options(m->path, 0);
-	struct backend *be;
-
-	if (m->why[0])
-		SUITE_SKIP(m->why);
-	o.block_size = 4096;
-	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		max_sectors(m->path, cases[i].kib);
-		for (unsigned direct = 0; direct < 2; direct++) {
-			o.direct = direct;
-			be = open_as(&o, 0, NULL);
-			CU_ASSERT_EQUAL(((const struct file *)be->priv)->most,
-					direct ? cases[i].most : 0);
-			backend_close(be);
-		}
-	}
-}
-
 /* A full file system is ENOSPC, not a failing disk. */
 static void test_no_space(void)
 {
@@ -673,8 +601,6 @@ int main(int argc, char **argv)
 		UNIT(test_write_back_error_sticks),
 		UNIT(test_device_hangs),
 		UNIT(test_buffered_write_not_on_reactor),
-		UNIT(test_direct_long_not_by_worker),
-		UNIT(test_direct_pieces),
 		UNIT(test_no_space),
 	};
 	int r;
