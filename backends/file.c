@@ -446,7 +446,9 @@ static void rio_ended(struct rio *r)
 	struct io_req *io = container(r, struct io_req, rio);
 	struct file *f = io->be->priv;
 
-	if (r->may_wait && r->result != -EOPNOTSUPP)
+	/* Once: a write to it with every request would be all reactors' cache line. */
+	if (r->may_wait && r->result != -EOPNOTSUPP &&
+	    !(atomic_load_explicit(&f->cannot, memory_order_relaxed) & FILE_NO_NOWAIT))
 		atomic_fetch_or(&f->cannot, FILE_NO_NOWAIT);
 	if (io->op == IO_WRITE && !r->result && !f->direct && file_sync_wrote(&f->sync, io))
 		return;
