@@ -458,9 +458,9 @@ void log_thread_leave(void)
 
 	if (!logger_end())
 		return;
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += LOG_STOP_MS / 1000;
-	pthread_timedjoin_np(logger, NULL, &until);
+	pthread_clockjoin_np(logger, NULL, CLOCK_MONOTONIC, &until);
 }
 
 void log_thread_stop(void)
