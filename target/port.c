@@ -4,6 +4,7 @@
  * the backend.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -300,8 +301,11 @@ static void unit_failed(const struct task *t, const struct io_req *io)
 {
 	const struct lu *lu = t->gate->port->lu;
 	const char *err = strerrorname_np(-io->result), *what = strerrordesc_np(-io->result);
+	char why[48];
 
-	log_about(LOG_LEVEL_WARN, (NULL, NULL, lu->id.name, err),
+	/* That writes fail as well must not be lost among reads that have failed for long. */
+	snprintf(why, sizeof(why), "%s %s", io_op_name(io->op), err ? err : "?");
+	log_about(LOG_LEVEL_WARN, (NULL, NULL, lu->id.name, why),
 		  "event=io_failed lun=%s op=%s off=%llu len=%llu err=%s msg=\"%s\" ini=%s",
 		  lu->id.name, io_op_name(io->op), (unsigned long long)io->off,
 		  (unsigned long long)io->len, err ? err : "?", what ? what : "?",

@@ -754,10 +754,37 @@ static void test_directions(void)
 	daemon_stop();
 }
 
+/* What a store fails is told of, also what is new among that which has failed for long. */
+static void test_failed_told(void)
+{
+	uint8_t buf[BLOCK] = { 0 };
+	struct wire *w;
+	struct io io;
+
+	daemon_start(NULL, "      - {lun: 0, name: m0, backend: memory, size: 16M, filters: "
+			   "\"fault:op=read+write,off=0,len=512\"}\n", NULL);
+	w = wire_open(NULL, 1);
+	for (unsigned i = 0; i < 12; i++) {
+		io_read(&io, 0, 0, 1, buf);
+		CU_ASSERT(io_run(w, &io) && io.status == ST_CHECK && io_key(&io) == 3);
+	}
+	io_write(&io, 0, 0, 1, buf);
+	CU_ASSERT(io_run(w, &io) && io.status == ST_CHECK && io_key(&io) == 3);
+	io_read(&io, 0, 1, 1, buf);
+	CU_ASSERT(io_good(w, &io));
+	daemon_stop();
+	/* Eight at once; the others at the end, as one. */
+	CU_ASSERT_EQUAL(daemon_log_count("event=io_failed lun=m0 op=read off=0 len=512 err=EIO"),
+			9);
+	CU_ASSERT_EQUAL(daemon_log_count(" times=4 last="), 1);
+	CU_ASSERT_EQUAL(daemon_log_count("event=io_failed lun=m0 op=write"), 1);
+	CU_ASSERT_EQUAL(daemon_log_count("event=io_failed"), 10);
+}
+
 UNIT_MAIN("daemon data", UNIT(test_ways), UNIT(test_framing), UNIT(test_data_in_split),
 	  UNIT(test_r2ts), UNIT(test_r2ts_interleaved), UNIT(test_large_and_many),
 	  UNIT(test_wrong_offset), UNIT(test_wrong_task), UNIT(test_wrong_datasn),
 	  UNIT(test_beyond_r2t), UNIT(test_short_of_r2t), UNIT(test_no_final),
 	  UNIT(test_short_unsolicited), UNIT(test_unexpected_data), UNIT(test_beyond_first_burst),
 	  UNIT(test_dead_tags), UNIT(test_read_residuals), UNIT(test_write_residuals),
-	  UNIT(test_too_long), UNIT(test_directions))
+	  UNIT(test_too_long), UNIT(test_directions), UNIT(test_failed_told))
