@@ -298,6 +298,7 @@ static void test_miscompare(void)
 	io_caw(&io, 0, 5, 0, b);
 	CU_ASSERT(io_good(w, &io));
 	daemon_stop();
+	CU_ASSERT_EQUAL(daemon_log_count("event=io_failed"), 0);
 }
 
 /* A write that hangs in the backend holds up COMPARE AND WRITE of its blocks only; a hold of a dead
@@ -406,14 +407,16 @@ static void test_read_fua(void)
 	io_read(&r, 0, 0, 8, back);
 	CU_ASSERT(io_good(b, &r));
 	daemon_stop();
+	CU_ASSERT_EQUAL(daemon_log_count("event=io_failed lun=m0 op=flush"), 1);
+	CU_ASSERT_EQUAL(daemon_log_count("event=io_failed"), 1);
 }
 
-/* Many COMPARE AND WRITEs of one session at once, to the same block and to others, aborted and
- * killed in the middle. */
+/* Many COMPARE AND WRITEs and READs with FUA of one session at once, to the same block and to
+ * others, aborted and killed in the middle: no failed I/O, whatever became of them. */
 static void test_chaos(void)
 {
 	static struct io io[60];
-	static uint8_t bufs[60][2 * BLOCK];
+	static uint8_t bufs[60][4 * BLOCK];
 
 	daemon_start(NULL, slow, NULL);
 	for (unsigned round = 0; round < 10; round++) {
@@ -423,7 +426,10 @@ static void test_chaos(void)
 		for (unsigned k = 0; k < 3; k++)
 			w[k] = wire_open(&(struct login_opts){ .isid = (uint8_t)k }, 1);
 		for (unsigned i = 0; i < 60; i++) {
-			io_caw(&io[i], 0, 10 + i % 4, 1, bufs[i]);
+			if (i % 5 < 3)
+				io_caw(&io[i], 0, 10 + i % 4, 1, bufs[i]);
+			else
+				io_read_fua(&io[i], 10 + i % 4, 4, bufs[i]);
 			io_start(w[i % 3], &io[i]);
 		}
 		for (unsigned i = 0; i < 60; i += 7)
@@ -442,6 +448,7 @@ static void test_chaos(void)
 		}
 	}
 	daemon_stop();
+	CU_ASSERT_EQUAL(daemon_log_count("event=io_failed"), 0);
 }
 
 UNIT_MAIN("daemon hold", UNIT(test_counter), UNIT(test_counter_slow), UNIT(test_counter_file),
