@@ -52,7 +52,6 @@ static void range_next(struct file *f, struct io_req *io);
 static void range_written(struct rio *r)
 {
 	struct io_req *io = container(r, struct io_req, rio);
-	struct file *f = io->be->priv;
 	uint64_t at = r->off + r->len;
 
 	if (r->result || at == io->off + io->len) {
@@ -63,7 +62,6 @@ static void range_written(struct rio *r)
 	r->len = io->off + io->len - at;
 	if (r->len > IO_UNIT_MAX)
 		r->len = IO_UNIT_MAX;
-	r->direct = f->direct;
 	rio_submit(r);
 }
 

@@ -165,6 +165,16 @@ unsigned daemon_log_count(const char *text)
 	return n;
 }
 
+unsigned daemon_log_await(const char *text, unsigned n)
+{
+	uint64_t end = wire_now() + WIRE_MS * wire_slow();
+	unsigned count;
+
+	while ((count = daemon_log_count(text)) < n && wire_now() < end)
+		wire_sleep(20);
+	return count;
+}
+
 static void log_show(const char *why)
 {
 	char *log = log_read(), *p = log;

@@ -200,8 +200,7 @@ static void test_refused_once(void)
 	while (wire_recv(w, &q, WIRE_MS) == 1)
 		n++;
 	CU_ASSERT_EQUAL(n, 1);
-	for (unsigned i = 0; i < 500 && !daemon_log_count("event=close"); i++)
-		wire_sleep(20);
+	daemon_log_await("event=close", 1);
 	CU_ASSERT_EQUAL(daemon_log_count("event=login_refused"), 1);
 	wire_close(w);
 	daemon_stop();
@@ -220,9 +219,7 @@ static void test_refused_often(void)
 	for (unsigned i = 0; i < N; i++)
 		CU_ASSERT_EQUAL(try_login(&(struct login_opts){ .target = "iqn.x:typo" }), 0x0203);
 	CU_ASSERT_EQUAL(try_login(&(struct login_opts){ .target = "iqn.x:other" }), 0x0203);
-	for (unsigned i = 0; i < 100 && !daemon_log_count("target=iqn.x:other"); i++)
-		wire_sleep(20);
-	CU_ASSERT_EQUAL(daemon_log_count("target=iqn.x:other"), 1);
+	CU_ASSERT_EQUAL(daemon_log_await("target=iqn.x:other", 1), 1);
 	CU_ASSERT_EQUAL(daemon_log_count("target=iqn.x:typo"), 8);
 	daemon_stop();
 	/* Nothing is lost: at the end what was left out is told. */
@@ -355,9 +352,7 @@ static void test_files(void)
 	for (unsigned i = 0; i < N; i++)
 		closed += wire_recv(w[i], &p, 0) < 0;
 	CU_ASSERT(closed > N - FILES && closed < N);
-	for (unsigned i = 0; i < 100 && daemon_log_count("too many open files") < 8; i++)
-		wire_sleep(20);
-	CU_ASSERT_EQUAL(daemon_log_count("too many open files"), 8);
+	CU_ASSERT_EQUAL(daemon_log_await("too many open files", 8), 8);
 	CU_ASSERT(wire_alive(in));
 	for (unsigned i = 0; i < N; i++)
 		wire_close(w[i]);

@@ -211,7 +211,7 @@ static void test_slow_reader(void)
 		wire_sleep(2);
 	CU_ASSERT(slow_io[READS - 1].done);
 	CU_ASSERT(wire_now() - start > 5000);
-	CU_ASSERT(daemon_log_count("no answer to our NOP-In") > 0);
+	CU_ASSERT(daemon_log_await("no answer to our NOP-In", 1) > 0);
 	CU_ASSERT(wire_alive(slow));
 	for (unsigned i = 0; i < READS; i++)
 		io_forget(&dead_io[i]);

@@ -80,6 +80,8 @@ void daemon_touch(const char *name);
 void daemon_remove(const char *name);
 /* How often the log says this. */
 unsigned daemon_log_count(const char *text);
+/* The same once it has said so n times, or WIRE_MS are over: a thread of its own writes the log. */
+unsigned daemon_log_await(const char *text, unsigned n);
 
 /* Milliseconds since some time; the factor of slow builds; a pause. */
 uint64_t wire_now(void);

@@ -450,8 +450,8 @@ static void test_hammer(void)
 	pr_daemon(NULL, "      - {lun: 0, name: m0, backend: memory, size: 16M, filters: "
 			"\"delay:op=write+zero+discard,max_us=50000\"}\n");
 	nodes_open();
-	CU_ASSERT(daemon_log_count("reactor=0") >= CONNS / 2);
-	CU_ASSERT(daemon_log_count("reactor=1") >= CONNS / 2);
+	CU_ASSERT(daemon_log_await("reactor=0", CONNS / 2) >= CONNS / 2);
+	CU_ASSERT(daemon_log_await("reactor=1", CONNS / 2) >= CONNS / 2);
 	for (round_no = 0; round_no < rounds && !bad; round_no++)
 		round_run();
 	memcpy(sorted, times, round_no * sizeof(*times));

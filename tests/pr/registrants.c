@@ -174,7 +174,7 @@ static void test_full(void)
 	for (unsigned i = 0; i < SESSIONS - 2; i++)
 		CU_ASSERT(!prout(w[i], PR_REGISTER_AND_IGNORE, 0, 0, KEY, 0));
 	CU_ASSERT_EQUAL(keys(w[0], &gen), PR_REGISTRANTS_MAX - 2);
-	CU_ASSERT(daemon_log_count("event=pr_registrants") == 1);
+	CU_ASSERT_EQUAL(daemon_log_await("event=pr_registrants", 1), 1);
 
 	/* All of a list, or none of it. */
 	CU_ASSERT_EQUAL(register_for(w[14], 0, KEY, 0, 90, 2), ERR_NO_REG_RESOURCES);

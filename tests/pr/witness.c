@@ -273,9 +273,8 @@ static void test_windows(void)
 	CU_ASSERT_EQUAL(num(json_object_get(show, "counts"), "changes"), 2);
 	CU_ASSERT_EQUAL(num(json_object_get(show, "counts"), "challenges"), 1);
 	json_decref(show);
-	CU_ASSERT_EQUAL(daemon_log_count("event=witness_warning lun=quorum what=no_defence "
-					 "state=begins"),
-			1);
+	CU_ASSERT_EQUAL(daemon_log_await("event=witness_warning lun=quorum what=no_defence "
+					 "state=begins", 1), 1);
 	/* A planned move back. */
 	CU_ASSERT(!out('b', 0, PR_RELEASE, key('b'), 0));
 	node_open('a');
@@ -617,7 +616,7 @@ static void test_full(void)
 	CU_ASSERT_FATAL(!mount("none", state, "tmpfs", MS_REMOUNT, "size=64m"));
 	CU_ASSERT(warns_within("nearly_full", false, 15000));
 	CU_ASSERT(warns_within("journal_lost", false, 40000));
-	CU_ASSERT_EQUAL(daemon_log_count("what=nearly_full state=begins"), 1);
+	CU_ASSERT_EQUAL(daemon_log_await("what=nearly_full state=begins", 1), 1);
 	same_as_pr();
 	journal_whole();
 	daemon_stop();
