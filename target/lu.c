@@ -494,17 +494,18 @@ void lu_hold_tell(struct lu_hold *h, struct lu_port *p, bool quiet)
 	reactor_send(p->reactor, &n->msg);
 }
 
-static void holds_next(struct lu *lu)
+/*
+ * First come, first served among those that overlap; the rest do not wait for each other. Looked at
+ * are those for which a hold of this range that came, or is gone, can make a difference.
+ */
+static void holds_next(struct lu *lu, uint64_t off, uint64_t len)
 {
 	struct lu_hold *h, *e;
 
-	/*
-	 * First come, first served among those that overlap; the rest do not wait for each other.
-	 */
 	cds_list_for_each_entry(h, &lu->holds, link) {
 		bool blocked = false;
 
-		if (h->active)
+		if (h->active || !ranges_overlap(h->off, h->len, off, len))
 			continue;
 		cds_list_for_each_entry(e, &lu->holds, link) {
 			if (e == h)
@@ -528,10 +529,11 @@ static void hold_arrived(struct msg *m)
 {
 	struct lu_hold *h = caa_container_of(m, struct lu_hold, msg);
 
+	assert(h->len);
 	h->acks = 0;
 	h->active = h->leaving = false;
 	cds_list_add_tail(&h->link, &h->port->lu->holds);
-	holds_next(h->port->lu);
+	holds_next(h->port->lu, h->off, h->len);
 }
 
 static void hold_granted(struct msg *m)
@@ -572,9 +574,9 @@ void lu_unhold_acked(struct msg *m)
 	if (--h->acks)
 		return;
 	cds_list_del(&h->link);
+	holds_next(lu, h->off, h->len);
 	h->msg.fn = hold_gone;
 	reactor_send(h->port->reactor, &h->msg);
-	holds_next(lu);
 }
 
 static void hold_released(struct msg *m)

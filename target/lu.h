@@ -75,7 +75,7 @@ enum hold_state { HOLD_NONE, HOLD_ASKED, HOLD_GRANTED, HOLD_RELEASED };
 struct lu_hold {
 	struct msg msg;
 	struct lu_port *port;		/* the asker's */
-	uint64_t off, len;
+	uint64_t off, len;		/* bytes; len is not 0 */
 	enum hold_state state;		/* asker's view */
 	void (*granted)(struct lu_hold *h);	/* on the asker's reactor */
 	void (*released)(struct lu_hold *h);	/* on the asker's reactor: the struct may go */
