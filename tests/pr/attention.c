@@ -358,6 +358,20 @@ static void test_away(void)
 	daemon_stop();
 }
 
+/* All nexuses, on a LUN on which this I/O hangs while there is "hang". */
+static void open_hanging(const char *which)
+{
+	char lun[512];
+
+	snprintf(lun, sizeof(lun),
+		 "      - {lun: 0, name: m0, backend: memory, size: 16M, filters: "
+		 "\"fault:%s,while=%s,hang\"}\n",
+		 which, daemon_path("hang"));
+	pr_daemon(NULL, lun);
+	for (unsigned i = 0; i < N; i++)
+		open_one(i);
+}
+
 /*
  * A PR OUT that waits behind another change when its nexus is preempted and aborted does nothing:
  * answered TASK ABORTED, it must not register the fenced node again.
@@ -368,16 +382,9 @@ static void test_aborted_change(void)
 	struct prout first, second, third;
 	struct io wr;
 	struct prfull f;
-	char lun[512];
 
 	daemon_touch("hang");
-	snprintf(lun, sizeof(lun),
-		 "      - {lun: 0, name: m0, backend: memory, size: 16M, filters: "
-		 "\"fault:op=write,while=%s,hang\"}\n",
-		 daemon_path("hang"));
-	pr_daemon(NULL, lun);
-	for (unsigned i = 0; i < N; i++)
-		open_one(i);
+	open_hanging("op=write");
 	scene(TYPE_WERO, A1);
 	/* c's write holds the first PREEMPT up; the second, and what a1 asks for, wait behind it.
 	 */
@@ -439,16 +446,9 @@ static void test_between_units(void)
 	};
 	static uint8_t zero[LONG * BLOCK], data[LONG * BLOCK], back[LONG * BLOCK];
 	struct prout change;
-	char lun[512];
 	struct io io;
 
-	snprintf(lun, sizeof(lun),
-		 "      - {lun: 0, name: m0, backend: memory, size: 16M, filters: "
-		 "\"fault:op=read+write,off=0,len=512,while=%s,hang\"}\n",
-		 daemon_path("hang"));
-	pr_daemon(NULL, lun);
-	for (unsigned i = 0; i < N; i++)
-		open_one(i);
+	open_hanging("op=read+write,off=0,len=512");
 	fill_blocks(data, 0, LONG, 7);
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		scene(cases[i].held, B);
